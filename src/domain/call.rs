@@ -1,0 +1,121 @@
+//! The client's request once read: what it asks for, its bytes as they came, and where in them the few things
+//! stand that the gateway may change.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use uuid::Uuid;
+
+use super::protocol::{Delivery, Operation, Protocol};
+
+#[derive(Debug)]
+pub struct Call {
+    /// The exchange's id, a UUIDv7; weights are drawn from it where the client names no conversation.
+    pub id: Uuid,
+    pub protocol: Protocol,
+    pub operation: Operation,
+    pub delivery: Delivery,
+    /// What the client calls the model; `None` is «the default».
+    pub model: Option<String>,
+    pub method: http::Method,
+    /// Path below `/v1` for operations on provider-side objects; the query without our own parameters.
+    pub tail: Option<String>,
+    pub query: Option<String>,
+    /// The client's headers; only those on a protocol's allow-list go on.
+    pub headers: HeaderMap,
+    pub body: CallBody,
+    /// A hash of the conversation the client names, if it does.
+    pub conversation: Option<u64>,
+    pub role: Option<String>,
+    pub endpoint: Option<String>,
+    pub project: Option<String>,
+    /// `X-Keyway-Provider`: which provider an object's call goes to.
+    pub provider: Option<String>,
+    /// The client's own time-out, which shortens ours.
+    pub allowed: Option<Duration>,
+}
+
+/// The client's bytes, shared by all attempts.
+#[derive(Clone, Debug)]
+pub enum CallBody {
+    Empty,
+    Json {
+        bytes: Bytes,
+        found: Box<Found>,
+    },
+    /// Held whole. `model` is the range of the form field's value.
+    Multipart {
+        bytes: Bytes,
+        content_type: http::HeaderValue,
+        model: Option<Range<usize>>,
+    },
+}
+
+impl CallBody {
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Empty => 0,
+            Self::Json { bytes, .. } | Self::Multipart { bytes, .. } => bytes.len(),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// What one scan of a JSON body found at its top level. Ranges are byte ranges of the values as written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Just behind the opening brace: where a missing field is spliced in.
+    pub inside: usize,
+    /// Is the object empty? Then a spliced field needs no comma.
+    pub is_empty: bool,
+    /// The value of `model`, quotes included.
+    pub model: Option<Range<usize>>,
+    /// The decoded text of `model`, unless it is `null` or absent.
+    pub model_text: Option<String>,
+    pub stream: bool,
+    pub temperature: bool,
+    pub max_tokens: Option<Option<u64>>,
+    pub max_completion_tokens: Option<Option<u64>>,
+    /// `max_output_tokens` of Responses.
+    pub max_output_tokens: Option<Option<u64>>,
+    pub stream_options: Option<StreamOptions>,
+    /// Just behind the opening bracket of `messages`, and what stands in it.
+    pub messages: Option<Messages>,
+    pub instructions: bool,
+    pub prompt_cache_key: Option<Range<usize>>,
+    pub previous_response_id: Option<String>,
+    pub conversation: bool,
+    pub store: Option<bool>,
+    pub background: bool,
+    /// Ids of provider-side objects named anywhere in the body (`file_id`, `input_file_id`), at most 64.
+    pub object_ids: Vec<String>,
+    /// Bytes of text and number of media parts, for estimates.
+    pub text_bytes: usize,
+    pub media_parts: usize,
+}
+
+/// Where `stream_options` stands and what it says of usage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamOptions {
+    /// The whole value.
+    pub value: Range<usize>,
+    /// Just behind its opening brace; `None` where the value is `null`.
+    pub inside: Option<usize>,
+    pub is_empty: bool,
+    /// `include_usage`, where it stands and what it says.
+    pub include_usage: Option<(Range<usize>, bool)>,
+}
+
+/// The `messages` array of a chat body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Messages {
+    pub inside: usize,
+    pub is_empty: bool,
+    /// The `content` value of the first system or developer message, if there is one.
+    pub system: Option<Range<usize>>,
+}

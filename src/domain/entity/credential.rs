@@ -1,0 +1,129 @@
+//! What we show a provider, in whose name, and who may use it.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::Owner;
+use super::provider::{Provider, ProviderSettings};
+use super::tenancy::Workspace;
+use crate::domain::address::{Address, BaseUrl};
+use crate::domain::id::Id;
+use crate::domain::protocol::Protocol;
+use crate::domain::secret::Secret;
+use crate::domain::time::Timestamp;
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Credential {
+    pub id: Id<Credential>,
+    pub number: Option<u32>,
+    pub owner: Owner,
+    pub provider: Id<Provider>,
+    pub key: KeyMaterial,
+    /// The scheme and host the key was entered for; it is never sent anywhere else.
+    pub entered_for: EnteredFor,
+    pub last4: String,
+    pub label: String,
+    pub active: bool,
+    pub weight: u32,
+    pub max_parallel: Option<u32>,
+    pub overrides: Overrides,
+    /// Platform scope only.
+    pub grant: Grant,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    pub deleted_at: Option<Timestamp>,
+    #[serde(skip)]
+    pub declared: bool,
+}
+
+/// `https://host:port`, as text: part of what a sealed key is bound to.
+type EnteredFor = String;
+
+impl Credential {
+    pub fn scope(&self) -> Scope {
+        match self.owner {
+            Owner::Platform => Scope::Platform,
+            Owner::Workspace(_) => Scope::Workspace,
+            Owner::User(_) => Scope::User,
+        }
+    }
+
+    /// May the key go to this address? Only to the one it was entered for.
+    pub fn is_for(&self, address: &Address) -> bool {
+        self.entered_for == address.to_string()
+    }
+}
+
+/// Where the key is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyMaterial {
+    /// The provider's kind needs none.
+    None,
+    Sealed(SealedBytes),
+    /// From `gateway.toml` or the environment: kept in memory only, never written down.
+    #[serde(skip)]
+    Declared(Arc<Secret>),
+}
+
+/// `version(1) | key id(4) | nonce(12) | ciphertext | tag(16)`, opaque to all but `store/seal`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SealedBytes(#[serde(with = "base64_text")] pub Vec<u8>);
+
+impl std::fmt::Debug for SealedBytes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SealedBytes({} bytes)", self.0.len())
+    }
+}
+
+/// Whose credential it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    User,
+    Workspace,
+    Platform,
+}
+
+impl Scope {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Workspace => "workspace",
+            Self::Platform => "platform",
+        }
+    }
+}
+
+/// What a credential's holder says differently from the provider.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Overrides {
+    pub protocol: Option<Protocol>,
+    pub base_url: Option<BaseUrl>,
+    pub default_model: Option<String>,
+    pub settings: ProviderSettings,
+}
+
+/// Who may use a platform credential.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Grant {
+    All,
+    Workspaces(Vec<Id<Workspace>>),
+}
+
+mod base64_text {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&STANDARD.encode(bytes))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        STANDARD.decode(String::deserialize(deserializer)?).map_err(de::Error::custom)
+    }
+}

@@ -1,0 +1,140 @@
+//! Providers, their models, and the texts that models are hydrated with.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::Owner;
+use crate::domain::address::BaseUrl;
+use crate::domain::id::Id;
+use crate::domain::limits::Limits;
+use crate::domain::preset::Kind;
+use crate::domain::prices::PriceHistory;
+use crate::domain::protocol::Protocol;
+use crate::domain::time::Timestamp;
+
+/// A catalogued LLM service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Provider {
+    pub id: Id<Provider>,
+    /// A small number beside the id, unique and never reused; declared ones have none.
+    pub number: Option<u32>,
+    pub owner: Owner,
+    pub name: String,
+    pub kind: Kind,
+    /// Names the preset whose quirks hold; the kind's own unless stated.
+    pub preset: String,
+    pub protocol: Protocol,
+    pub prefix: String,
+    pub base_url: BaseUrl,
+    pub default_model: Option<String>,
+    pub enabled: bool,
+    /// Lower first.
+    pub priority: u32,
+    pub weight: u32,
+    pub timeout: Duration,
+    pub strip_prefix: bool,
+    pub models: Listing,
+    pub max_parallel: Option<u32>,
+    pub settings: ProviderSettings,
+    pub discovered_at: Option<Timestamp>,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    pub deleted_at: Option<Timestamp>,
+    /// Stated in `gateway.toml`: read-only everywhere else.
+    #[serde(skip)]
+    pub declared: bool,
+}
+
+/// Which model ids a provider takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Listing {
+    /// Only registered or discovered ones.
+    Listed,
+    Any,
+}
+
+/// What only some kinds know. Checked against the kind where it is written down.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ProviderSettings {
+    /// `azure-openai`: the deployment called where the model names none.
+    pub deployment: Option<String>,
+    /// `azure-openai`: with it the classic URL form is used, without it the v1 form.
+    pub api_version: Option<String>,
+    /// `bedrock`.
+    pub region: Option<String>,
+    /// `agent-sdk`: the command and its arguments.
+    pub command: Vec<String>,
+}
+
+/// One model of one provider.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Model {
+    pub id: Id<Model>,
+    pub number: Option<u32>,
+    pub provider: Id<Provider>,
+    /// What the provider calls it.
+    pub model_id: String,
+    pub display_name: Option<String>,
+    pub context_length: Option<u64>,
+    pub max_completion_tokens: Option<u64>,
+    pub timeout: Option<Duration>,
+    pub limits: Limits,
+    pub local: bool,
+    pub local_path: Option<String>,
+    pub defaults: ModelDefaults,
+    pub approved_for_agent: bool,
+    pub approved_for_chat: bool,
+    pub hydration: Option<Hydration>,
+    pub prices: PriceHistory,
+    pub capabilities: Vec<String>,
+    pub enabled: bool,
+    pub source: Source,
+    pub discovered_at: Option<Timestamp>,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    pub deleted_at: Option<Timestamp>,
+    #[serde(skip)]
+    pub declared: bool,
+}
+
+/// What fills in what a call leaves out.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ModelDefaults {
+    /// A JSON number as written, so that no float changes it.
+    pub temperature: Option<String>,
+    pub max_tokens: Option<u64>,
+    pub system_prompt: Option<String>,
+}
+
+impl ModelDefaults {
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// A stored text put before the system prompt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hydration {
+    pub enabled: bool,
+    pub identity: Id<Identity>,
+}
+
+/// A text that a model's hydration names; nothing to do with users or sign-in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    pub id: Id<Identity>,
+    pub owner: Owner,
+    pub name: String,
+    pub text: String,
+}
+
+/// How we came to know a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    Registered,
+    Discovered,
+}

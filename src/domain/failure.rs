@@ -1,0 +1,174 @@
+//! How an attempt went wrong, and the one table that says what follows from it.
+
+use std::time::Duration;
+
+/// Ours to handle: the attempt loop hears it, the client only if nothing else is left.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    #[error("the provider could not be reached: {0}")]
+    Unreachable(String),
+    #[error("the provider did not accept a connection in time")]
+    ConnectTimedOut,
+    #[error("the address may not be called: {0}")]
+    AddressDenied(String),
+    #[error("the provider closed the connection before it answered")]
+    Reset,
+    #[error("the provider's answer is not HTTP: {0}")]
+    Garbage(String),
+    #[error("the provider did not answer in time")]
+    TimedOut,
+    /// The client's own time-out cut the wait short: nobody's fault.
+    #[error("the time that the client allowed ran out")]
+    ClientTimedOut,
+    #[error("the provider answered {0}")]
+    Overloaded(u16),
+    #[error("the provider limits the rate")]
+    RateLimited { retry_after: Option<Duration> },
+    #[error("the provider refused the credential")]
+    CredentialRefused { status: u16 },
+    #[error("the credential's quota is used up")]
+    QuotaExhausted { status: u16 },
+    #[error("the provider does not know the model")]
+    ModelUnknown,
+    #[error("the call is too long for the model")]
+    ContextTooLong,
+    #[error("the provider sent an error under a status of success")]
+    ErrorUnderSuccess,
+    #[error("the provider's answer broke off before its first content")]
+    BrokeOff,
+    #[error("the provider's answer is larger than {limit_bytes} bytes")]
+    AnswerTooLarge { limit_bytes: usize },
+    /// All of the provider's or the credential's parallel calls are taken.
+    #[error("all parallel calls are taken")]
+    Busy,
+    /// The credential can't be used: it does not open, or its address changed.
+    #[error("the credential can't be used: {0}")]
+    CredentialUnusable(&'static str),
+    /// The provider would say the same anywhere: the client must hear it.
+    #[error("the provider refused the call with {0}")]
+    CallRejected(u16),
+    /// Our own doing. Counts against nobody.
+    #[error("an error of our own: {0}")]
+    Internal(&'static str),
+}
+
+/// What the attempt loop does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    OtherTarget,
+    /// Another target, but none with the same credential.
+    OtherCredential,
+    /// Only a target with a longer context can do better.
+    LongerContext,
+    Stop,
+}
+
+/// Which breaker hears of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blame {
+    Nobody,
+    Address,
+    AddressAndModel,
+    Credential,
+    CredentialAndModel,
+}
+
+impl Failure {
+    /// The whole failover policy.
+    pub const fn next(&self) -> Next {
+        match self {
+            Self::Unreachable(_)
+            | Self::ConnectTimedOut
+            | Self::AddressDenied(_)
+            | Self::Reset
+            | Self::Garbage(_)
+            | Self::TimedOut
+            | Self::Overloaded(_)
+            | Self::RateLimited { .. }
+            | Self::ModelUnknown
+            | Self::ErrorUnderSuccess
+            | Self::BrokeOff
+            | Self::AnswerTooLarge { .. }
+            | Self::Busy => Next::OtherTarget,
+            Self::CredentialRefused { .. } | Self::QuotaExhausted { .. } | Self::CredentialUnusable(_) => {
+                Next::OtherCredential
+            }
+            Self::ContextTooLong => Next::LongerContext,
+            Self::CallRejected(_) | Self::ClientTimedOut | Self::Internal(_) => Next::Stop,
+        }
+    }
+
+    /// The whole of what counts against whom.
+    pub const fn blame(&self) -> Blame {
+        match self {
+            Self::Unreachable(_) | Self::ConnectTimedOut => Blame::Address,
+            Self::Reset
+            | Self::Garbage(_)
+            | Self::TimedOut
+            | Self::Overloaded(_)
+            | Self::ErrorUnderSuccess
+            | Self::BrokeOff
+            | Self::AnswerTooLarge { .. } => Blame::AddressAndModel,
+            Self::CredentialRefused { .. } | Self::QuotaExhausted { .. } => Blame::Credential,
+            Self::RateLimited { .. } => Blame::CredentialAndModel,
+            Self::AddressDenied(_)
+            | Self::ClientTimedOut
+            | Self::ModelUnknown
+            | Self::ContextTooLong
+            | Self::Busy
+            | Self::CredentialUnusable(_)
+            | Self::CallRejected(_)
+            | Self::Internal(_) => Blame::Nobody,
+        }
+    }
+
+    /// The name in metrics, log and trail: one of a bounded set.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Unreachable(_) => "unreachable",
+            Self::ConnectTimedOut => "connect_timeout",
+            Self::AddressDenied(_) => "address_denied",
+            Self::Reset => "reset",
+            Self::Garbage(_) => "garbage",
+            Self::TimedOut => "timeout",
+            Self::ClientTimedOut => "client_timeout",
+            Self::Overloaded(_) => "overloaded",
+            Self::RateLimited { .. } => "rate_limited",
+            Self::CredentialRefused { .. } => "credential_refused",
+            Self::QuotaExhausted { .. } => "quota_exhausted",
+            Self::ModelUnknown => "model_unknown",
+            Self::ContextTooLong => "context_too_long",
+            Self::ErrorUnderSuccess => "error_under_success",
+            Self::BrokeOff => "broke_off",
+            Self::AnswerTooLarge { .. } => "answer_too_large",
+            Self::Busy => "busy",
+            Self::CredentialUnusable(_) => "credential_unusable",
+            Self::CallRejected(_) => "call_rejected",
+            Self::Internal(_) => "internal",
+        }
+    }
+
+    /// Every name above, so that metrics can hold one series each.
+    pub const NAMES: [&'static str; 20] = [
+        "unreachable",
+        "connect_timeout",
+        "address_denied",
+        "reset",
+        "garbage",
+        "timeout",
+        "client_timeout",
+        "overloaded",
+        "rate_limited",
+        "credential_refused",
+        "quota_exhausted",
+        "model_unknown",
+        "context_too_long",
+        "error_under_success",
+        "broke_off",
+        "answer_too_large",
+        "busy",
+        "credential_unusable",
+        "call_rejected",
+        "internal",
+    ];
+}

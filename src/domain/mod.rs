@@ -1,0 +1,22 @@
+//! The nouns everybody shares, and the decisions that need nothing but them.
+//!
+//! Takes and gives plain values. No I/O, no clock, no sockets; it must never learn who calls it.
+
+pub mod address;
+pub mod call;
+pub mod directory;
+pub mod entity;
+pub mod failure;
+pub mod id;
+pub mod limits;
+pub mod money;
+pub mod permission;
+pub mod preset;
+pub mod prices;
+pub mod protocol;
+pub mod refusal;
+pub mod secret;
+pub mod time;
+pub mod token;
+pub mod trail;
+pub mod usage;

@@ -1,0 +1,130 @@
+//! The wire formats we speak and the operations a client may ask for.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// A wire format. Closed on purpose: `match` without `_`, so that a sixth is found by the compiler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    Chat,
+    Responses,
+    Messages,
+    Gemini,
+    Bedrock,
+}
+
+impl Protocol {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Chat => "chat",
+            Self::Responses => "responses",
+            Self::Messages => "messages",
+            Self::Gemini => "gemini",
+            Self::Bedrock => "bedrock",
+        }
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Protocol {
+    type Err = UnknownProtocol;
+
+    /// Our own names and the spellings of `aiprovider` records (`openai`, `anthropic`).
+    fn from_str(text: &str) -> Result<Self, UnknownProtocol> {
+        match text {
+            "chat" | "openai" | "openai-chat" => Ok(Self::Chat),
+            "responses" | "openai-responses" => Ok(Self::Responses),
+            "messages" | "anthropic" => Ok(Self::Messages),
+            "gemini" => Ok(Self::Gemini),
+            "bedrock" => Ok(Self::Bedrock),
+            _ => Err(UnknownProtocol(text.to_string())),
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is no protocol; there are chat, responses, messages, gemini and bedrock")]
+pub struct UnknownProtocol(String);
+
+/// What the client asks for. The path decides it; the body only fills it in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Operation {
+    ChatCompletions,
+    Completions,
+    Embeddings,
+    Moderations,
+    Rerank,
+    ImageGenerations,
+    ImageEdits,
+    ImageVariations,
+    Speech,
+    Transcriptions,
+    Translations,
+    Responses,
+    /// `/v1/responses/{id}` and what lies below it.
+    StoredResponse,
+    Files,
+    Batches,
+}
+
+impl Operation {
+    /// The name used as a metric label and in the log.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ChatCompletions => "chat_completions",
+            Self::Completions => "completions",
+            Self::Embeddings => "embeddings",
+            Self::Moderations => "moderations",
+            Self::Rerank => "rerank",
+            Self::ImageGenerations => "image_generations",
+            Self::ImageEdits => "image_edits",
+            Self::ImageVariations => "image_variations",
+            Self::Speech => "speech",
+            Self::Transcriptions => "transcriptions",
+            Self::Translations => "translations",
+            Self::Responses => "responses",
+            Self::StoredResponse => "stored_response",
+            Self::Files => "files",
+            Self::Batches => "batches",
+        }
+    }
+
+    /// Does the body (or the path) name a model? Those that don't are about an object at the provider.
+    pub const fn names_model(self) -> bool {
+        !matches!(self, Self::StoredResponse | Self::Files | Self::Batches)
+    }
+
+    /// The path below a provider's base URL, for operations that have a fixed one.
+    pub const fn upstream_path(self) -> Option<&'static str> {
+        match self {
+            Self::ChatCompletions => Some("/chat/completions"),
+            Self::Completions => Some("/completions"),
+            Self::Embeddings => Some("/embeddings"),
+            Self::Moderations => Some("/moderations"),
+            Self::Rerank => Some("/rerank"),
+            Self::ImageGenerations => Some("/images/generations"),
+            Self::ImageEdits => Some("/images/edits"),
+            Self::ImageVariations => Some("/images/variations"),
+            Self::Speech => Some("/audio/speech"),
+            Self::Transcriptions => Some("/audio/transcriptions"),
+            Self::Translations => Some("/audio/translations"),
+            Self::Responses => Some("/responses"),
+            Self::StoredResponse | Self::Files | Self::Batches => None,
+        }
+    }
+}
+
+/// How the answer is to come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    Whole,
+    Streamed,
+}

@@ -1,0 +1,181 @@
+//! Why we say no, and the one table of statuses, codes and what an SDK may do about it.
+
+use std::time::Duration;
+
+use super::entity::Scope;
+
+/// The client hears it, in its own protocol's shape. Never retried by us.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    // Before a caller is known.
+    #[error("no token was shown; send `Authorization: Bearer kw_…`")]
+    TokenMissing,
+    #[error("two different tokens were shown in {0} and {1}; send one")]
+    TokensDiffer(&'static str, &'static str),
+    #[error("the token is unknown, revoked or expired")]
+    TokenUnknown,
+    #[error("{0} is not a path of this gateway{1}")]
+    PathUnknown(String, &'static str),
+    #[error("{method} is not allowed here; allowed: {allow}")]
+    MethodNotAllowed { method: String, allow: &'static str },
+    #[error("the request is malformed: {0}")]
+    Malformed(&'static str),
+    #[error("this listener's metrics need a token that may see them")]
+    MetricsDenied,
+
+    // Admission.
+    #[error("the {of} may make {limit} requests a minute")]
+    RateLimited { of: &'static str, limit: u32, retry_after: Duration },
+    #[error("the {of} may have {limit} calls in flight at once")]
+    ParallelLimited { of: &'static str, limit: u32 },
+    #[error("the gateway is at its limit of {0}; try again shortly")]
+    AtCapacity(&'static str),
+    #[error("the directory can't be asked right now; try again shortly")]
+    StoreAway,
+
+    // Reading.
+    #[error("the body is larger than {limit_bytes} bytes")]
+    BodyTooLarge { limit_bytes: u64 },
+    #[error("the body broke off before its end")]
+    BodyBroken,
+    #[error("the body did not arrive in time")]
+    BodyTimedOut,
+    #[error("the body is not valid: {what} at byte {at}")]
+    BodyInvalid { what: &'static str, at: usize },
+    #[error("`{0}` is not accepted in a body: where a call goes is decided by the gateway's configuration")]
+    FieldDenied(&'static str),
+    #[error("`{field}` is not valid: {why}")]
+    FieldInvalid { field: &'static str, why: &'static str },
+    #[error("the header `{header}` is not valid: {why}")]
+    HeaderInvalid { header: &'static str, why: &'static str },
+    #[error("this operation takes {takes}, not `{got}`")]
+    ContentType { takes: &'static str, got: String },
+    #[error("a body with `content-encoding: {0}` is not taken; send it uncoded")]
+    ContentCoded(String),
+
+    // Resolving.
+    #[error("no model is named `{model}`{closest}")]
+    ModelNotFound { model: String, closest: String },
+    #[error("the organisation has switched off {provider}")]
+    ProviderDisabled { provider: String },
+    #[error("`{model}` is not approved for {kind} tokens; {remedy}")]
+    ModelNotApproved { model: String, kind: &'static str, remedy: String },
+    #[error("the call is longer than the {limit} tokens of context that `{model}` has")]
+    ContextTooLong { model: String, limit: u64 },
+    #[error("there is no credential for {provider}; {remedy}")]
+    NoCredential { provider: String, remedy: String },
+    #[error("this call needs a credential of the workspace's own: {0}")]
+    SharedCredential(&'static str),
+    #[error("{0} is not an object of this workspace")]
+    ObjectNotFound(&'static str),
+    #[error("this token may not make batches")]
+    BatchesDenied,
+    #[error("{provider} speaks another protocol than this call; {remedy}")]
+    UnsupportedByTarget { provider: String, remedy: &'static str },
+
+    // After the attempts.
+    #[error("{provider} refused the {} credential; its holder must renew it", scope.name())]
+    CredentialRejected { provider: String, scope: Scope },
+    #[error("the quota of the {} credential for {provider} is used up", scope.name())]
+    QuotaExhausted { provider: String, scope: Scope },
+    #[error("{provider} limits the rate of this credential")]
+    CredentialHeld { provider: String, retry_after: Duration },
+    #[error("the {} credential for {provider} can't be used: {why}", scope.name())]
+    CredentialUnusable { provider: String, scope: Scope, why: &'static str },
+    #[error("{provider}: {failure}")]
+    ProviderFailed { provider: String, failure: String },
+    #[error("no provider answered in time")]
+    TimedOut,
+    #[error("every parallel call to {provider} is taken")]
+    ProviderBusy { provider: String },
+    #[error("the gateway failed to handle this call; it is logged under its request id")]
+    Internal,
+}
+
+/// What the table says of one refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Row {
+    pub status: u16,
+    /// Stable, documented in `docs/errors.md`.
+    pub code: &'static str,
+    /// The family, in the words that OpenAI's clients know.
+    pub family: Family,
+    /// `Some` overrides what an SDK would do by status alone.
+    pub should_retry: Option<bool>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    InvalidRequest,
+    Authentication,
+    Permission,
+    NotFound,
+    RateLimit,
+    Quota,
+    Server,
+}
+
+const fn row(status: u16, code: &'static str, family: Family) -> Row {
+    Row { status, code, family, should_retry: None }
+}
+
+const fn final_row(status: u16, code: &'static str, family: Family) -> Row {
+    Row { status, code, family, should_retry: Some(false) }
+}
+
+impl Refusal {
+    /// The whole table.
+    pub const fn row(&self) -> Row {
+        use Family::{Authentication, InvalidRequest, NotFound, Permission, Quota, RateLimit, Server};
+        match self {
+            Self::TokenMissing => row(401, "token_missing", Authentication),
+            Self::TokensDiffer(..) => row(401, "tokens_differ", Authentication),
+            Self::TokenUnknown => row(401, "invalid_api_key", Authentication),
+            Self::PathUnknown(..) => row(404, "path_unknown", NotFound),
+            Self::MethodNotAllowed { .. } => row(405, "method_not_allowed", InvalidRequest),
+            Self::Malformed(_) => row(400, "malformed_request", InvalidRequest),
+            Self::MetricsDenied => row(403, "metrics_denied", Permission),
+            Self::RateLimited { .. } => row(429, "rate_limit_exceeded", RateLimit),
+            Self::ParallelLimited { .. } => row(429, "parallel_limit_exceeded", RateLimit),
+            Self::AtCapacity(_) => row(503, "at_capacity", Server),
+            Self::StoreAway => row(503, "store_unavailable", Server),
+            Self::BodyTooLarge { .. } => row(413, "body_too_large", InvalidRequest),
+            Self::BodyBroken => row(400, "body_broken", InvalidRequest),
+            Self::BodyTimedOut => row(408, "body_timeout", InvalidRequest),
+            Self::BodyInvalid { .. } => row(400, "body_invalid", InvalidRequest),
+            Self::FieldDenied(_) => row(400, "field_denied", InvalidRequest),
+            Self::FieldInvalid { .. } => row(400, "field_invalid", InvalidRequest),
+            Self::HeaderInvalid { .. } => row(400, "header_invalid", InvalidRequest),
+            Self::ContentType { .. } => row(415, "content_type_unsupported", InvalidRequest),
+            Self::ContentCoded(_) => row(415, "content_encoding_unsupported", InvalidRequest),
+            Self::ModelNotFound { .. } => row(404, "model_not_found", NotFound),
+            Self::ProviderDisabled { .. } => row(403, "provider_disabled", Permission),
+            Self::ModelNotApproved { .. } => row(403, "model_not_approved", Permission),
+            Self::ContextTooLong { .. } => row(400, "context_length_exceeded", InvalidRequest),
+            Self::NoCredential { .. } => row(403, "no_credential", Permission),
+            Self::SharedCredential(_) => row(403, "shared_credential", Permission),
+            Self::ObjectNotFound(_) => row(404, "object_not_found", NotFound),
+            Self::BatchesDenied => row(403, "batches_denied", Permission),
+            Self::UnsupportedByTarget { .. } => row(400, "unsupported_by_target", InvalidRequest),
+            Self::CredentialRejected { .. } => final_row(502, "credential_rejected", Server),
+            Self::QuotaExhausted { .. } => final_row(429, "insufficient_quota", Quota),
+            Self::CredentialHeld { .. } => row(429, "rate_limit_exceeded", RateLimit),
+            Self::CredentialUnusable { .. } => final_row(502, "credential_unusable", Server),
+            Self::ProviderFailed { .. } => final_row(502, "provider_failed", Server),
+            Self::TimedOut => final_row(504, "provider_timeout", Server),
+            Self::ProviderBusy { .. } => row(503, "provider_busy", Server),
+            Self::Internal => final_row(500, "internal_error", Server),
+        }
+    }
+
+    /// How long the client should wait, where we know or can say.
+    pub const fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::RateLimited { retry_after, .. } | Self::CredentialHeld { retry_after, .. } => Some(*retry_after),
+            Self::ParallelLimited { .. } | Self::AtCapacity(_) | Self::StoreAway | Self::ProviderBusy { .. } => {
+                Some(Duration::from_secs(1))
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! What happened to a call: each target tried or skipped, in order, with the time it took.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::entity::Scope;
+use super::failure::Failure;
+
+/// More lines than a plan can need; what would come after is not kept.
+pub const TRAIL_LIMIT: usize = 32;
+
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    pub provider: Arc<str>,
+    pub model: Arc<str>,
+    pub scope: Option<Scope>,
+    pub end: End,
+    pub took: Duration,
+}
+
+#[derive(Clone, Debug)]
+pub enum End {
+    Answered {
+        status: u16,
+    },
+    Failed(Failure),
+    /// Not tried at all, and why.
+    Skipped(&'static str),
+}
+
+/// The attempts of one exchange.
+#[derive(Clone, Debug, Default)]
+pub struct Trail(Vec<Attempt>);
+
+impl Trail {
+    pub fn push(&mut self, attempt: Attempt) {
+        if self.0.len() < TRAIL_LIMIT {
+            self.0.push(attempt);
+        }
+    }
+
+    pub fn attempts(&self) -> &[Attempt] {
+        &self.0
+    }
+
+    /// Requests that really went out.
+    pub fn tried(&self) -> usize {
+        self.0.iter().filter(|attempt| !matches!(attempt.end, End::Skipped(_))).count()
+    }
+
+    pub fn last_failure(&self) -> Option<&Failure> {
+        self.0.iter().rev().find_map(|attempt| match &attempt.end {
+            End::Failed(failure) => Some(failure),
+            _ => None,
+        })
+    }
+}
