@@ -1,1 +1,73 @@
-//! To be filled.
+//! What one call reads from first byte to last: the platform's part and the caller's workspace view.
+//!
+//! Takes the directory and the settings, gives immutable values that calls share. Both parts are taken once, by
+//! `authenticate`, and a view names the platform it was compiled against, so no call ever sees two worlds.
+//! It must never know a socket, a clock or a store.
+
+mod build;
+mod caller;
+mod catalog;
+mod workspaces;
+
+pub use build::{Routing, Unbuildable, build};
+pub use caller::{Caller, TokenEntry};
+pub use catalog::{Catalog, CredentialEntry, ModelEntry, ProviderEntry};
+pub use workspaces::{Lookup, World};
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::domain::entity::{Org, User, Workspace};
+use crate::domain::id::Id;
+use crate::domain::token::TokenHash;
+
+/// Everything at one moment. Swapped whole.
+#[derive(Debug)]
+pub struct Snapshot {
+    pub platform: Arc<Platform>,
+    pub(crate) views: HashMap<Id<Workspace>, Arc<WorkspaceView>>,
+    pub(crate) tokens: HashMap<TokenHash, Arc<TokenEntry>>,
+}
+
+impl Snapshot {
+    pub fn view(&self, workspace: Id<Workspace>) -> Option<&Arc<WorkspaceView>> {
+        self.views.get(&workspace)
+    }
+
+    pub fn views(&self) -> impl Iterator<Item = &Arc<WorkspaceView>> {
+        self.views.values()
+    }
+
+    pub fn token_count(&self) -> usize {
+        self.tokens.len()
+    }
+}
+
+/// What all workspaces share.
+#[derive(Debug)]
+pub struct Platform {
+    pub version: u64,
+    pub catalog: Catalog,
+    pub routing: Routing,
+    /// More than one workspace makes objects on shared credentials somebody's: see `proxy::recall`.
+    pub workspace_count: usize,
+}
+
+/// A workspace with everything of its own, compiled against one platform.
+#[derive(Debug)]
+pub struct WorkspaceView {
+    pub platform: Arc<Platform>,
+    pub workspace: Workspace,
+    pub org: Arc<Org>,
+    /// The workspace's own providers, models, routes and credentials.
+    pub own: Catalog,
+    /// Users' own credentials, shared by all views; each is only ever shown to its user.
+    pub(crate) users: Arc<HashMap<Id<User>, Catalog>>,
+}
+
+impl WorkspaceView {
+    /// The catalogs a call of this workspace looks into, its own first.
+    pub fn catalogs(&self) -> [&Catalog; 2] {
+        [&self.own, &self.platform.catalog]
+    }
+}

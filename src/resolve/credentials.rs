@@ -1,0 +1,83 @@
+//! Whose credential a target gets: the first scope that has any wins, and no other is ever mixed in.
+
+use std::sync::Arc;
+
+use super::names::Pick;
+use super::{Dropped, Hurdle, Question, Target};
+use crate::domain::entity::{Provider, Scope};
+use crate::domain::id::Id;
+use crate::snapshot::{Caller, CredentialEntry};
+
+/// Adds the targets that a pick becomes, or says why it becomes none.
+pub(super) fn targets(
+    caller: &Caller,
+    question: &Question<'_>,
+    pick: Pick,
+    targets: &mut Vec<Target>,
+    dropped: &mut Vec<Dropped>,
+) {
+    // Even and odd: a workspace's own tier, and directly behind it the platform's that follows it.
+    let tier = pick.tier.saturating_mul(2);
+    let before = targets.len();
+    if let Some(pinned) = pick.pinned.clone() {
+        targets.push(target(&pick, Some(pinned), tier));
+    } else {
+        add_scoped(caller, &pick, tier, targets);
+    }
+    if before == targets.len() && !pick.provider.needs_key() {
+        targets.push(target(&pick, None, tier));
+    }
+    if before == targets.len() {
+        dropped.push(Dropped::of(&pick, Hurdle::Credential));
+    }
+    if question.touches_objects && caller.platform().workspace_count > 1 {
+        drop_shared(&pick, before, targets, dropped);
+    }
+}
+
+fn add_scoped(caller: &Caller, pick: &Pick, tier: u32, targets: &mut Vec<Target>) {
+    let provider = pick.provider.provider.id;
+    let own = caller.own_credentials().map_or(&[][..], |catalog| catalog.credentials(provider));
+    let workspace = caller.view().own.credentials(provider);
+    let is_workspaces = own.is_empty() && !workspace.is_empty();
+    // Unique per owner and provider, so the first is the only one.
+    if let Some(credential) = own.first().or(workspace.first()) {
+        targets.push(target(pick, Some(credential.clone()), tier));
+    } else {
+        add_platform(caller, pick, provider, tier, targets);
+    }
+    if is_workspaces && caller.view().workspace.fallback_to_platform {
+        add_platform(caller, pick, provider, tier.saturating_add(1), targets);
+    }
+}
+
+/// The platform's granted credentials of the best rank: a grant to this workspace beats a grant to all.
+fn add_platform(caller: &Caller, pick: &Pick, provider: Id<Provider>, tier: u32, targets: &mut Vec<Target>) {
+    let granted = caller.platform().catalog.credentials(provider);
+    let ranked = || granted.iter().filter_map(|one| Some((one.grant_rank(caller.workspace())?, one)));
+    let best = ranked().map(|(rank, _)| rank).max();
+    targets
+        .extend(ranked().filter(|(rank, _)| Some(*rank) == best).map(|(_, one)| target(pick, Some(one.clone()), tier)));
+}
+
+fn target(pick: &Pick, credential: Option<Arc<CredentialEntry>>, tier: u32) -> Target {
+    let weight = pick.weight.saturating_mul(credential.as_ref().map_or(1, |one| one.credential.weight));
+    Target {
+        provider: pick.provider.clone(),
+        model: pick.model.clone(),
+        model_id: pick.model_id.clone(),
+        credential,
+        tier,
+        weight,
+    }
+}
+
+/// On a shared credential, whose an object is could not be told: only the caller's own will do.
+fn drop_shared(pick: &Pick, from: usize, targets: &mut Vec<Target>, dropped: &mut Vec<Dropped>) {
+    let is_own = |target: &Target| target.credential.as_ref().is_some_and(|one| one.scope() != Scope::Platform);
+    let kept: Vec<Target> = targets.drain(from..).filter(is_own).collect();
+    if kept.is_empty() {
+        dropped.push(Dropped::of(pick, Hurdle::Shared));
+    }
+    targets.extend(kept);
+}

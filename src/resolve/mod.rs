@@ -1,0 +1,184 @@
+//! Chooses where a call may go. Caller's view + call + past → plan.
+//!
+//! Pure: no clock, no sockets, no randomness (weights are drawn from the conversation or the call's id, so a plan can
+//! be replayed). Knows nothing of breakers: a tripped provider is skipped by `attempt`, not left out here.
+
+mod closest;
+mod credentials;
+mod explain;
+mod hurdles;
+mod listing;
+mod names;
+mod order;
+
+pub use explain::explain;
+pub use hurdles::{Dropped, Hurdle};
+pub use listing::{Listed, listed};
+pub use names::Rule;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::domain::address::BaseUrl;
+use crate::domain::call::{Call, Past};
+use crate::domain::entity::{ProviderSettings, TokenKind};
+use crate::domain::protocol::{Operation, Protocol};
+use crate::domain::refusal::Refusal;
+use crate::snapshot::{Caller, CredentialEntry, ModelEntry, ProviderEntry};
+
+/// One line of a plan: provider, model id and credential.
+#[derive(Clone, Debug)]
+pub struct Target {
+    pub provider: Arc<ProviderEntry>,
+    /// The registered model, if it is one.
+    pub model: Option<Arc<ModelEntry>>,
+    /// What the provider calls it; empty for calls about objects, which name no model.
+    pub model_id: Arc<str>,
+    /// `None` where the provider needs no key.
+    pub credential: Option<Arc<CredentialEntry>>,
+    /// Targets of one tier are equals.
+    pub tier: u32,
+    weight: u32,
+}
+
+impl Target {
+    pub fn base_url(&self) -> &BaseUrl {
+        self.credential.as_ref().map_or(&self.provider.provider.base_url, |credential| &credential.base_url)
+    }
+
+    pub fn protocol(&self) -> Protocol {
+        self.credential.as_ref().map_or(self.provider.provider.protocol, |credential| credential.protocol)
+    }
+
+    /// The settings in force: the credential's where it has any of its own.
+    pub fn settings(&self) -> &ProviderSettings {
+        let own = self.credential.as_ref().map(|credential| &credential.credential.overrides.settings);
+        own.filter(|settings| **settings != ProviderSettings::default()).unwrap_or(&self.provider.provider.settings)
+    }
+
+    /// What goes into the body's `model`.
+    pub fn sent_model(&self) -> Arc<str> {
+        match &self.model {
+            Some(model) if !self.provider.provider.strip_prefix => model.qualified.clone(),
+            None if !self.provider.provider.strip_prefix => {
+                format!("{}:{}", self.provider.provider.prefix, self.model_id).into()
+            }
+            _ => self.model_id.clone(),
+        }
+    }
+
+    pub fn timeout(&self) -> Duration {
+        self.model.as_ref().and_then(|model| model.model.timeout).unwrap_or(self.provider.provider.timeout)
+    }
+
+    pub fn context_length(&self) -> Option<u64> {
+        self.model.as_ref().and_then(|model| model.model.context_length)
+    }
+}
+
+/// The targets one call will try, best first. Never empty, and nobody has to check.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    first: Target,
+    rest: Vec<Target>,
+    /// Which of the nine rules read the model string.
+    pub rule: Rule,
+    pub dropped: Vec<Dropped>,
+}
+
+impl Plan {
+    pub fn targets(&self) -> impl Iterator<Item = &Target> {
+        std::iter::once(&self.first).chain(&self.rest)
+    }
+
+    pub fn first(&self) -> &Target {
+        &self.first
+    }
+
+    pub fn len(&self) -> usize {
+        1 + self.rest.len()
+    }
+
+    /// Always false; here because `len` is.
+    pub fn is_empty(&self) -> bool {
+        false
+    }
+}
+
+/// What of a call bears on where it may go. `keyway resolve` asks without a body.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    pub model: Option<&'a str>,
+    pub role: Option<&'a str>,
+    pub endpoint: Option<&'a str>,
+    pub project: Option<&'a str>,
+    pub provider: Option<&'a str>,
+    pub operation: Operation,
+    pub touches_objects: bool,
+    pub least_input_tokens: u64,
+    pub seed: u64,
+}
+
+impl<'a> From<&'a Call> for Question<'a> {
+    fn from(call: &'a Call) -> Self {
+        Self {
+            model: call.model.as_deref().filter(|model| !model.is_empty() && *model != "default"),
+            role: call.role.as_deref(),
+            endpoint: call.endpoint.as_deref(),
+            project: call.project.as_deref(),
+            provider: call.provider.as_deref(),
+            operation: call.operation,
+            touches_objects: call.touches_objects(),
+            least_input_tokens: call.least_input_tokens(),
+            seed: call.seed(),
+        }
+    }
+}
+
+impl<'a> Question<'a> {
+    /// What a model string alone asks, as the command line and the admin API put it.
+    pub fn of_model(model: &'a str, project: Option<&'a str>) -> Self {
+        let model = Some(model).filter(|model| !model.is_empty() && *model != "default");
+        Self {
+            model,
+            role: None,
+            endpoint: None,
+            project,
+            provider: None,
+            operation: Operation::ChatCompletions,
+            touches_objects: false,
+            least_input_tokens: 0,
+            seed: 0,
+        }
+    }
+}
+
+/// The plan, or the refusal of the last hurdle that any target reached.
+pub fn resolve(caller: &Caller, question: &Question<'_>, past: &Past) -> Result<Plan, Refusal> {
+    let named = names::picks(caller, question, past)?;
+    let mut dropped = Vec::new();
+    let mut targets = Vec::with_capacity(named.picks.len());
+    for pick in named.picks {
+        match hurdles::clear(caller, question, &pick) {
+            Ok(()) => credentials::targets(caller, question, pick, &mut targets, &mut dropped),
+            Err(hurdle) => dropped.push(Dropped::of(&pick, hurdle)),
+        }
+    }
+    order::order(&mut targets, question.seed);
+    let mut targets = targets.into_iter();
+    match targets.next() {
+        Some(first) => Ok(Plan { first, rest: targets.collect(), rule: named.rule, dropped }),
+        None => Err(hurdles::refusal(caller, question, &dropped)),
+    }
+}
+
+/// The word for a token's kind, as refusals say it.
+const fn kind_name(kind: TokenKind) -> &'static str {
+    match kind {
+        TokenKind::Chat => "chat",
+        TokenKind::Agent => "agent",
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,205 @@
+//! The stored directory and the declared one, compiled into a snapshot.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use super::catalog::{Catalog, CredentialEntry, ModelEntry, ProviderEntry};
+use super::{Platform, Snapshot, TokenEntry, WorkspaceView};
+use crate::domain::address::BaseUrl;
+use crate::domain::directory::Directory;
+use crate::domain::entity::{Credential, Identity, Model, Org, Owner, Provider, Route, User, Workspace};
+use crate::domain::id::Id;
+use crate::domain::preset::{PRESETS, preset};
+use crate::domain::protocol::Protocol;
+
+/// `[routing]`: what holds where nothing closer says anything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Routing {
+    pub default: Option<String>,
+    /// For agent tokens whose model nobody knows.
+    pub fallback: Option<String>,
+    pub protocol_default: Vec<(Protocol, String)>,
+}
+
+impl Routing {
+    pub fn default_of(&self, protocol: Protocol) -> Option<&str> {
+        self.protocol_default.iter().find(|(of, _)| *of == protocol).map(|(_, model)| model.as_str())
+    }
+}
+
+/// Why a directory can't be served.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum Unbuildable {
+    #[error("the {kind} `{name}` is both declared in gateway.toml and stored; remove one of the two")]
+    DeclaredAndStored { kind: &'static str, name: String },
+}
+
+/// Compiles the whole world. The caller keeps the old one if this fails.
+pub fn build(stored: &Directory, declared: &Directory, routing: &Routing) -> Result<Snapshot, Unbuildable> {
+    no_name_twice(stored, declared)?;
+    let parts = Parts::of(stored, declared);
+    let platform = Arc::new(Platform {
+        version: stored.version,
+        catalog: parts.catalog(Owner::Platform, None),
+        routing: routing.clone(),
+        workspace_count: parts.workspaces.len(),
+    });
+    let users: HashMap<Id<User>, Arc<User>> =
+        stored.users.iter().chain(&declared.users).map(|user| (user.id, Arc::new(user.clone()))).collect();
+    let views = parts.views(&platform);
+    let tokens = stored.tokens.iter().chain(&declared.tokens).filter(|token| token.revoked_at.is_none()).map(|token| {
+        let user = token.user.and_then(|id| users.get(&id).cloned());
+        (token.hash, Arc::new(TokenEntry { token: token.clone(), user }))
+    });
+    Ok(Snapshot { platform, views, tokens: tokens.collect() })
+}
+
+/// Living entities, grouped by owner once, so that a thousand workspaces cost no thousand walks over everything.
+struct Parts<'a> {
+    providers: HashMap<Id<Provider>, Arc<ProviderEntry>>,
+    providers_of: HashMap<Owner, Vec<Arc<ProviderEntry>>>,
+    models_of: HashMap<Id<Provider>, Vec<&'a Model>>,
+    routes_of: HashMap<Owner, Vec<&'a Route>>,
+    credentials_of: HashMap<Owner, Vec<&'a Credential>>,
+    identities: HashMap<Id<Identity>, Arc<str>>,
+    orgs: BTreeMap<Id<Org>, Arc<Org>>,
+    workspaces: Vec<&'a Workspace>,
+}
+
+impl<'a> Parts<'a> {
+    fn of(stored: &'a Directory, declared: &'a Directory) -> Self {
+        let both = [stored, declared];
+        let mut providers = HashMap::new();
+        let mut providers_of: HashMap<Owner, Vec<Arc<ProviderEntry>>> = HashMap::new();
+        for provider in both.iter().flat_map(|from| &from.providers).filter(|provider| provider.deleted_at.is_none()) {
+            let entry = Arc::new(provider_entry(provider));
+            providers.insert(provider.id, entry.clone());
+            providers_of.entry(provider.owner).or_default().push(entry);
+        }
+        let models = both.iter().flat_map(|from| &from.models).filter(|model| model.deleted_at.is_none());
+        let routes = both.iter().flat_map(|from| &from.routes).filter(|route| route.deleted_at.is_none());
+        let credentials =
+            both.iter().flat_map(|from| &from.credentials).filter(|one| one.deleted_at.is_none() && one.active);
+        Self {
+            providers,
+            providers_of,
+            models_of: grouped(models, |model| model.provider),
+            routes_of: grouped(routes, |route| route.owner),
+            credentials_of: grouped(credentials, |credential| credential.owner),
+            identities: both
+                .iter()
+                .flat_map(|from| &from.identities)
+                .map(|one| (one.id, one.text.as_str().into()))
+                .collect(),
+            orgs: both.iter().flat_map(|from| &from.orgs).map(|org| (org.id, Arc::new(org.clone()))).collect(),
+            workspaces: both.iter().flat_map(|from| &from.workspaces).filter(|one| one.deleted_at.is_none()).collect(),
+        }
+    }
+
+    /// One owner's catalog. A workspace without the feature to bring its own has an empty one.
+    fn catalog(&self, owner: Owner, org: Option<&Org>) -> Catalog {
+        let mut catalog = Catalog::default();
+        if org.is_some_and(|org| !org.features.byok) {
+            return catalog;
+        }
+        for provider in self.providers_of.get(&owner).into_iter().flatten() {
+            catalog.add_provider(provider.clone());
+            for model in self.models_of.get(&provider.provider.id).into_iter().flatten() {
+                catalog.add_model(Arc::new(self.model_entry(model, provider)));
+            }
+        }
+        for route in self.routes_of.get(&owner).into_iter().flatten() {
+            catalog.add_route((*route).clone());
+        }
+        for credential in self.credentials_of.get(&owner).into_iter().flatten() {
+            if let Some(provider) = self.providers.get(&credential.provider) {
+                catalog.add_credential(Arc::new(credential_entry(credential, provider)));
+            }
+        }
+        catalog.sort();
+        catalog
+    }
+
+    fn views(&self, platform: &Arc<Platform>) -> HashMap<Id<Workspace>, Arc<WorkspaceView>> {
+        let owners = self.credentials_of.keys().filter_map(|owner| match owner {
+            Owner::User(user) => Some((*user, self.catalog(*owner, None))),
+            Owner::Platform | Owner::Workspace(_) => None,
+        });
+        let users: Arc<HashMap<Id<User>, Catalog>> = Arc::new(owners.collect());
+        let living = self.workspaces.iter().filter_map(|workspace| {
+            let org = self.orgs.get(&workspace.org).filter(|org| org.deleted_at.is_none())?;
+            let view = WorkspaceView {
+                platform: platform.clone(),
+                workspace: (*workspace).clone(),
+                org: org.clone(),
+                own: self.catalog(Owner::Workspace(workspace.id), Some(org)),
+                users: users.clone(),
+            };
+            Some((workspace.id, Arc::new(view)))
+        });
+        living.collect()
+    }
+
+    fn model_entry(&self, model: &Model, provider: &Arc<ProviderEntry>) -> ModelEntry {
+        let hydration = model.hydration.filter(|hydration| hydration.enabled);
+        ModelEntry {
+            model_id: model.model_id.as_str().into(),
+            qualified: format!("{}:{}", provider.provider.prefix, model.model_id).into(),
+            hydration: hydration.and_then(|hydration| self.identities.get(&hydration.identity).cloned()),
+            provider: provider.clone(),
+            model: model.clone(),
+        }
+    }
+}
+
+fn grouped<T: Copy, K: std::hash::Hash + Eq>(
+    items: impl Iterator<Item = T>,
+    key: impl Fn(T) -> K,
+) -> HashMap<K, Vec<T>> {
+    let mut groups: HashMap<K, Vec<T>> = HashMap::new();
+    for item in items {
+        groups.entry(key(item)).or_default().push(item);
+    }
+    groups
+}
+
+fn provider_entry(provider: &Provider) -> ProviderEntry {
+    // A preset that a newer build knew and this one doesn't falls back to its kind's own, which always exists.
+    let known = preset(&provider.preset).or_else(|| preset(provider.kind.name()));
+    ProviderEntry {
+        name: provider.name.as_str().into(),
+        preset: known.unwrap_or(&PRESETS[0]),
+        provider: provider.clone(),
+    }
+}
+
+fn credential_entry(credential: &Credential, provider: &ProviderEntry) -> CredentialEntry {
+    // A platform credential only ever goes to the provider's own base URL.
+    let own = credential.overrides.base_url.clone().filter(|_| credential.owner != Owner::Platform);
+    let base_url: BaseUrl = own.unwrap_or_else(|| provider.provider.base_url.clone());
+    CredentialEntry {
+        is_for_address: credential.is_for(&base_url.address),
+        protocol: credential.overrides.protocol.unwrap_or(provider.provider.protocol),
+        base_url,
+        credential: credential.clone(),
+    }
+}
+
+/// A name is either declared or stored; which of the two holds must never be a matter of order.
+fn no_name_twice(stored: &Directory, declared: &Directory) -> Result<(), Unbuildable> {
+    let declared: HashSet<(&str, Owner, &str)> = names(declared).collect();
+    match names(stored).find(|name| declared.contains(name)) {
+        Some((kind, _, name)) => Err(Unbuildable::DeclaredAndStored { kind, name: name.to_string() }),
+        None => Ok(()),
+    }
+}
+
+/// What is known by name: its kind, its owner, the name.
+fn names(directory: &Directory) -> impl Iterator<Item = (&'static str, Owner, &str)> {
+    let providers = directory.providers.iter().filter(|one| one.deleted_at.is_none());
+    let orgs = directory.orgs.iter().filter(|one| one.deleted_at.is_none());
+    let workspaces = directory.workspaces.iter().filter(|one| one.deleted_at.is_none());
+    (providers.map(|one| ("provider", one.owner, one.name.as_str())))
+        .chain(orgs.map(|one| ("org", Owner::Platform, one.name.as_str())))
+        .chain(workspaces.map(|one| ("workspace", Owner::Platform, one.name.as_str())))
+}

@@ -1,0 +1,84 @@
+//! Who a token stands for.
+
+use std::sync::Arc;
+
+use super::catalog::Catalog;
+use super::{Platform, WorkspaceView};
+use crate::domain::entity::{Token, User, Workspace};
+use crate::domain::id::Id;
+use crate::domain::permission::Permission;
+use crate::domain::refusal::Refusal;
+use crate::domain::time::Timestamp;
+
+/// A token with the user it stands for.
+#[derive(Debug)]
+pub struct TokenEntry {
+    pub token: Token,
+    pub user: Option<Arc<User>>,
+}
+
+impl TokenEntry {
+    pub fn is_alive(&self, now: Timestamp) -> bool {
+        let expired = self.token.expires_at.is_some_and(|at| at <= now);
+        let disabled = self.user.as_ref().is_some_and(|user| user.disabled);
+        self.token.revoked_at.is_none() && !expired && !disabled
+    }
+}
+
+/// A token that was shown and is alive, with the one view of the world its call reads.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    view: Arc<WorkspaceView>,
+    entry: Arc<TokenEntry>,
+    /// The user whom a token with `may_assert_user` named: attribution and limits, never that user's credentials.
+    asserted: Option<Arc<str>>,
+}
+
+impl Caller {
+    /// Private to the step that proves it: only `World` and `authenticate` make callers.
+    pub(crate) fn new(view: Arc<WorkspaceView>, entry: Arc<TokenEntry>) -> Self {
+        Self { view, entry, asserted: None }
+    }
+
+    /// The same caller speaking for a user, if its token may.
+    pub(crate) fn asserting(self, user: &str) -> Result<Self, Refusal> {
+        if !self.entry.token.may_assert_user {
+            return Err(Refusal::HeaderInvalid { header: "x-keyway-user", why: "this token may not speak for a user" });
+        }
+        Ok(Self { asserted: Some(user.into()), ..self })
+    }
+
+    pub fn view(&self) -> &Arc<WorkspaceView> {
+        &self.view
+    }
+
+    pub fn platform(&self) -> &Platform {
+        &self.view.platform
+    }
+
+    pub fn token(&self) -> &Token {
+        &self.entry.token
+    }
+
+    pub fn user(&self) -> Option<&Arc<User>> {
+        self.entry.user.as_ref()
+    }
+
+    pub fn asserted(&self) -> Option<&str> {
+        self.asserted.as_deref()
+    }
+
+    pub fn workspace(&self) -> Id<Workspace> {
+        self.view.workspace.id
+    }
+
+    pub fn holds(&self, permission: Permission) -> bool {
+        self.entry.token.role.holds(permission)
+    }
+
+    /// The user's own credentials, if this call may spend them: the user made the token and is not merely asserted.
+    pub fn own_credentials(&self) -> Option<&Catalog> {
+        let may = self.entry.token.made_by_its_user && self.asserted.is_none() && self.view.org.features.byok;
+        self.entry.token.user.filter(|_| may).and_then(|user| self.view.users.get(&user))
+    }
+}
