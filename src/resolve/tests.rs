@@ -1,1 +1,384 @@
+//! The nine rules, the hurdles and the credentials, each on the smallest directory that shows it.
 
+use std::sync::Arc;
+
+use super::*;
+use crate::domain::directory::Directory;
+use crate::domain::entity::{
+    Credential, DefaultChoice, Gate, Grant, Listing, Model, Org, Owner, Provider, Route, RouteKind, RouteTarget, Token,
+    TokenKind, Workspace,
+};
+use crate::domain::id::Id;
+use crate::domain::preset::preset;
+use crate::domain::time::Timestamp;
+use crate::domain::token::TokenHash;
+use crate::snapshot::{Routing, Snapshot, build};
+
+const NOW: Timestamp = Timestamp(1_000);
+
+/// A directory under construction: one org, one workspace `w`, and whatever a test adds.
+struct House {
+    directory: Directory,
+    routing: Routing,
+    token: Token,
+}
+
+fn id<T>(name: &str) -> Id<T> {
+    Id::declared("test", name)
+}
+
+impl House {
+    fn new() -> Self {
+        let mut directory = Directory::default();
+        directory.orgs.push(Org::new(id("org"), "org", NOW));
+        directory.workspaces.push(Workspace::new(id("w"), id("org"), "w", NOW));
+        let token = Token::new(id("token"), TokenHash([1; 32]), id("w"), "test", NOW);
+        Self { directory, routing: Routing::default(), token }
+    }
+
+    fn provider(mut self, name: &str, priority: u32, change: impl FnOnce(&mut Provider)) -> Self {
+        let url = format!("https://{name}.example/v1").parse().unwrap();
+        let mut provider = Provider::new(id(name), Owner::Platform, name, preset("custom").unwrap(), url, NOW);
+        provider.priority = priority;
+        change(&mut provider);
+        self.directory.providers.push(provider);
+        self
+    }
+
+    fn model(mut self, provider: &str, model: &str, change: impl FnOnce(&mut Model)) -> Self {
+        let mut model = Model::new(id(&format!("{provider}/{model}")), id(provider), model, NOW);
+        change(&mut model);
+        self.directory.models.push(model);
+        self
+    }
+
+    fn key(mut self, name: &str, provider: &str, owner: Owner, change: impl FnOnce(&mut Credential)) -> Self {
+        let row = self.directory.providers.iter().find(|one| one.id == id(provider)).unwrap();
+        let mut credential = Credential::new(id(name), owner, row.id, &row.base_url.address, NOW);
+        change(&mut credential);
+        self.directory.credentials.push(credential);
+        self
+    }
+
+    fn platform_key(self, provider: &str) -> Self {
+        self.key(&format!("{provider}-key"), provider, Owner::Platform, |_| ())
+    }
+
+    fn route(mut self, kind: RouteKind, name: &str, provider: &str, model: Option<&str>, priority: u32) -> Self {
+        let target = RouteTarget { provider: id(provider), model: model.map(String::from) };
+        let mut route = Route::new(id(&format!("{name}{priority}")), Owner::Platform, kind, name, target, NOW);
+        route.priority = priority;
+        self.directory.routes.push(route);
+        self
+    }
+
+    fn workspace(mut self, change: impl FnOnce(&mut Workspace)) -> Self {
+        change(&mut self.directory.workspaces[0]);
+        self
+    }
+
+    fn token(mut self, change: impl FnOnce(&mut Token)) -> Self {
+        change(&mut self.token);
+        self
+    }
+
+    fn caller(&self) -> Caller {
+        let snapshot: Snapshot = build(&self.directory, &Directory::default(), &self.routing).unwrap();
+        let entry = crate::snapshot::TokenEntry { token: self.token.clone(), user: None };
+        Caller::new(snapshot.view(id("w")).unwrap().clone(), Arc::new(entry))
+    }
+
+    fn asks(&self, question: Question<'_>) -> Result<Plan, Refusal> {
+        resolve(&self.caller(), &question, &Past::None)
+    }
+
+    /// The plan for a model string as `provider/model` words, or the refusal's code.
+    fn plan(&self, model: &str) -> String {
+        told(self.asks(Question::of_model(model, None)))
+    }
+}
+
+fn told(plan: Result<Plan, Refusal>) -> String {
+    match plan {
+        Ok(plan) => plan
+            .targets()
+            .map(|target| format!("{}/{}", target.provider.name, target.model_id))
+            .collect::<Vec<_>>()
+            .join(" "),
+        Err(refusal) => refusal.row().code.to_string(),
+    }
+}
+
+/// Two providers that list the same model, one of which comes first.
+fn two() -> House {
+    House::new()
+        .provider("a", 2, |_| ())
+        .provider("b", 1, |provider| provider.default_model = Some("small".into()))
+        .model("a", "gpt", |_| ())
+        .model("b", "gpt", |_| ())
+        .platform_key("a")
+        .platform_key("b")
+}
+
+#[test]
+fn a_bare_id_that_several_providers_list_is_a_failover_list_by_priority() {
+    assert_eq!(two().plan("gpt"), "b/gpt a/gpt");
+}
+
+#[test]
+fn a_qualified_id_names_one_provider() {
+    assert_eq!(two().plan("a:gpt"), "a/gpt");
+}
+
+#[test]
+fn a_known_prefix_takes_an_unregistered_id_and_an_unknown_one_does_not() {
+    assert_eq!(two().plan("a:llama3:8b"), "a/llama3:8b");
+    assert_eq!(two().plan("a/anthropic/claude"), "a/anthropic/claude");
+    assert_eq!(two().plan("nobody:llama3:8b"), "model_not_found");
+    let listed = House::new().provider("a", 1, |one| one.models = Listing::Listed).platform_key("a");
+    assert_eq!(listed.plan("a:llama3"), "model_not_found");
+}
+
+#[test]
+fn an_exact_id_with_a_colon_comes_before_its_prefix() {
+    let house = two().model("b", "a:gpt", |_| ());
+    assert_eq!(house.plan("a:gpt"), "b/a:gpt a/gpt");
+}
+
+#[test]
+fn a_prefix_alone_is_its_default_model() {
+    assert_eq!(two().plan("b:"), "b/small");
+    assert_eq!(two().plan("a:"), "model_not_found");
+}
+
+#[test]
+fn providers_that_share_a_prefix_are_told_apart_by_the_model_id() {
+    let house = House::new()
+        .provider("eight", 1, |one| one.prefix = "ai-02".into())
+        .provider("four", 2, |one| one.prefix = "ai-02".into())
+        .model("four", "qwen3-4b", |_| ())
+        .platform_key("eight")
+        .platform_key("four");
+    assert_eq!(house.plan("ai-02:qwen3-4b"), "four/qwen3-4b");
+    assert_eq!(house.plan("ai-02:other"), "eight/other four/other");
+}
+
+#[test]
+fn a_role_is_a_failover_list_unless_a_model_has_its_name() {
+    let house = two().route(RouteKind::Role, "summariser", "a", Some("gpt"), 2).route(
+        RouteKind::Role,
+        "summariser",
+        "b",
+        None,
+        1,
+    );
+    assert_eq!(house.plan("summariser"), "b/small a/gpt");
+    assert_eq!(house.plan("role:summariser"), "b/small a/gpt");
+    assert_eq!(house.plan("role:nobody"), "model_not_found");
+    let shadowed = house.model("a", "summariser", |_| ());
+    assert_eq!(shadowed.plan("summariser"), "a/summariser");
+    assert_eq!(shadowed.plan("role:summariser"), "b/small a/gpt");
+}
+
+#[test]
+fn the_role_header_speaks_only_where_the_model_says_nothing() {
+    let house = two().route(RouteKind::Role, "coding", "a", Some("gpt"), 1);
+    let with_role = |model| Question { role: Some("coding"), ..Question::of_model(model, None) };
+    assert_eq!(told(house.asks(with_role("default"))), "a/gpt");
+    assert_eq!(told(house.asks(with_role("b:gpt"))), "b/gpt");
+}
+
+#[test]
+fn an_alias_leads_to_its_target() {
+    let house = two().route(RouteKind::Alias, "fast", "a", Some("gpt"), 1);
+    assert_eq!(house.plan("fast"), "a/gpt");
+}
+
+#[test]
+fn a_credentials_id_is_a_model_endpoint() {
+    let owner = Owner::Workspace(id("w"));
+    let house = two().key("mine", "a", owner, |one| one.overrides.default_model = Some("own".into()));
+    let mine = id::<Credential>("mine").to_string();
+    assert_eq!(house.plan(&mine), "a/own");
+    assert_eq!(house.plan(&format!("endpoint:{mine}")), "a/own");
+    let header = Question { endpoint: Some(&mine), ..Question::of_model("default", None) };
+    assert_eq!(told(house.asks(header)), "a/own");
+    let modelless = two().key("mine", "a", owner, |_| ());
+    assert_eq!(modelless.plan(&format!("endpoint:{mine}:gpt")), "a/gpt");
+}
+
+#[test]
+fn another_workspaces_endpoint_can_not_be_named() {
+    let house = two().key("theirs", "a", Owner::Workspace(id("other")), |_| ());
+    assert_eq!(house.plan(&id::<Credential>("theirs").to_string()), "model_not_found");
+}
+
+#[test]
+fn the_default_comes_from_project_workspace_own_credential_setting_and_granted_credential_in_this_order() {
+    let mut house = two();
+    assert_eq!(house.plan("default"), "b/small");
+    house.routing.default = Some("a:gpt".into());
+    assert_eq!(house.plan(""), "a/gpt");
+    let house = house.key("mine", "b", Owner::Workspace(id("w")), |_| ());
+    assert_eq!(house.plan("default"), "b/small");
+    let choice = |model: &str| DefaultChoice { provider: id("a"), model: Some(model.into()) };
+    let house = house.workspace(|one| one.default = Some(choice("chosen")));
+    assert_eq!(house.plan("default"), "a/chosen");
+    let house = house.workspace(|one| drop(one.projects.insert("p".into(), choice("project"))));
+    assert_eq!(told(house.asks(Question::of_model("default", Some("p")))), "a/project");
+    let house = house.token(|one| one.project = Some("p".into()));
+    assert_eq!(house.plan("default"), "a/project");
+}
+
+#[test]
+fn the_workspaces_default_provider_takes_unknown_ids_and_agents_end_at_the_fallback() {
+    let choice = DefaultChoice { provider: id("a"), model: None };
+    let house = two().workspace(|one| one.default = Some(choice));
+    assert_eq!(house.plan("brand-new"), "a/brand-new");
+    let mut agents =
+        two().model("b", "steady", |one| one.approved_for_agent = true).token(|one| one.kind = TokenKind::Agent);
+    assert_eq!(agents.plan("brand-new"), "model_not_found");
+    agents.routing.fallback = Some("b:steady".into());
+    assert_eq!(agents.plan("brand-new"), "b/steady");
+    assert_eq!(agents.plan("role:nobody"), "b/steady");
+}
+
+#[test]
+fn the_refusal_is_that_of_the_last_hurdle_any_target_reached() {
+    let gated = |house: House, provider: &str| {
+        let mut house = house;
+        house.directory.orgs[0].gates.insert(id(provider), Gate::Deny);
+        house
+    };
+    assert_eq!(gated(two(), "b").plan("gpt"), "a/gpt");
+    assert_eq!(gated(gated(two(), "a"), "b").plan("gpt"), "provider_disabled");
+    let mut keyless = two();
+    keyless.directory.credentials.clear();
+    assert_eq!(keyless.plan("gpt"), "no_credential");
+    assert_eq!(gated(keyless, "a").plan("gpt"), "no_credential");
+    assert_eq!(two().token(|one| one.models = vec!["a:gpt".into()]).plan("b:gpt"), "model_not_found");
+    assert_eq!(two().token(|one| one.models = vec!["a:*".into()]).plan("gpt"), "a/gpt");
+    assert_eq!(two().token(|one| one.kind = TokenKind::Agent).plan("gpt"), "model_not_approved");
+    let off = House::new().provider("a", 1, |one| one.enabled = false).model("a", "gpt", |_| ()).platform_key("a");
+    assert_eq!(off.plan("gpt"), "model_not_found");
+}
+
+#[test]
+fn a_gate_stands_whatever_keys_the_workspace_has() {
+    let mut house = two().key("mine", "a", Owner::Workspace(id("w")), |_| ());
+    house.directory.orgs[0].gates.insert(id("a"), Gate::Deny);
+    assert_eq!(house.plan("a:gpt"), "provider_disabled");
+}
+
+#[test]
+fn only_a_call_that_can_not_fit_is_refused_for_its_length() {
+    let house =
+        House::new().provider("a", 1, |_| ()).model("a", "gpt", |one| one.context_length = Some(100)).platform_key("a");
+    let long = |tokens| Question { least_input_tokens: tokens, ..Question::of_model("gpt", None) };
+    assert_eq!(told(house.asks(long(100))), "a/gpt");
+    assert_eq!(told(house.asks(long(101))), "context_length_exceeded");
+}
+
+fn scopes(house: &House) -> Vec<String> {
+    let plan = house.asks(Question::of_model("a:gpt", None)).unwrap();
+    plan.targets().map(|target| target.credential.as_ref().map_or("none".into(), |one| one.id().to_string())).collect()
+}
+
+#[test]
+fn the_first_scope_that_has_a_credential_wins_and_the_platform_follows_only_where_allowed() {
+    let house = two().key("mine", "a", Owner::Workspace(id("w")), |_| ());
+    assert_eq!(scopes(&house), [id::<Credential>("mine").to_string()]);
+    let house = house.workspace(|one| one.fallback_to_platform = true);
+    assert_eq!(scopes(&house), [id::<Credential>("mine").to_string(), id::<Credential>("a-key").to_string()]);
+}
+
+#[test]
+fn an_inactive_credential_is_none_at_all() {
+    let house = two().key("mine", "a", Owner::Workspace(id("w")), |one| one.active = false);
+    assert_eq!(scopes(&house), [id::<Credential>("a-key").to_string()]);
+}
+
+#[test]
+fn a_grant_to_this_workspace_beats_a_grant_to_all_and_one_to_others_is_nothing() {
+    let granted = |to: &str| Grant::Workspaces(vec![id(to)]);
+    let house = two().key("ours", "a", Owner::Platform, |one| one.grant = granted("w"));
+    assert_eq!(scopes(&house), [id::<Credential>("ours").to_string()]);
+    let house = two().key("theirs", "a", Owner::Platform, |one| one.grant = granted("other"));
+    assert_eq!(scopes(&house), [id::<Credential>("a-key").to_string()]);
+}
+
+#[test]
+fn objects_on_a_shared_credential_are_refused_once_there_is_more_than_one_workspace() {
+    let file = Question {
+        operation: Operation::Files,
+        touches_objects: true,
+        provider: Some("a"),
+        ..Question::of_model("", None)
+    };
+    let mut house = two();
+    assert_eq!(told(house.asks(file)), "a/");
+    house.directory.workspaces.push(Workspace::new(id("v"), id("org"), "v", NOW));
+    assert_eq!(told(house.asks(file)), "shared_credential");
+    let house = house.key("mine", "a", Owner::Workspace(id("w")), |_| ());
+    assert_eq!(told(house.asks(file)), "a/");
+}
+
+#[test]
+fn equals_are_drawn_by_weight_and_the_same_conversation_draws_the_same() {
+    let house = House::new()
+        .provider("heavy", 1, |one| one.weight = 3)
+        .provider("light", 1, |_| ())
+        .model("heavy", "gpt", |_| ())
+        .model("light", "gpt", |_| ())
+        .platform_key("heavy")
+        .platform_key("light");
+    let caller = house.caller();
+    let first = |seed| {
+        let question = Question { seed, ..Question::of_model("gpt", None) };
+        resolve(&caller, &question, &Past::None).unwrap().first().provider.name.to_string()
+    };
+    let heavy = (0..4_000).filter(|seed| first(*seed) == "heavy").count();
+    assert!((2_850..3_150).contains(&heavy), "{heavy} of 4000 went to a provider with three quarters of the weight");
+    assert_eq!(first(17), first(17));
+}
+
+#[test]
+fn a_refusal_names_the_closest_models_of_this_caller_only() {
+    let house = two().model("a", "gpt-4o-mini", |_| ()).model("a", "gpt-4o-maxi", |one| one.approved_for_chat = false);
+    let refusal = house.asks(Question::of_model("gpt-4o-min", None)).unwrap_err().to_string();
+    assert!(refusal.contains("a:gpt-4o-mini") && !refusal.contains("maxi"), "{refusal}");
+}
+
+#[test]
+fn the_list_shows_what_a_caller_may_use_and_nothing_else() {
+    let house = two()
+        .route(RouteKind::Alias, "fast", "a", Some("gpt"), 1)
+        .route(RouteKind::Role, "coding", "a", Some("gpt"), 1)
+        .model("a", "hidden", |one| one.approved_for_chat = false);
+    let mut ids: Vec<String> = listed(&house.caller()).map(|one| one.id).collect();
+    ids.sort();
+    assert_eq!(ids, ["a:gpt", "b:gpt", "fast", "role:coding"]);
+}
+
+#[test]
+fn an_object_on_record_binds_the_plan_to_its_provider_and_credential() {
+    let house = two();
+    let past = Past::Theirs { provider: id("a"), credential: Some(id("a-key")) };
+    let plan = resolve(&house.caller(), &Question::of_model("gpt", None), &past);
+    assert_eq!(told(plan), "a/gpt");
+}
+
+#[test]
+fn an_explanation_shows_the_rule_the_targets_and_what_fell_out() {
+    let mut house = two();
+    house.directory.orgs[0].gates.insert(id("b"), Gate::Deny);
+    let plan = house.asks(Question::of_model("gpt", None)).unwrap();
+    let (all, some) = (explain(&plan, true), explain(&plan, false));
+    assert!(
+        all.contains("rule: exact model id")
+            && all.contains("1. a gpt")
+            && all.contains("dropped: b b:gpt: switched off by"),
+        "{all}"
+    );
+    assert!(some.contains("dropped: 1 other targets") && !some.contains("b:gpt"), "{some}");
+}

@@ -37,6 +37,31 @@ pub struct Credential {
     pub declared: bool,
 }
 
+impl Credential {
+    /// A credential entered for an address, its key still to be sealed into it.
+    pub fn new(id: Id<Self>, owner: Owner, provider: Id<Provider>, address: &Address, now: Timestamp) -> Self {
+        Self {
+            id,
+            number: None,
+            owner,
+            provider,
+            key: KeyMaterial::None,
+            entered_for: address.to_string(),
+            last4: String::new(),
+            label: String::new(),
+            active: true,
+            weight: 1,
+            max_parallel: None,
+            overrides: Overrides::default(),
+            grant: Grant::All,
+            created_at: now,
+            updated_at: now,
+            deleted_at: None,
+            declared: false,
+        }
+    }
+}
+
 /// `https://host:port`, as text: part of what a sealed key is bound to.
 type EnteredFor = String;
 

@@ -8,7 +8,7 @@ use super::Owner;
 use crate::domain::address::BaseUrl;
 use crate::domain::id::Id;
 use crate::domain::limits::Limits;
-use crate::domain::preset::Kind;
+use crate::domain::preset::{Kind, Preset};
 use crate::domain::prices::PriceHistory;
 use crate::domain::protocol::Protocol;
 use crate::domain::time::Timestamp;
@@ -44,6 +44,41 @@ pub struct Provider {
     /// Stated in `gateway.toml`: read-only everywhere else.
     #[serde(skip)]
     pub declared: bool,
+}
+
+/// Design's defaults for what a provider leaves out.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(120);
+const DEFAULT_PRIORITY: u32 = 100;
+
+impl Provider {
+    /// A provider of a preset with everything else as it is when nobody says otherwise.
+    pub fn new(id: Id<Self>, owner: Owner, name: &str, preset: &Preset, base_url: BaseUrl, now: Timestamp) -> Self {
+        Self {
+            id,
+            number: None,
+            owner,
+            name: name.to_string(),
+            kind: preset.kind,
+            preset: preset.name.to_string(),
+            protocol: preset.protocol,
+            prefix: name.to_string(),
+            base_url,
+            default_model: None,
+            enabled: true,
+            priority: DEFAULT_PRIORITY,
+            weight: 1,
+            timeout: DEFAULT_TIMEOUT,
+            strip_prefix: true,
+            models: Listing::Any,
+            max_parallel: None,
+            settings: ProviderSettings::default(),
+            discovered_at: None,
+            created_at: now,
+            updated_at: now,
+            deleted_at: None,
+            declared: false,
+        }
+    }
 }
 
 /// Which model ids a provider takes.
@@ -98,6 +133,38 @@ pub struct Model {
     pub deleted_at: Option<Timestamp>,
     #[serde(skip)]
     pub declared: bool,
+}
+
+impl Model {
+    /// A registered model with everything else as it is when nobody says otherwise.
+    pub fn new(id: Id<Self>, provider: Id<Provider>, model_id: &str, now: Timestamp) -> Self {
+        Self {
+            id,
+            number: None,
+            provider,
+            model_id: model_id.to_string(),
+            display_name: None,
+            context_length: None,
+            max_completion_tokens: None,
+            timeout: None,
+            limits: Limits::default(),
+            local: false,
+            local_path: None,
+            defaults: ModelDefaults::default(),
+            approved_for_agent: false,
+            approved_for_chat: true,
+            hydration: None,
+            prices: PriceHistory::default(),
+            capabilities: Vec::new(),
+            enabled: true,
+            source: Source::Registered,
+            discovered_at: None,
+            created_at: now,
+            updated_at: now,
+            deleted_at: None,
+            declared: false,
+        }
+    }
 }
 
 /// What fills in what a call leaves out.

@@ -26,6 +26,25 @@ pub struct Route {
     pub declared: bool,
 }
 
+impl Route {
+    pub fn new(id: Id<Self>, owner: Owner, kind: RouteKind, name: &str, target: RouteTarget, now: Timestamp) -> Self {
+        Self {
+            id,
+            number: None,
+            owner,
+            name: name.to_string(),
+            kind,
+            target,
+            priority: 100,
+            weight: 1,
+            notes: None,
+            created_at: now,
+            deleted_at: None,
+            declared: false,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RouteKind {

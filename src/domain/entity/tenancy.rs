@@ -27,6 +27,22 @@ pub struct Org {
     pub declared: bool,
 }
 
+impl Org {
+    pub fn new(id: Id<Self>, name: &str, now: Timestamp) -> Self {
+        Self {
+            id,
+            name: name.to_string(),
+            limits: Limits::default(),
+            features: Features { byok: true },
+            default_gate: Gate::Allow,
+            gates: BTreeMap::new(),
+            created_at: now,
+            deleted_at: None,
+            declared: false,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Gate {
@@ -56,6 +72,23 @@ pub struct Workspace {
     pub deleted_at: Option<Timestamp>,
     #[serde(skip)]
     pub declared: bool,
+}
+
+impl Workspace {
+    pub fn new(id: Id<Self>, org: Id<Org>, name: &str, now: Timestamp) -> Self {
+        Self {
+            id,
+            org,
+            name: name.to_string(),
+            default: None,
+            projects: BTreeMap::new(),
+            limits: Limits::default(),
+            fallback_to_platform: false,
+            created_at: now,
+            deleted_at: None,
+            declared: false,
+        }
+    }
 }
 
 /// A default: a provider, and a model unless the provider's own default is meant.
@@ -100,6 +133,31 @@ pub struct Token {
     pub may_assert_user: bool,
     pub created_at: Timestamp,
     pub revoked_at: Option<Timestamp>,
+}
+
+impl Token {
+    /// A member's token for chat, without expiry or limits.
+    pub fn new(id: Id<Self>, hash: TokenHash, workspace: Id<Workspace>, made_by: &str, now: Timestamp) -> Self {
+        Self {
+            id,
+            hash,
+            workspace,
+            user: None,
+            project: None,
+            made_by: made_by.to_string(),
+            made_by_its_user: false,
+            role: AccessRole::Member,
+            kind: TokenKind::Chat,
+            models: Vec::new(),
+            expires_at: None,
+            limits: Limits::default(),
+            label: String::new(),
+            may_batch: false,
+            may_assert_user: false,
+            created_at: now,
+            revoked_at: None,
+        }
+    }
 }
 
 /// Which of a model's approvals a token is held against.
