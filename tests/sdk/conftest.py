@@ -11,8 +11,11 @@ PATIENCE = 10  # seconds for one call
 @pytest.fixture(scope="session")
 def world(tmp_path_factory):
     world = World(tmp_path_factory.mktemp("world"))
-    yield world
-    world.close()
+    try:
+        world.open()
+        yield world
+    finally:
+        world.close()
 
 
 @pytest.fixture(scope="session")

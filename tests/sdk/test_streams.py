@@ -55,6 +55,6 @@ def test_an_error_in_the_middle_of_a_stream_is_an_error(client):
 def test_a_broken_stream_is_not_tried_elsewhere_once_text_has_gone_out(gateway, client):
     primary, spare = len(gateway.primary.requests), len(gateway.spare.requests)
     with pytest.raises(BROKEN):
-        text_of(ask(client, "cut", stream=True))
+        text_of(ask(client, "fails-cut", stream=True))
     assert len(gateway.primary.requests) == primary + 1
     assert len(gateway.spare.requests) == spare

@@ -26,10 +26,11 @@ TEAM, BRINGER = "team", "bringer"  # workspaces: one on the platform's credentia
 
 FAILURES = ["hang", "reset", "garbage", "html", "error-first-event", "error-500", "error-503", "error-429"]
 STREAM_FAILURES = [*FAILURES, "cut-before-content"]
+AT_BOTH = [f"fails-{kind}" for kind in (*STREAM_FAILURES, "cut")]
 BROKEN = [f"error-{status}" for status in scripts.ERRORS]
 OTHER_MODELS = ["embedder", "listener", "speaker", "painter", "judge"]
-AT_PRIMARY = [*scripts.SCRIPTS, *BROKEN, *OTHER_MODELS, *(f"fails-{kind}" for kind in STREAM_FAILURES)]
-AT_SPARE = ["error-500", *(f"fails-{kind}" for kind in STREAM_FAILURES)]
+AT_PRIMARY = [*scripts.SCRIPTS, *BROKEN, *OTHER_MODELS, *AT_BOTH]
+AT_SPARE = ["error-500", *AT_BOTH]
 
 
 def settings(world):
@@ -70,7 +71,7 @@ def approval(model):
     return {"approved_for_chat": False} if model == "no-approval" else {}
 
 
-def table(kind, **fields):
+def table(kind, /, **fields):
     return f"\n[[{kind}]]\n" + "".join(f"{name} = {toml(value)}\n" for name, value in fields.items())
 
 
@@ -91,6 +92,8 @@ class World:
         self.processes = []
         self.primary = Scripted("primary", [PLATFORM_KEY, OWN_KEY], scripts.answer).start()
         self.spare = Scripted("spare", [PLATFORM_KEY], scripts.answer).start()
+
+    def open(self):
         self.llama = self.start_llama()
         if self.direct:
             self.origin, self.token, self.own_token = self.primary.origin, PLATFORM_KEY, OWN_KEY
