@@ -12,10 +12,18 @@ PATIENCE = 10  # seconds for one call
 def world(tmp_path_factory):
     world = World(tmp_path_factory.mktemp("world"))
     try:
-        world.open()
+        start(world)
         yield world
     finally:
         world.close()
+
+
+def start(world):
+    """Without a world no test means anything: one message instead of a hundred errors."""
+    try:
+        world.open()
+    except AssertionError as fault:
+        pytest.exit(str(fault), returncode=1)
 
 
 @pytest.fixture(scope="session")
