@@ -11,7 +11,6 @@ import gguf
 import numpy
 
 WIDTH, HEADS, LAYERS, INNER, CONTEXT = 64, 4, 2, 128, 2048
-
 SPECIAL = [("<unk>", gguf.TokenType.UNKNOWN), ("<s>", gguf.TokenType.CONTROL), ("</s>", gguf.TokenType.CONTROL)]
 TEMPLATE = (
     "{% for message in messages %}{{ message['role'] }}: {{ message['content'] }}\n{% endfor %}"

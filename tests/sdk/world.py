@@ -159,7 +159,8 @@ class World:
             if answers(f"{self.admin}/readyz"):
                 return
             time.sleep(0.05)  # a start is waited for; nothing can tell us of it
-        raise AssertionError(f"the gateway was not ready within {START} s:\n{self.log_tail()}")
+        fault = f"was not ready within {START} s" if self.gateway.poll() is None else f"ended with {self.gateway.returncode}"
+        raise AssertionError(f"the gateway {fault}:\n{self.log_tail()}")
 
     def log_tail(self):
         return self.log.read_text(errors="replace")[-4000:]
