@@ -1,0 +1,173 @@
+"""Everything beside chat: models, embeddings, audio, images, moderations, files, Responses, and the Azure client."""
+
+import base64
+import hashlib
+import io
+import time
+
+import openai
+import pytest
+
+import scripts
+from asks import ask, text_of
+
+SOUND = bytes(range(256)) * 1024
+PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 64
+
+
+# Models
+
+
+def test_models_are_listed(client):
+    assert {"chat", "tools", "unicode"} <= {model.id for model in client.models.list()}
+
+
+def test_one_model_is_retrieved_by_its_id(client):
+    assert client.models.retrieve("chat").id == "chat"
+
+
+# Embeddings
+
+
+@pytest.mark.parametrize("encoding", [openai.NOT_GIVEN, "float"], ids=["base64", "float"])
+def test_embeddings_come_back_exact(client, encoding):
+    reply = client.embeddings.create(model="embedder", input=["one", "two"], encoding_format=encoding)
+    assert [row.embedding for row in reply.data] == [scripts.VECTOR] * 2
+    assert reply.usage.total_tokens == 3
+
+
+# Audio, images, moderations
+
+
+def test_a_sound_is_transcribed(client):
+    reply = client.audio.transcriptions.create(model="listener", file=("hello.wav", SOUND))
+    assert reply.text == f"hello.wav {len(SOUND)} {hashlib.sha256(SOUND).hexdigest()}"
+
+
+def test_a_sound_is_transcribed_also_if_the_model_stands_behind_the_file(world, client):
+    client.audio.transcriptions.create(model="listener", file=io.BytesIO(SOUND), language="de", temperature=0.5)
+    assert world.primary.last("listener").fields["language"] == "de"
+
+
+def test_text_is_spoken(client):
+    spoken = client.audio.speech.create(model="speaker", voice="alloy", input="Hello")
+    assert spoken.content == scripts.SPEECH
+    assert spoken.response.headers["content-type"] == "audio/mpeg"
+
+
+def test_an_image_is_made(client):
+    reply = client.images.generate(model="painter", prompt="A key in a lock")
+    assert reply.data[0].b64_json == scripts.PIXEL
+
+
+def test_an_image_is_edited(client):
+    reply = client.images.edit(model="painter", image=("key.png", PICTURE), prompt="Turn it")
+    assert base64.b64decode(reply.data[0].b64_json) == PICTURE
+
+
+def test_text_is_moderated(client):
+    assert client.moderations.create(model="judge", input="Hello").results[0].flagged is False
+
+
+# Files: whoever made them owns them
+
+
+def test_files_live_on_the_workspaces_own_credential(world, client):
+    own = client.with_options(api_key=world.own_token)
+    made = own.files.create(file=("lines.jsonl", b'{"a":1}\n'), purpose="batch")
+    assert own.files.retrieve(made.id).filename == "lines.jsonl"
+    assert own.files.content(made.id).content == b'{"a":1}\n'
+    assert made.id in [file.id for file in own.files.list()]
+    assert own.files.delete(made.id).deleted
+    assert world.primary.requests[-1].key == "sk-own-2222"
+
+
+def test_files_of_another_workspace_are_not_there(gateway, client):
+    own = client.with_options(api_key=gateway.own_token)
+    made = own.files.create(file=("private.jsonl", b"{}\n"), purpose="batch")
+    with pytest.raises(openai.NotFoundError):
+        client.files.content(made.id)
+    assert made.id not in [file.id for file in client.files.list()]
+
+
+def test_files_on_the_platforms_credential_are_those_we_made(gateway, client):
+    made = client.files.create(file=("shared.jsonl", b"{}\n"), purpose="batch")
+    assert [file.id for file in client.files.list()] == [made.id]
+    assert client.files.content(made.id).content == b"{}\n"
+    assert client.files.delete(made.id).deleted
+
+
+# Responses
+
+
+def test_a_response_passes_through(world, client):
+    reply = client.responses.create(model="responder", input="Hello?")
+    assert reply.output_text == "Hello from primary"
+    assert reply.usage.total_tokens == 18
+    assert world.primary.last("responder").path == "/v1/responses"
+
+
+def test_a_streamed_response_passes_through_event_by_event(client):
+    events = list(client.responses.create(model="responder", input="Hello?", stream=True))
+    expected = [name for name, _ in scripts.response_events("responder", "primary")]
+    assert [event.type for event in events] == expected
+    assert events[-1].response.output_text == "Hello from primary"
+
+
+def test_a_response_is_made_from_a_chat_provider(gateway, client):
+    reply = client.responses.create(model="chat", input="Hello?")
+    assert reply.output_text == "Hello from primary"
+    assert gateway.primary.last("chat").path == "/v1/chat/completions"
+
+
+def test_a_streamed_response_is_made_from_a_chat_provider(gateway, client):
+    with client.responses.stream(model="chat", input="Hello?") as stream:
+        reply = stream.get_final_response()
+    assert reply.output_text == "Hello from primary"
+    assert reply.status == "completed"
+
+
+def test_a_response_continues_an_earlier_one(gateway, client):
+    first = client.responses.create(model="chat", input="My name is Ada.")
+    second = remembered(lambda: client.responses.create(model="chat", input="My name?", previous_response_id=first.id))
+    assert second.output_text == "Hello from primary"
+    said = [turn["content"] for turn in gateway.primary.last("chat").fields["messages"]]
+    assert "Ada" in str(said[0]) and "Hello from primary" in str(said[1]) and "My name?" in str(said[2])
+
+
+def remembered(call, within=2.0):
+    """A transcript is written behind the answer: an id may be unknown for a moment."""
+    deadline = time.monotonic() + within
+    while True:
+        try:
+            return call()
+        except openai.NotFoundError:
+            if time.monotonic() > deadline:
+                raise
+
+
+# The Azure client: the deployment stands in the path, the key in `api-key`
+
+
+def test_the_azure_client_is_answered(world, azure):
+    assert ask(azure, "chat").choices[0].message.content == "Hello from primary"
+
+
+def test_the_azure_client_streams(azure):
+    assert text_of(ask(azure, "chat", stream=True)) == "Hello from primary"
+
+
+def test_the_azure_client_embeds(azure):
+    assert azure.embeddings.create(model="embedder", input="one").data[0].embedding == scripts.VECTOR
+
+
+def test_the_azure_client_transcribes(azure):
+    reply = azure.audio.transcriptions.create(model="listener", file=("hello.wav", SOUND))
+    assert reply.text.startswith("hello.wav")
+
+
+def test_the_azure_client_hears_the_right_exception(azure):
+    with pytest.raises(openai.NotFoundError):
+        ask(azure, "no-such-model")
+    with pytest.raises(openai.AuthenticationError):
+        ask(azure.with_options(api_key="kw_wrong_token_000000"), "chat")
