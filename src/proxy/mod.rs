@@ -1,1 +1,162 @@
-//! To be filled.
+//! A call's whole way, in order. The only place that knows the order of the steps.
+//!
+//! Takes a request's head and body, gives a response whose body settles the exchange when its last byte is gone.
+
+mod answer;
+mod models;
+mod read;
+mod recall;
+mod relay;
+mod route;
+
+pub use read::{BodyBudget, ReadLimits};
+pub use relay::RelayBody;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use http::{Request, Response, request};
+use http_body::Body;
+use tokio::time::{Instant, timeout};
+use uuid::Uuid;
+
+use self::answer::Answered;
+use self::read::Room;
+use self::route::{Asked, Place};
+use crate::attempt::{Attempts, Core};
+use crate::authenticate::authenticate;
+use crate::domain::call::Call;
+use crate::domain::protocol::Delivery;
+use crate::domain::refusal::Refusal;
+use crate::domain::time::Timestamp;
+use crate::hands::Hands;
+use crate::meter::{CoreMeter, Exchange, Meter};
+use crate::resolve::{Plan, Question, resolve};
+use crate::snapshot::{Caller, World};
+
+/// What the data plane shares between its cores.
+pub struct Gateway {
+    pub world: World,
+    pub meter: Meter,
+    pub attempts: Attempts,
+    pub bodies: Arc<BodyBudget>,
+    pub hands: Hands,
+    pub settings: ArcSwap<Settings>,
+}
+
+/// What the operator may set about serving.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    pub read: ReadLimits,
+    /// A stream without content gets its status and comments after this long.
+    pub hold: Duration,
+    /// Silence is bridged by a comment this often.
+    pub keep_alive: Duration,
+    /// The longest silence between two events of a stream.
+    pub idle: Duration,
+}
+
+/// One core's way into the gateway.
+#[derive(Clone)]
+pub struct Proxy {
+    pub gateway: Arc<Gateway>,
+    pub core: Arc<Core>,
+    pub meter: Arc<CoreMeter>,
+}
+
+impl Proxy {
+    /// Answers one request. `known` is told as soon as a valid token was shown.
+    pub async fn handle<B>(&self, request: Request<B>, known: impl FnOnce()) -> Response<RelayBody>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        let began = Instant::now();
+        let (head, body) = request.into_parts();
+        let id = Uuid::now_v7();
+        let protocol = route::protocol_of(head.uri.path());
+        match self.placed(id, began, head, body, known).await {
+            Ok(response) => response,
+            Err(refusal) => {
+                self.meter.refused_outside(&refusal);
+                answer::refusal(protocol, id, &refusal)
+            }
+        }
+    }
+
+    /// Up to the caller; what is refused here is counted, but is no exchange.
+    async fn placed<B>(&self, id: Uuid, began: Instant, head: request::Parts, body: B, known: impl FnOnce()) -> Result<Response<RelayBody>, Refusal>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        let place = route::place(&head.method, head.uri.path())?;
+        let caller = authenticate(&self.gateway.world, &head.headers, Timestamp::now()).await?;
+        known();
+        match place {
+            Place::Models => Ok(models::list(&caller, id)),
+            Place::Model(model) => models::one(&caller, id, &model),
+            Place::Call(asked) => Ok(self.exchange(id, began, asked, caller, head, body).await),
+        }
+    }
+
+    /// The steps of a call, each taking what the one before made.
+    async fn exchange<B>(&self, id: Uuid, began: Instant, asked: Asked, caller: Caller, head: request::Parts, body: B) -> Response<RelayBody>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        let (protocol, explains) = (asked.protocol, answer::wants_explanation(&caller, &head.headers));
+        let answered = Answered { id, protocol, explains };
+        let mut exchange = match self.gateway.meter.admit(&self.meter, &caller, &asked.of(id), began) {
+            Ok(exchange) => exchange,
+            Err(refusal) => {
+                self.meter.refused_outside(&refusal);
+                return answered.refused(&refusal, None);
+            }
+        };
+        match self.planned(asked, &caller, head, body, &mut exchange).await {
+            Ok((plan, call)) => self.answered(answered, plan, call, caller, exchange).await,
+            Err(refusal) => {
+                exchange.refused(&refusal);
+                answered.refused(&refusal, Some(&exchange))
+            }
+        }
+    }
+
+    /// Read, recall, resolve, reserve.
+    async fn planned<B>(&self, asked: Asked, caller: &Caller, head: request::Parts, body: B, exchange: &mut Exchange) -> Result<(Plan, Call), Refusal>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        let gateway = &self.gateway;
+        let room = Room { limits: gateway.settings.load().read, budget: &gateway.bodies, hands: &gateway.hands };
+        let reading = Instant::now();
+        let (call, share) = read::read(asked, exchange.id(), head, body, &room).await?;
+        exchange.has_read(&call, share, reading.elapsed());
+        let past = recall::recall(caller, &call).await?;
+        let plan = resolve(caller, &Question::from(&call), &past)?;
+        let plan = exchange.reserve(plan, &call)?;
+        Ok((plan, call))
+    }
+
+    /// Attempt and relay. A stream whose providers are slow gets its status and comments meanwhile.
+    async fn answered(&self, answered: Answered, plan: Plan, call: Call, caller: Caller, mut exchange: Exchange) -> Response<RelayBody> {
+        let delivery = call.delivery;
+        let proxy = self.clone();
+        let attempting = async move {
+            let outcome = proxy.gateway.attempts.run(&proxy.core, &caller, &plan, &call, exchange.trail()).await;
+            exchange.has_attempted(&outcome);
+            (outcome.result, exchange)
+        };
+        let settings = **self.gateway.settings.load();
+        if delivery == Delivery::Whole {
+            let (result, exchange) = attempting.await;
+            return answered.replied(result, exchange, &settings);
+        }
+        let mut attempting = Box::pin(attempting);
+        match timeout(settings.hold, &mut attempting).await {
+            Ok((result, exchange)) => answered.replied(result, exchange, &settings),
+            Err(_) => answered.waiting(attempting, &settings),
+        }
+    }
+}

@@ -1,1 +1,4 @@
+//! What Keyway promises, one module per promise, in one program so that the suite links once.
 
+#[path = "../house.rs"]
+mod house;

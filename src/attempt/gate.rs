@@ -1,0 +1,110 @@
+//! The commit gate: holds an answer back until it is certain that it is one.
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, header};
+use http_body::Body;
+use http_body_util::BodyExt;
+use tokio::time::Instant;
+
+use super::client::AnswerBody;
+use super::reply::ReplyBody;
+use super::Settings;
+use crate::domain::failure::Failure;
+use crate::domain::protocol::Protocol;
+use crate::protocol::{self, Watch};
+
+/// A stream that has said this much without content is committed as it is.
+const HELD_EVENTS: usize = 64;
+const HELD_BYTES: usize = 256 * 1024;
+/// An error object or an error page shows itself in its first bytes.
+const JUDGED_BYTES: usize = 4 * 1024;
+
+/// Holds a stream up to its first content event, so that an error before it can still become another attempt.
+pub(super) async fn events(mut rest: AnswerBody, protocol: Protocol, drops_usage: bool) -> Result<ReplyBody, Failure> {
+    let mut watch = Box::new(Watch::new(protocol, drops_usage));
+    let mut held: Vec<Bytes> = Vec::new();
+    let mut bytes = 0;
+    loop {
+        let Some(piece) = next(&mut rest).await? else {
+            // Ended without content: an answer only if it ended as its protocol ends.
+            return if watch.ended().is_ok() { Ok(ReplyBody::Events { held, watch, rest }) } else { Err(Failure::BrokeOff) };
+        };
+        bytes += piece.len();
+        watch.push(piece, &mut held);
+        if let Some(failure) = watch.failure() {
+            return Err(failure);
+        }
+        if watch.has_content() || watch.events() >= HELD_EVENTS || bytes >= HELD_BYTES {
+            return Ok(ReplyBody::Events { held, watch, rest });
+        }
+    }
+}
+
+/// Judges a whole answer by its beginning. A short one is here altogether when it is judged.
+pub(super) async fn whole(mut rest: AnswerBody, headers: &HeaderMap, settings: &Settings, until: Instant) -> Result<ReplyBody, Failure> {
+    let limit_bytes = settings.answer_limit_bytes;
+    let is_json = is_json(headers);
+    if is_json && rest.size_hint().lower() > limit_bytes as u64 {
+        return Err(Failure::AnswerTooLarge { limit_bytes });
+    }
+    let mut first: Vec<Bytes> = Vec::new();
+    let mut bytes = 0;
+    let mut ended = rest.is_end_stream();
+    while !ended && bytes < JUDGED_BYTES {
+        match next(&mut rest).await? {
+            None => ended = true,
+            Some(piece) => {
+                bytes += piece.len();
+                first.push(piece);
+                ended = rest.is_end_stream();
+            }
+        }
+    }
+    let beginning = joined(&first);
+    if is_json_or_text(headers)
+        && let Some(failure) = protocol::failure_under_success(&beginning)
+    {
+        return Err(failure);
+    }
+    let _ = until;
+    Ok(if ended { ReplyBody::Whole(beginning) } else { ReplyBody::Passing { first, rest } })
+}
+
+fn content_type(headers: &HeaderMap) -> &[u8] {
+    headers.get(header::CONTENT_TYPE).map_or(b"", |value| value.as_bytes())
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    content_type(headers).starts_with(b"application/json")
+}
+
+/// Media and files are not judged: what looks like an error in them may be what was asked for.
+fn is_json_or_text(headers: &HeaderMap) -> bool {
+    let stated = content_type(headers);
+    stated.is_empty() || is_json(headers) || stated.starts_with(b"text/html")
+}
+
+/// One piece stays as it is; several are joined.
+fn joined(pieces: &[Bytes]) -> Bytes {
+    match pieces {
+        [] => Bytes::new(),
+        [one] => one.clone(),
+        several => {
+            let mut all = BytesMut::with_capacity(several.iter().map(Bytes::len).sum());
+            several.iter().for_each(|piece| all.extend_from_slice(piece));
+            all.freeze()
+        }
+    }
+}
+
+/// The next piece of data; trailers are passed over.
+async fn next(body: &mut AnswerBody) -> Result<Option<Bytes>, Failure> {
+    while let Some(frame) = body.frame().await {
+        if let Ok(data) = frame?.into_data()
+            && !data.is_empty()
+        {
+            return Ok(Some(data));
+        }
+    }
+    Ok(None)
+}

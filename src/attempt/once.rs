@@ -1,0 +1,111 @@
+//! One attempt: one upstream request to one target, up to its commit or its failure.
+
+use std::time::SystemTime;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, StatusCode, header};
+use http_body_util::BodyExt;
+use tokio::time::{Instant, timeout_at};
+
+use super::client::{Answer, AnswerBody};
+use super::reply::{Reply, ReplyBody};
+use super::round::Deadline;
+use super::{Attempts, Core, Settings, gate, request};
+use crate::domain::call::Call;
+use crate::domain::entity::Scope;
+use crate::domain::failure::Failure;
+use crate::domain::protocol::Delivery;
+use crate::protocol;
+use crate::resolve::Target;
+
+/// What is read of an error's body, for its classification and for the client.
+const ERROR_BODY_BYTES: usize = 64 * 1024;
+
+/// An attempt that came to nothing, with what the provider said of it.
+pub(super) struct Failed {
+    pub(super) failure: Failure,
+    pub(super) said: Option<Said>,
+}
+
+impl std::convert::From<Failure> for Failed {
+    fn from(failure: Failure) -> Self {
+        Self { failure, said: None }
+    }
+}
+
+/// A provider's error, fit for the client: its body holds no key, its headers are on the list.
+pub(super) struct Said {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+/// Tries one target. Dropping this future ends the upstream request.
+pub(super) async fn once(attempts: &Attempts, core: &Core, target: &Target, call: &Call, deadline: Deadline) -> Result<Reply, Failed> {
+    let settings = attempts.settings.load_full();
+    let permits = attempts.parallel.take(target, settings.parallel_wait).await?;
+    let request = request::build(attempts, core, target, call)?;
+    let until = deadline.at.min(Instant::now() + target.timeout());
+    let answering = async {
+        let answer = core.client.send(&request.destination, request.head, request.body).await?;
+        judged(answer, target, call, &settings, until).await
+    };
+    match timeout_at(until, answering).await {
+        Ok(Ok(reply)) => Ok(Reply { permits, ..reply }),
+        Ok(Err(failed)) => Err(failed),
+        Err(_) => Err(deadline.failure(Instant::now()).into()),
+    }
+}
+
+/// Is the answer good enough to be the client's?
+async fn judged(answer: Answer, target: &Target, call: &Call, settings: &Settings, until: Instant) -> Result<Reply, Failed> {
+    let headers = passed_headers(target, call, &answer.headers);
+    if !answer.status.is_success() {
+        return Err(failed(answer, headers, target).await);
+    }
+    let body = match (call.delivery, is_events(&answer.headers)) {
+        (Delivery::Streamed, true) => gate::events(answer.body, target.protocol(), request::adds_usage(target, call)).await?,
+        _ => gate::whole(answer.body, &answer.headers, settings, until).await?,
+    };
+    Ok(Reply { status: answer.status, headers, body, from: target.into(), permits: Vec::new() })
+}
+
+fn is_events(headers: &HeaderMap) -> bool {
+    let stated = headers.get(header::CONTENT_TYPE).map(|value| value.as_bytes());
+    stated.is_some_and(|value| value.len() >= 17 && value[..17].eq_ignore_ascii_case(b"text/event-stream"))
+}
+
+/// The answer's headers that the client may see. Rate limits of a shared credential are nobody's business.
+fn passed_headers(target: &Target, call: &Call, from: &HeaderMap) -> HeaderMap {
+    let is_own = target.credential.as_ref().is_some_and(|one| one.scope() != Scope::Platform);
+    protocol::answer_headers(target.protocol(), call.operation, from, is_own)
+}
+
+/// Reads what the provider says of its failure, within bounds, and classifies it.
+async fn failed(answer: Answer, headers: HeaderMap, target: &Target) -> Failed {
+    let status = answer.status;
+    let body = error_body(answer.body).await;
+    let failure = protocol::classify(target.protocol(), status, &answer.headers, &body, SystemTime::now());
+    let said = Said { status, headers, body };
+    Failed { failure, said: Some(said).filter(|said| protocol::is_error_body(target.protocol(), &said.body)) }
+}
+
+/// As much of an error's body as concerns anyone; what breaks off is taken as it is.
+async fn error_body(mut body: AnswerBody) -> Bytes {
+    let mut read = BytesMut::new();
+    while let Some(Ok(frame)) = body.frame().await {
+        let Some(data) = frame.data_ref() else { continue };
+        read.extend_from_slice(&data[..data.len().min(ERROR_BODY_BYTES - read.len())]);
+        if read.len() >= ERROR_BODY_BYTES {
+            break;
+        }
+    }
+    read.freeze()
+}
+
+impl ReplyBody {
+    /// Is everything that will come already here?
+    pub fn is_whole(&self) -> bool {
+        matches!(self, Self::Whole(_))
+    }
+}

@@ -1,0 +1,163 @@
+//! What one call's attempts have come to so far, and what is left to try. Decides; does nothing.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::once::{Failed, Said};
+use super::reply::{Reply, ReplyBody};
+use super::{Outcome, Settings};
+use crate::domain::call::Call;
+use crate::domain::entity::{Credential, Scope};
+use crate::domain::failure::{Failure, Next};
+use crate::domain::id::Id;
+use crate::domain::refusal::Refusal;
+use crate::resolve::Target;
+
+pub(super) struct Round<'p> {
+    max: usize,
+    deadline: Instant,
+    /// The client's own time-out is what ends it, not ours.
+    shortened: bool,
+    pub(super) tried: usize,
+    /// Time spent waiting for providers.
+    pub(super) waited: Duration,
+    /// Credentials that were refused or are used up: the plan's other targets with them are skipped.
+    spent: Vec<Id<Credential>>,
+    /// Set once the call proved too long for a model.
+    longer_than: Option<u64>,
+    stopped: bool,
+    last: Option<(&'p Target, Failed)>,
+    open: Option<(&'p Target, Instant)>,
+    held: Option<(&'p Target, Instant)>,
+}
+
+impl<'p> Round<'p> {
+    pub(super) fn new(settings: &Settings, call: &Call, now: Instant) -> Self {
+        let allowed = call.allowed.filter(|allowed| *allowed < settings.deadline);
+        Self {
+            max: settings.max,
+            deadline: now + allowed.unwrap_or(settings.deadline),
+            shortened: allowed.is_some(),
+            tried: 0,
+            waited: Duration::ZERO,
+            spent: Vec::new(),
+            longer_than: None,
+            stopped: false,
+            last: None,
+            open: None,
+            held: None,
+        }
+    }
+
+    pub(super) const fn deadline(&self) -> Deadline {
+        Deadline { at: self.deadline, is_clients: self.shortened }
+    }
+
+    /// Why a target is not worth trying any more, if it isn't.
+    pub(super) fn skips(&self, target: &Target) -> Option<&'static str> {
+        let credential = target.credential.as_ref().map(|one| one.id());
+        if credential.is_some_and(|id| self.spent.contains(&id)) {
+            return Some("its credential was refused");
+        }
+        let longer = |length: u64| target.context_length().is_some_and(|context| context > length);
+        match self.longer_than {
+            Some(length) if !longer(length) => Some("its context is no longer"),
+            _ => None,
+        }
+    }
+
+    pub(super) fn is_over(&self, now: Instant) -> bool {
+        self.stopped || self.tried >= self.max || now >= self.deadline
+    }
+
+    pub(super) const fn is_stopped(&self) -> bool {
+        self.stopped
+    }
+
+    pub(super) fn found_open(&mut self, target: &'p Target, until: Instant) {
+        if self.open.is_none_or(|(_, soonest)| until < soonest) {
+            self.open = Some((target, until));
+        }
+    }
+
+    pub(super) fn found_held(&mut self, target: &'p Target, until: Instant) {
+        if self.held.is_none_or(|(_, soonest)| until < soonest) {
+            self.held = Some((target, until));
+        }
+    }
+
+    /// The open target to try when nothing was tried at all. One that `Retry-After` holds is never among them.
+    pub(super) fn soonest_open(&mut self) -> Option<&'p Target> {
+        self.open.take().filter(|_| self.tried == 0).map(|(target, _)| target)
+    }
+
+    pub(super) fn failed(&mut self, target: &'p Target, failed: Failed) {
+        match failed.failure.next() {
+            Next::OtherTarget => {}
+            Next::OtherCredential => self.spent.extend(target.credential.as_ref().map(|one| one.id())),
+            Next::LongerContext => self.longer_than = Some(target.context_length().unwrap_or_default()),
+            Next::Stop => self.stopped = true,
+        }
+        self.last = Some((target, failed));
+    }
+
+    /// What the client hears when nothing is left: the last failure, or why nothing was tried.
+    pub(super) fn refusal(&mut self, now: Instant) -> Result<Reply, Refusal> {
+        match (self.last.take(), self.held) {
+            (Some((target, failed)), _) => last_word(target, failed),
+            (None, Some((target, until))) => Err(Refusal::CredentialHeld {
+                provider: target.provider.name.to_string(),
+                retry_after: until.saturating_duration_since(now),
+            }),
+            (None, None) => Err(Refusal::TimedOut),
+        }
+    }
+
+    pub(super) fn done(self, result: Result<Reply, Refusal>) -> Outcome {
+        Outcome { result, waited: self.waited }
+    }
+}
+
+/// When a call must be over, and whose wish that is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Deadline {
+    pub(super) at: Instant,
+    pub(super) is_clients: bool,
+}
+
+impl Deadline {
+    /// The failure of a wait that ended at this deadline rather than at the provider's own time-out.
+    pub(super) fn failure(self, now: Instant) -> Failure {
+        if self.is_clients && now >= self.at { Failure::ClientTimedOut } else { Failure::TimedOut }
+    }
+}
+
+/// The provider's own words where they are an answer to the client, else ours about them.
+fn last_word(target: &Target, failed: Failed) -> Result<Reply, Refusal> {
+    let provider = target.provider.name.to_string();
+    let scope = target.credential.as_ref().map_or(Scope::Platform, |one| one.scope());
+    match (failed.failure, failed.said) {
+        (Failure::CredentialRefused { .. }, _) => Err(Refusal::CredentialRejected { provider, scope }),
+        (Failure::QuotaExhausted { .. }, _) => Err(Refusal::QuotaExhausted { provider, scope }),
+        (Failure::CredentialUnusable(why), _) => Err(Refusal::CredentialUnusable { provider, scope, why }),
+        (Failure::TimedOut | Failure::ClientTimedOut | Failure::ConnectTimedOut, _) => Err(Refusal::TimedOut),
+        (Failure::Busy, _) => Err(Refusal::ProviderBusy { provider }),
+        (Failure::Internal(_), _) => Err(Refusal::Internal),
+        (Failure::RateLimited { retry_after }, None) => {
+            Err(Refusal::CredentialHeld { provider, retry_after: retry_after.unwrap_or(Duration::from_secs(1)) })
+        }
+        (_, Some(said)) => Ok(passed_on(target, said)),
+        (failure, None) => Err(Refusal::ProviderFailed { provider, failure: failure.to_string() }),
+    }
+}
+
+fn passed_on(target: &Target, said: Said) -> Reply {
+    Reply {
+        status: said.status,
+        headers: said.headers,
+        body: ReplyBody::Whole(said.body),
+        from: target.into(),
+        permits: Vec::new(),
+    }
+}

@@ -1,0 +1,112 @@
+//! Shows a provider our credential. The only place that asks for a credential to be opened for a call.
+//!
+//! Takes a credential and where its key goes, gives a ready-made header. It must never log, format or keep a key
+//! longer than the cache below says.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, header};
+use tokio::time::Instant;
+use zeroize::Zeroizing;
+
+use crate::domain::entity::{Credential, KeyMaterial};
+use crate::domain::failure::Failure;
+use crate::domain::id::Id;
+use crate::domain::preset::KeyPlace;
+use crate::domain::time::Timestamp;
+use crate::snapshot::CredentialEntry;
+use crate::store::Keyring;
+
+/// How long a ready-made header is kept: long enough that a busy credential is opened once a minute, short enough
+/// that an idle one's key does not lie in memory.
+const KEPT: Duration = Duration::from_secs(60);
+/// Headers kept per core. At 200 bytes each this is 2 MiB; the expired ones go when it is full.
+const KEPT_LIMIT: usize = 10_000;
+
+/// One core's ready-made headers.
+#[derive(Default)]
+pub struct Signer {
+    ready: Mutex<HashMap<Id<Credential>, Ready>>,
+}
+
+struct Ready {
+    made_at: Instant,
+    /// A credential that was saved again has a new header.
+    of: Timestamp,
+    value: HeaderValue,
+}
+
+impl Signer {
+    /// The header that shows this credential, or why it can't be shown.
+    pub fn header(
+        &self,
+        keyring: &Keyring,
+        entry: &CredentialEntry,
+        place: KeyPlace,
+        now: Instant,
+    ) -> Result<Option<(HeaderName, HeaderValue)>, Failure> {
+        let Some(name) = header_name(place) else { return Ok(None) };
+        if matches!(entry.credential.key, KeyMaterial::None) {
+            return Ok(None);
+        }
+        if !entry.is_for_address {
+            return Err(Failure::CredentialUnusable("its address changed since it was entered"));
+        }
+        if let Some(value) = self.kept(entry, now) {
+            return Ok(Some((name, value)));
+        }
+        let value = made(keyring, &entry.credential, place)?;
+        self.keep(entry, value.clone(), now);
+        Ok(Some((name, value)))
+    }
+
+    fn kept(&self, entry: &CredentialEntry, now: Instant) -> Option<HeaderValue> {
+        let ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = ready.get(&entry.id())?;
+        let is_fresh = found.of == entry.credential.updated_at && now.saturating_duration_since(found.made_at) < KEPT;
+        is_fresh.then(|| found.value.clone())
+    }
+
+    fn keep(&self, entry: &CredentialEntry, value: HeaderValue, now: Instant) {
+        let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
+        if ready.len() >= KEPT_LIMIT {
+            ready.retain(|_, one| now.saturating_duration_since(one.made_at) < KEPT);
+        }
+        if ready.len() < KEPT_LIMIT {
+            ready.insert(entry.id(), Ready { made_at: now, of: entry.credential.updated_at, value });
+        }
+    }
+
+    /// Wipes what has expired. Called now and then, so that an idle core keeps no keys.
+    pub fn forget_expired(&self, now: Instant) {
+        let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
+        ready.retain(|_, one| now.saturating_duration_since(one.made_at) < KEPT);
+    }
+}
+
+const fn header_name(place: KeyPlace) -> Option<HeaderName> {
+    match place {
+        // A Bedrock API key is a bearer token; signing with access keys belongs to its own protocol.
+        KeyPlace::Bearer | KeyPlace::SigV4 => Some(header::AUTHORIZATION),
+        KeyPlace::XApiKey => Some(HeaderName::from_static("x-api-key")),
+        KeyPlace::ApiKey => Some(HeaderName::from_static("api-key")),
+        KeyPlace::GoogApiKey => Some(HeaderName::from_static("x-goog-api-key")),
+        KeyPlace::Nowhere => None,
+    }
+}
+
+/// A sensitive header value over memory that is wiped with its last copy.
+fn made(keyring: &Keyring, credential: &Credential, place: KeyPlace) -> Result<HeaderValue, Failure> {
+    let secret = keyring.open_credential(credential).map_err(|_| Failure::CredentialUnusable("it can't be decrypted"))?;
+    let prefix: &[u8] = if matches!(place, KeyPlace::Bearer | KeyPlace::SigV4) { b"Bearer " } else { b"" };
+    let mut text = Zeroizing::new(Vec::with_capacity(prefix.len() + secret.expose().len()));
+    text.extend_from_slice(prefix);
+    text.extend_from_slice(secret.expose());
+    let mut value = HeaderValue::from_maybe_shared(Bytes::from_owner(text))
+        .map_err(|_| Failure::CredentialUnusable("it holds characters that no header may"))?;
+    value.set_sensitive(true);
+    Ok(value)
+}

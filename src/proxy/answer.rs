@@ -1,0 +1,171 @@
+//! Heads of responses: refusals in the protocol's shape, replies with the headers that say who answered.
+
+use std::fmt::Write;
+use std::future::Future;
+use std::pin::Pin;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use uuid::Uuid;
+
+use super::Settings;
+use super::relay::RelayBody;
+use crate::attempt::{Reply, ReplyBody};
+use crate::domain::permission::Permission;
+use crate::domain::protocol::Protocol;
+use crate::domain::refusal::Refusal;
+use crate::domain::trail::{End, Trail};
+use crate::meter::Exchange;
+use crate::protocol;
+use crate::snapshot::Caller;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-keyway-request-id");
+/// Where OpenAI's SDKs look for it.
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const PROVIDER: HeaderName = HeaderName::from_static("x-keyway-provider");
+const MODEL: HeaderName = HeaderName::from_static("x-keyway-model");
+const ATTEMPTS: HeaderName = HeaderName::from_static("x-keyway-attempts");
+const TRAIL: HeaderName = HeaderName::from_static("x-keyway-trail");
+const EXPLAIN: HeaderName = HeaderName::from_static("x-keyway-explain");
+const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+const NO_SNIFF: (HeaderName, HeaderValue) = (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
+/// The trail in a header; the whole one belongs to the ledger.
+const TRAIL_LIMIT_BYTES: usize = 2 * 1024;
+
+/// A call in flight, with the attempts' end to come.
+pub(super) type Attempting = Pin<Box<dyn Future<Output = (Result<Reply, Refusal>, Exchange)> + Send>>;
+
+/// What every answer to one call needs.
+#[derive(Clone, Copy)]
+pub(super) struct Answered {
+    pub(super) id: Uuid,
+    pub(super) protocol: Protocol,
+    pub(super) explains: bool,
+}
+
+/// Does the caller want the trail, and may it see it?
+pub(super) fn wants_explanation(caller: &Caller, headers: &HeaderMap) -> bool {
+    headers.get(EXPLAIN).is_some_and(|value| value == "1") && caller.holds(Permission::AIModelView)
+}
+
+/// A refusal of a request that is no exchange.
+pub(super) fn refusal(protocol: Protocol, id: Uuid, refusal: &Refusal) -> Response<RelayBody> {
+    Answered { id, protocol, explains: false }.refused(refusal, None)
+}
+
+/// A body of our own, such as the list of models.
+pub(super) fn json(id: Uuid, body: Bytes) -> Response<RelayBody> {
+    let mut response = Response::new(RelayBody::ours(body));
+    response.headers_mut().insert(header::CONTENT_TYPE, JSON);
+    identify(response.headers_mut(), id);
+    response
+}
+
+fn identify(headers: &mut HeaderMap, id: Uuid) {
+    let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
+    let text = id.hyphenated().encode_lower(&mut text);
+    // A UUID's letters are always a header's.
+    if let Ok(value) = HeaderValue::from_str(text) {
+        headers.entry(X_REQUEST_ID).or_insert_with(|| value.clone());
+        headers.insert(REQUEST_ID, value);
+    }
+}
+
+impl Answered {
+    pub(super) fn refused(self, refusal: &Refusal, exchange: Option<&Exchange>) -> Response<RelayBody> {
+        let row = refusal.row();
+        let mut response = Response::new(RelayBody::ours(protocol::refusal_body(self.protocol, refusal)));
+        *response.status_mut() = StatusCode::from_u16(row.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, JSON);
+        if let Some(wait) = refusal.retry_after() {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_millis().div_ceil(1_000).max(1) as u64));
+        }
+        if let Refusal::MethodNotAllowed { allow, .. } = refusal {
+            headers.insert(header::ALLOW, HeaderValue::from_static(allow));
+        }
+        let tried = exchange.map_or(0, |exchange| exchange.trail_so_far().tried());
+        if let Some(retry) = row.should_retry.or((tried > 1 && row.status >= 500).then_some(false)) {
+            headers.insert(SHOULD_RETRY, HeaderValue::from_static(if retry { "true" } else { "false" }));
+        }
+        identify(headers, self.id);
+        self.explain(headers, exchange);
+        response
+    }
+
+    pub(super) fn replied(self, result: Result<Reply, Refusal>, mut exchange: Exchange, settings: &Settings) -> Response<RelayBody> {
+        let reply = match result {
+            Ok(reply) => reply,
+            Err(refusal) => {
+                exchange.refused(&refusal);
+                return self.refused(&refusal, Some(&exchange));
+            }
+        };
+        let mut headers = reply.headers.clone();
+        identify(&mut headers, self.id);
+        self.name(&mut headers, &reply, &exchange);
+        self.explain(&mut headers, Some(&exchange));
+        if matches!(reply.body, ReplyBody::Events { .. }) {
+            stream_headers(&mut headers);
+        }
+        let status = reply.status;
+        let tried = exchange.trail_so_far().tried();
+        if status.is_server_error() && tried > 1 {
+            headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
+        }
+        let mut response = Response::new(RelayBody::reply(reply, exchange, self.protocol, settings));
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
+        response
+    }
+
+    /// The head of a stream whose provider is still being waited for: who answers can't be said yet.
+    pub(super) fn waiting(self, attempting: Attempting, settings: &Settings) -> Response<RelayBody> {
+        let mut response = Response::new(RelayBody::waiting(attempting, self.protocol, settings));
+        response.headers_mut().insert(header::CONTENT_TYPE, EVENTS);
+        stream_headers(response.headers_mut());
+        identify(response.headers_mut(), self.id);
+        response
+    }
+
+    fn name(self, headers: &mut HeaderMap, reply: &Reply, exchange: &Exchange) {
+        for (name, text) in [(PROVIDER, &reply.from.provider), (MODEL, &reply.from.model)] {
+            if let Ok(value) = HeaderValue::from_str(text) {
+                headers.insert(name, value);
+            }
+        }
+        headers.insert(ATTEMPTS, HeaderValue::from(exchange.trail_so_far().tried()));
+        headers.insert(NO_SNIFF.0, NO_SNIFF.1);
+    }
+
+    fn explain(self, headers: &mut HeaderMap, exchange: Option<&Exchange>) {
+        let Some(exchange) = exchange.filter(|_| self.explains) else { return };
+        if let Ok(value) = HeaderValue::from_str(&trail_text(exchange.trail_so_far())) {
+            headers.insert(TRAIL, value);
+        }
+    }
+}
+
+fn stream_headers(headers: &mut HeaderMap) {
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+}
+
+/// `openai gpt-4o platform overloaded 12ms; spare gpt-4o platform 200 340ms`
+fn trail_text(trail: &Trail) -> String {
+    let mut text = String::new();
+    for attempt in trail.attempts() {
+        let scope = attempt.scope.map_or("none", |scope| scope.name());
+        let ms = attempt.took.as_millis();
+        // Writing to a String can't fail.
+        let _ = match &attempt.end {
+            End::Answered { status } => write!(text, "{} {} {scope} {status} {ms}ms; ", attempt.provider, attempt.model),
+            End::Failed(failure) => write!(text, "{} {} {scope} {} {ms}ms; ", attempt.provider, attempt.model, failure.name()),
+            End::Skipped(why) => write!(text, "{} {} {scope} skipped: {why}; ", attempt.provider, attempt.model),
+        };
+    }
+    let kept = text.char_indices().take_while(|(at, _)| *at < TRAIL_LIMIT_BYTES).filter(|(_, letter)| letter.is_ascii_graphic() || *letter == ' ');
+    kept.map(|(_, letter)| letter).collect::<String>().trim_end_matches("; ").to_string()
+}

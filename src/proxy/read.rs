@@ -1,0 +1,311 @@
+//! Takes a request's body once, bounded in bytes and time, and finds in it the few things the gateway needs.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, HeaderValue, header, request};
+use http_body::Body;
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use super::route::Asked;
+use crate::domain::call::{Call, CallBody, Found};
+use crate::domain::protocol::{Delivery, Operation};
+use crate::domain::refusal::Refusal;
+use crate::hands::Hands;
+use crate::protocol::scan;
+
+/// Bodies above this are scanned by other hands: a megabyte takes longer than a core may be held.
+const SCANNED_HERE_BYTES: usize = 256 * 1024;
+/// Room made at once for a body of unknown length; it grows from there.
+const FIRST_ROOM_BYTES: usize = 16 * 1024;
+
+/// What reading may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadLimits {
+    pub body_bytes: usize,
+    /// The longest wait for the next piece of a body.
+    pub stall: Duration,
+}
+
+/// The bytes of all bodies in flight, so that many large ones can't take all memory.
+#[derive(Debug)]
+pub struct BodyBudget {
+    limit_bytes: AtomicUsize,
+    taken_bytes: AtomicUsize,
+}
+
+impl BodyBudget {
+    pub fn new(limit_bytes: usize) -> Arc<Self> {
+        Arc::new(Self { limit_bytes: limit_bytes.into(), taken_bytes: 0.into() })
+    }
+
+    pub fn set_limit(&self, limit_bytes: usize) {
+        self.limit_bytes.store(limit_bytes, Ordering::Relaxed);
+    }
+
+    pub fn taken_bytes(&self) -> usize {
+        self.taken_bytes.load(Ordering::Relaxed)
+    }
+
+    fn take(&self, bytes: usize) -> bool {
+        let before = self.taken_bytes.fetch_add(bytes, Ordering::Relaxed);
+        let fits = before.saturating_add(bytes) <= self.limit_bytes.load(Ordering::Relaxed);
+        if !fits {
+            self.taken_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        }
+        fits
+    }
+}
+
+/// A body's share of the budget, given back when the call is over.
+#[derive(Debug)]
+pub(super) struct BodyShare {
+    budget: Arc<BodyBudget>,
+    bytes: usize,
+}
+
+impl BodyShare {
+    fn grow(&mut self, bytes: usize) -> Result<(), Refusal> {
+        match self.budget.take(bytes) {
+            true => Ok(self.bytes += bytes),
+            false => Err(Refusal::AtCapacity("bytes of bodies in flight")),
+        }
+    }
+}
+
+impl Drop for BodyShare {
+    fn drop(&mut self) {
+        self.budget.taken_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// The whole step: checks the head, takes the body, scans it.
+pub(super) async fn read<B>(asked: Asked, id: Uuid, head: request::Parts, body: B, room: &Room<'_>) -> Result<(Call, BodyShare), Refusal>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let form = form(asked.operation, &head)?;
+    let mut share = BodyShare { budget: room.budget.clone(), bytes: 0 };
+    let bytes = take(body, &head.headers, room.limits, &mut share).await?;
+    let body = scanned(form, bytes, &asked, &head.headers, room.hands).await?;
+    Ok((call(asked, id, head, body)?, share))
+}
+
+/// What reading needs besides the request.
+pub(super) struct Room<'a> {
+    pub(super) limits: ReadLimits,
+    pub(super) budget: &'a Arc<BodyBudget>,
+    pub(super) hands: &'a Hands,
+}
+
+/// How a body is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    None,
+    Json,
+    Multipart,
+}
+
+/// The form an operation's body must have, held against what its head says.
+fn form(operation: Operation, head: &request::Parts) -> Result<Form, Refusal> {
+    if let Some(coding) = head.headers.get(header::CONTENT_ENCODING).filter(|coding| *coding != "identity") {
+        return Err(Refusal::ContentCoded(shown(coding)));
+    }
+    if head.method != http::Method::POST || matches!(operation, Operation::StoredResponse) {
+        return Ok(Form::None);
+    }
+    let (json, multipart) = match operation {
+        Operation::Transcriptions | Operation::Translations | Operation::ImageVariations | Operation::Files => (false, true),
+        Operation::ImageEdits => (true, true),
+        _ => (true, false),
+    };
+    let stated = head.headers.get(header::CONTENT_TYPE);
+    let Some(stated) = stated else { return if json { Ok(Form::Json) } else { Err(unsupported(false, "nothing".into())) } };
+    let essence = stated.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    match essence.as_str() {
+        "application/json" if json => Ok(Form::Json),
+        "multipart/form-data" if multipart => Ok(Form::Multipart),
+        _ => Err(unsupported(json, shown(stated))),
+    }
+}
+
+fn unsupported(json: bool, got: String) -> Refusal {
+    Refusal::ContentType { takes: if json { "application/json" } else { "multipart/form-data" }, got }
+}
+
+/// As much of a header's value as a refusal repeats.
+fn shown(value: &HeaderValue) -> String {
+    value.to_str().unwrap_or("unreadable").chars().take(80).collect()
+}
+
+/// The body in one piece. A body that came in one frame is not copied.
+async fn take<B>(mut body: B, headers: &HeaderMap, limits: ReadLimits, share: &mut BodyShare) -> Result<Bytes, Refusal>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let too_large = || Refusal::BodyTooLarge { limit_bytes: limits.body_bytes as u64 };
+    let stated = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if stated.is_some_and(|length| length > limits.body_bytes) {
+        return Err(too_large());
+    }
+    share.grow(stated.unwrap_or(0))?;
+    let mut first = Bytes::new();
+    let mut rest: Option<BytesMut> = None;
+    let mut taken = 0_usize;
+    while let Some(piece) = next_piece(&mut body, limits.stall).await? {
+        taken += piece.len();
+        if taken > limits.body_bytes {
+            return Err(too_large());
+        }
+        if taken > share.bytes {
+            share.grow(taken - share.bytes)?;
+        }
+        match &mut rest {
+            None if first.is_empty() => first = piece,
+            None => rest = Some(joined(&first, &piece, stated)),
+            Some(rest) => rest.extend_from_slice(&piece),
+        }
+    }
+    Ok(rest.map_or(first, BytesMut::freeze))
+}
+
+fn joined(first: &Bytes, second: &Bytes, stated: Option<usize>) -> BytesMut {
+    let mut rest = BytesMut::with_capacity(stated.unwrap_or(FIRST_ROOM_BYTES).max(first.len() + second.len()));
+    rest.extend_from_slice(first);
+    rest.extend_from_slice(second);
+    rest
+}
+
+/// The next frame of data, without a timer where it is already there.
+async fn next_piece<B>(body: &mut B, stall: Duration) -> Result<Option<Bytes>, Refusal>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    loop {
+        if body.is_end_stream() {
+            return Ok(None);
+        }
+        let next = std::future::poll_fn(|context| Pin::new(&mut *body).poll_frame(context));
+        let frame = timeout(stall, next).await.map_err(|_| Refusal::BodyTimedOut)?;
+        match frame {
+            None => return Ok(None),
+            Some(Err(_)) => return Err(Refusal::BodyBroken),
+            Some(Ok(frame)) => {
+                // Trailers say nothing that concerns us.
+                if let Ok(data) = frame.into_data() {
+                    return Ok(Some(data));
+                }
+            }
+        }
+    }
+}
+
+async fn scanned(form: Form, bytes: Bytes, asked: &Asked, headers: &HeaderMap, hands: &Hands) -> Result<CallBody, Refusal> {
+    match form {
+        Form::None if bytes.is_empty() => Ok(CallBody::Empty),
+        Form::None => Err(Refusal::Malformed("this operation takes no body")),
+        Form::Json => {
+            let found = scan_json(&bytes, asked.operation, hands).await?;
+            Ok(CallBody::Json { bytes, found: Box::new(found) })
+        }
+        Form::Multipart => {
+            let content_type = headers.get(header::CONTENT_TYPE).cloned().unwrap_or_else(|| HeaderValue::from_static("multipart/form-data"));
+            let model = scan::multipart(&bytes, &content_type)?;
+            Ok(CallBody::Multipart { bytes, content_type, model })
+        }
+    }
+}
+
+async fn scan_json(bytes: &Bytes, operation: Operation, hands: &Hands) -> Result<Found, Refusal> {
+    if bytes.len() <= SCANNED_HERE_BYTES {
+        return scan::json(bytes, operation);
+    }
+    let shared = bytes.clone();
+    let scanning = hands.blocking(move || scan::json(&shared, operation)).await;
+    scanning.map_err(|_| Refusal::AtCapacity("large bodies being read"))?
+}
+
+const X_KEYWAY_SESSION: HeaderName = HeaderName::from_static("x-keyway-session");
+const X_KEYWAY_ROLE: HeaderName = HeaderName::from_static("x-keyway-role");
+const X_KEYWAY_ENDPOINT: HeaderName = HeaderName::from_static("x-keyway-endpoint");
+const X_KEYWAY_PROJECT: HeaderName = HeaderName::from_static("x-keyway-project");
+const X_KEYWAY_PROVIDER: HeaderName = HeaderName::from_static("x-keyway-provider");
+const X_KEYWAY_MODEL: HeaderName = HeaderName::from_static("x-keyway-model");
+const SESSION_ID: HeaderName = HeaderName::from_static("session-id");
+const CLAUDE_CODE_SESSION: HeaderName = HeaderName::from_static("x-claude-code-session-id");
+const STAINLESS_TIMEOUT: HeaderName = HeaderName::from_static("x-stainless-timeout");
+const SERVER_TIMEOUT: HeaderName = HeaderName::from_static("x-server-timeout");
+
+fn call(asked: Asked, id: Uuid, head: request::Parts, body: CallBody) -> Result<Call, Refusal> {
+    let headers = head.headers;
+    let in_body = match &body {
+        CallBody::Json { found, .. } => found.model_text.clone(),
+        CallBody::Multipart { model, .. } => model.as_ref().map(|(text, _)| text.clone()),
+        CallBody::Empty => None,
+    };
+    let delivery = match &body {
+        CallBody::Json { found, .. } if found.stream => Delivery::Streamed,
+        _ => Delivery::Whole,
+    };
+    let model = match asked.model.or(in_body) {
+        Some(model) => Some(model),
+        None => text(&headers, &X_KEYWAY_MODEL, "x-keyway-model")?,
+    };
+    Ok(Call {
+        id,
+        protocol: asked.protocol,
+        operation: asked.operation,
+        delivery,
+        model,
+        method: head.method,
+        query: asked.tail.as_ref().and_then(|_| kept_query(head.uri.query()?)),
+        tail: asked.tail,
+        conversation: conversation(&headers, &body),
+        role: text(&headers, &X_KEYWAY_ROLE, "x-keyway-role")?,
+        endpoint: text(&headers, &X_KEYWAY_ENDPOINT, "x-keyway-endpoint")?,
+        project: text(&headers, &X_KEYWAY_PROJECT, "x-keyway-project")?,
+        provider: text(&headers, &X_KEYWAY_PROVIDER, "x-keyway-provider")?,
+        allowed: allowed(&headers),
+        headers,
+        body,
+    })
+}
+
+/// A header of ours as text.
+fn text(headers: &HeaderMap, name: &HeaderName, label: &'static str) -> Result<Option<String>, Refusal> {
+    let Some(value) = headers.get(name) else { return Ok(None) };
+    let text = value.to_str().map_err(|_| Refusal::HeaderInvalid { header: label, why: "it must be visible ASCII" })?;
+    Ok(Some(text.trim().to_string()).filter(|text| !text.is_empty()))
+}
+
+/// The query of an object's call without what was meant for us.
+fn kept_query(query: &str) -> Option<String> {
+    let kept: Vec<&str> = query.split('&').filter(|pair| !matches!(pair.split('=').next(), Some("key" | "api-version"))).collect();
+    Some(kept.join("&")).filter(|query| !query.is_empty())
+}
+
+/// The conversation that the client names, hashed. The hash only spreads; nothing trusts it.
+fn conversation(headers: &HeaderMap, body: &CallBody) -> Option<u64> {
+    let named = headers.get(X_KEYWAY_SESSION).map(HeaderValue::as_bytes);
+    let cached = match body {
+        CallBody::Json { bytes, found } => found.prompt_cache_key.clone().map(|range| &bytes[range]),
+        CallBody::Empty | CallBody::Multipart { .. } => None,
+    };
+    let others = || [SESSION_ID, CLAUDE_CODE_SESSION].into_iter().find_map(|name| headers.get(name).map(HeaderValue::as_bytes));
+    let name = named.or(cached).or_else(others)?;
+    let mut hasher = DefaultHasher::new();
+    name.hash(&mut hasher);
+    Some(hasher.finish())
+}
+
+/// The client's own time-out in seconds, if it states one that is a time.
+fn allowed(headers: &HeaderMap) -> Option<Duration> {
+    let stated = headers.get(STAINLESS_TIMEOUT).or_else(|| headers.get(SERVER_TIMEOUT))?;
+    let seconds: f64 = stated.to_str().ok()?.trim().parse().ok()?;
+    Duration::try_from_secs_f64(seconds).ok().filter(|time| !time.is_zero())
+}

@@ -1,0 +1,136 @@
+//! A stream of events after its commit: bytes as they come, silences bridged, an honest end.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::Body;
+
+use super::super::Settings;
+use super::clock::{Clock, Silence};
+use super::{Next, gathered};
+use crate::attempt::client::AnswerBody;
+use crate::domain::protocol::Protocol;
+use crate::meter::{Exchange, Outcome};
+use crate::protocol::{self, Watch};
+
+/// What one write may gather of a provider's pieces. More would hold a core; less costs a write each.
+const GATHERED_BYTES: usize = 64 * 1024;
+
+pub(super) struct Events {
+    /// Ready for the client.
+    out: Vec<Bytes>,
+    watch: Watch,
+    rest: AnswerBody,
+    client: Protocol,
+    clock: Clock,
+    exchange: Exchange,
+    ended: Option<Ended>,
+}
+
+/// How the provider's side ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    Well,
+    /// Without its terminal event, or in the middle of one.
+    Cut,
+    Silent,
+    /// The provider's own error event has gone out already.
+    Failed,
+}
+
+impl Events {
+    pub(super) fn new(
+        held: Vec<Bytes>,
+        watch: Watch,
+        rest: AnswerBody,
+        client: Protocol,
+        mut exchange: Exchange,
+        settings: &Settings,
+    ) -> Self {
+        exchange.has_first_event();
+        Self { out: held, watch, rest, client, clock: Clock::new(settings), exchange, ended: None }
+    }
+
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
+        if self.ended.is_none() {
+            self.gather(cx);
+        }
+        match self.ended {
+            Some(ended) => self.end(cx, ended),
+            None if self.watch.is_finished() => {
+                // The terminal event is here, though not yet the end of the body: it waits for the settlement too.
+                self.report(Outcome::Served);
+                ready!(self.exchange.poll_settle(cx));
+                self.out_or_silence(cx)
+            }
+            None => self.out_or_silence(cx),
+        }
+    }
+
+    /// Takes what the provider has ready, without waiting for more.
+    fn gather(&mut self, cx: &mut Context<'_>) {
+        let mut bytes: usize = self.out.iter().map(Bytes::len).sum();
+        while bytes < GATHERED_BYTES {
+            match Pin::new(&mut self.rest).poll_frame(cx) {
+                Poll::Pending => return,
+                Poll::Ready(Some(Ok(frame))) => {
+                    let Ok(piece) = frame.into_data() else { continue };
+                    bytes += piece.len();
+                    self.clock.heard();
+                    self.watch.push(piece, &mut self.out);
+                }
+                Poll::Ready(Some(Err(_))) => return self.ended = Some(Ended::Cut),
+                Poll::Ready(None) => return self.ended = Some(self.how_it_ended()),
+            }
+        }
+    }
+
+    fn how_it_ended(&mut self) -> Ended {
+        self.watch.flush(&mut self.out);
+        match (self.watch.failure(), self.watch.is_complete()) {
+            (Some(_), _) => Ended::Failed,
+            (None, true) => Ended::Well,
+            (None, false) => Ended::Cut,
+        }
+    }
+
+    fn out_or_silence(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
+        if !self.out.is_empty() {
+            return Poll::Ready(Next::Data(gathered(&mut self.out)));
+        }
+        loop {
+            match ready!(self.clock.poll(cx)) {
+                Silence::Bridge if self.watch.is_between_events() => return Poll::Ready(Next::Data(protocol::keep_alive(self.client))),
+                Silence::Bridge => {}
+                Silence::TooLong => {
+                    self.ended = Some(Ended::Silent);
+                    return self.end(cx, Ended::Silent);
+                }
+            }
+        }
+    }
+
+    fn end(&mut self, cx: &mut Context<'_>, ended: Ended) -> Poll<Next> {
+        self.report(match ended {
+            Ended::Well => Outcome::Served,
+            Ended::Failed => Outcome::ProviderFailed,
+            Ended::Cut | Ended::Silent => Outcome::CutOff,
+        });
+        ready!(self.exchange.poll_settle(cx));
+        let why = match ended {
+            Ended::Well => return Poll::Ready(Next::Last(gathered(&mut self.out))),
+            Ended::Failed => return Poll::Ready(Next::Broken(Some(gathered(&mut self.out)).filter(|out| !out.is_empty()))),
+            Ended::Cut => "the provider closed the stream before finishing",
+            Ended::Silent => "the provider fell silent in the middle of the stream",
+        };
+        // An event cut in its middle must not run into ours.
+        self.out.push(protocol::broken_event(self.client, self.watch.is_between_events(), why));
+        Poll::Ready(Next::Broken(Some(gathered(&mut self.out))))
+    }
+
+    fn report(&mut self, outcome: Outcome) {
+        self.exchange.reports(self.watch.usage());
+        self.exchange.ends(outcome);
+    }
+}

@@ -1,0 +1,84 @@
+//! A whole answer that is longer than what was judged of it: its beginning, then the rest as it comes.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::vec::IntoIter;
+
+use bytes::Bytes;
+use http_body::{Body, SizeHint};
+
+use super::super::Settings;
+use super::Next;
+use super::clock::{Clock, Silence};
+use crate::attempt::client::AnswerBody;
+use crate::meter::{Exchange, Outcome};
+use crate::protocol::UsageTail;
+
+pub(super) struct Passing {
+    first: IntoIter<Bytes>,
+    rest: AnswerBody,
+    usage: UsageTail,
+    outcome: Outcome,
+    clock: Clock,
+    exchange: Exchange,
+    /// The last piece, until the exchange is settled.
+    last: Option<Bytes>,
+}
+
+impl Passing {
+    pub(super) fn new(first: Vec<Bytes>, rest: AnswerBody, outcome: Outcome, exchange: Exchange, settings: &Settings) -> Self {
+        let clock = Clock::new(settings);
+        Self { first: first.into_iter(), rest, usage: UsageTail::default(), outcome, clock, exchange, last: None }
+    }
+
+    pub(super) fn size_hint(&self) -> SizeHint {
+        let held = self.first.as_slice().iter().map(Bytes::len).sum::<usize>() as u64;
+        match self.rest.size_hint().exact() {
+            Some(rest) => SizeHint::with_exact(held + rest),
+            None => SizeHint::default(),
+        }
+    }
+
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
+        if let Some(bytes) = self.first.next() {
+            self.usage.push(&bytes);
+            return Poll::Ready(Next::Data(bytes));
+        }
+        if self.last.is_none() {
+            match Pin::new(&mut self.rest).poll_frame(cx) {
+                Poll::Pending => return self.silence(cx),
+                Poll::Ready(Some(Err(_))) => return Poll::Ready(self.broke_off()),
+                Poll::Ready(None) => self.last = Some(Bytes::new()),
+                Poll::Ready(Some(Ok(frame))) => {
+                    let bytes = frame.into_data().unwrap_or_default();
+                    self.clock.heard();
+                    self.usage.push(&bytes);
+                    if !self.rest.is_end_stream() {
+                        return Poll::Ready(Next::Data(bytes));
+                    }
+                    self.last = Some(bytes);
+                }
+            }
+            self.exchange.reports(self.usage.usage());
+            self.exchange.ends(self.outcome);
+        }
+        ready!(self.exchange.poll_settle(cx));
+        Poll::Ready(Next::Last(self.last.take().unwrap_or_default()))
+    }
+
+    /// A whole answer can't be bridged: there is no word in it that means nothing.
+    fn silence(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
+        loop {
+            match ready!(self.clock.poll(cx)) {
+                Silence::Bridge => {}
+                Silence::TooLong => return Poll::Ready(self.broke_off()),
+            }
+        }
+    }
+
+    fn broke_off(&mut self) -> Next {
+        self.exchange.reports(self.usage.usage());
+        self.exchange.ends(Outcome::CutOff);
+        Next::Broken(None)
+    }
+}
