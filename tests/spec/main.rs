@@ -1,1 +1,3 @@
+//! Every promise, one module each, in one program.
 
+mod sealed_file;
