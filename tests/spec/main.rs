@@ -2,3 +2,6 @@
 
 #[path = "../house.rs"]
 mod house;
+//! Every promise, one module each, in one program.
+
+mod sealed_file;

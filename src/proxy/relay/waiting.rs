@@ -31,7 +31,7 @@ pub(super) enum Waited {
 impl Waiting {
     pub(super) fn new(attempting: Attempting, client: Protocol, settings: &Settings) -> Self {
         // The deadline of the attempts bounds this wait; the clock only bridges it.
-        let patient = Settings { idle: std::time::Duration::MAX / 4, ..*settings };
+        let patient = Settings { idle: std::time::Duration::from_secs(86_400), ..*settings };
         Self { attempting, client, settings: *settings, clock: Clock::new(&patient), greeted: false }
     }
 
