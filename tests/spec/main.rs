@@ -2,6 +2,4 @@
 
 #[path = "../house.rs"]
 mod house;
-//! Every promise, one module each, in one program.
-
 mod sealed_file;
