@@ -1,0 +1,309 @@
+//! A connection's bytes, between the socket and hyper: holds the waits hyper has no time-out for, notices a peer that
+//! is gone while hyper does not look, and lingers so that a last answer survives what the peer is still sending.
+
+use std::io::{self, Error, ErrorKind};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Buf, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::body::Rest;
+use super::guest::Guest;
+use super::limits::Limits;
+use super::scan::{FramingFault, Scan};
+
+/// Bytes taken in while hyper does not read, to see whether the peer has gone behind them. A peer that sends more
+/// than this ahead of its turn is read no further until then.
+const AHEAD_BYTES: usize = 16 << 10;
+
+/// What the two ends of a connection, its bytes and its requests, tell each other.
+#[derive(Debug, Default)]
+pub(super) struct Wire {
+    /// From a request's head to its answer's end. HTTP/1.1 only.
+    pub(super) answering: AtomicBool,
+    /// The request's body has not ended and is still wanted. HTTP/1.1 only.
+    pub(super) body_open: AtomicBool,
+    /// The peer may still be sending what nobody will read.
+    pub(super) unread: AtomicBool,
+    /// HTTP is over: the bytes belong to the protocol after an upgrade.
+    pub(super) upgraded: AtomicBool,
+    /// Heads that came to the service, to be held against the faulty one.
+    pub(super) heads: AtomicU64,
+    pub(super) faulty: OnceLock<(u64, FramingFault)>,
+    /// Moves with each request, body frame and answer frame: the opposite of chatter. HTTP/2 only.
+    pub(super) progress: AtomicU32,
+    /// Requests given up by a peer without a valid token. HTTP/2 only.
+    pub(super) abandoned: AtomicU32,
+    pub(super) rest: Rest,
+}
+
+impl Wire {
+    /// hyper stops looking at the socket during an answer as soon as it holds unread bytes.
+    fn may_look_ahead(&self) -> bool {
+        self.answering.load(Relaxed) && !self.body_open.load(Relaxed)
+    }
+}
+
+/// What of [`Limits`] the bytes alone can hold.
+#[derive(Clone, Debug)]
+struct Waits {
+    head: Duration,
+    write_stall: Duration,
+    linger: Duration,
+    linger_bytes: usize,
+    chatter_bytes: usize,
+    abandoned_requests: u32,
+}
+
+pub(super) struct Io<S> {
+    stream: S,
+    wire: Arc<Wire>,
+    guest: Guest,
+    waits: Waits,
+    mode: Mode,
+    /// Read from the socket, not yet by hyper.
+    ahead: BytesMut,
+    ahead_ended: bool,
+    read_since_flush: bool,
+    head_timer: Timer,
+    write_timer: Timer,
+    linger_timer: Timer,
+    lingered_bytes: usize,
+    is_shut: bool,
+}
+
+enum Mode {
+    Http1(Scan),
+    Http2 { chatter_bytes: usize, progress: u32 },
+}
+
+impl<S> Io<S> {
+    pub(super) fn http1(stream: S, ahead: BytesMut, wire: Arc<Wire>, guest: Guest, limits: &Limits) -> Self {
+        let mut scan = Scan::new();
+        scan.push(&ahead);
+        let io = Self::new(stream, ahead, wire, guest, limits, Mode::Http1(scan));
+        io.tell_fault();
+        io
+    }
+
+    pub(super) fn http2(stream: S, ahead: BytesMut, wire: Arc<Wire>, guest: Guest, limits: &Limits) -> Self {
+        Self::new(stream, ahead, wire, guest, limits, Mode::Http2 { chatter_bytes: 0, progress: 0 })
+    }
+
+    fn new(stream: S, ahead: BytesMut, wire: Arc<Wire>, guest: Guest, limits: &Limits, mode: Mode) -> Self {
+        let waits = Waits {
+            head: limits.head,
+            write_stall: limits.write_stall,
+            linger: limits.linger,
+            linger_bytes: limits.linger_bytes,
+            chatter_bytes: limits.http2.idle_chatter_bytes,
+            abandoned_requests: limits.http2.abandoned_requests,
+        };
+        Self {
+            stream,
+            wire,
+            guest,
+            waits,
+            mode,
+            ahead,
+            ahead_ended: false,
+            read_since_flush: false,
+            head_timer: Timer::default(),
+            write_timer: Timer::default(),
+            linger_timer: Timer::default(),
+            lingered_bytes: 0,
+            is_shut: false,
+        }
+    }
+
+    /// Each byte passes here once, in order, as soon as it has left the socket.
+    fn came_in(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match &mut self.mode {
+            Mode::Http1(_) if self.wire.upgraded.load(Relaxed) => Ok(()),
+            Mode::Http1(scan) => {
+                scan.push(bytes);
+                self.tell_fault();
+                Ok(())
+            }
+            Mode::Http2 { chatter_bytes, progress } => {
+                let now = self.wire.progress.load(Relaxed);
+                *chatter_bytes = if *progress == now { *chatter_bytes + bytes.len() } else { bytes.len() };
+                *progress = now;
+                let abandoned = self.wire.abandoned.load(Relaxed) > self.waits.abandoned_requests;
+                if *chatter_bytes <= self.waits.chatter_bytes && !abandoned {
+                    return Ok(());
+                }
+                self.guest.counts.floods.add();
+                Err(Error::new(ErrorKind::QuotaExceeded, "a flood that brings nothing on"))
+            }
+        }
+    }
+
+    fn tell_fault(&self) {
+        if let Mode::Http1(scan) = &self.mode
+            && let Some(fault) = scan.faulty()
+        {
+            let _ = self.wire.faulty.set(fault);
+        }
+    }
+
+    fn is_in_head(&self) -> bool {
+        let in_head = matches!(&self.mode, Mode::Http1(scan) if scan.is_in_head());
+        in_head && !self.wire.answering.load(Relaxed) && !self.wire.upgraded.load(Relaxed)
+    }
+
+    /// Asked only when there is nothing to read, so a head that comes in one piece costs no timer.
+    fn poll_head_time(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.is_in_head() {
+            self.head_timer.stop();
+            return Poll::Pending;
+        }
+        ready!(self.head_timer.poll(cx, self.waits.head));
+        self.guest.counts.head_timeouts.add();
+        self.wire.unread.store(true, Relaxed);
+        Poll::Ready(Err(Error::new(ErrorKind::TimedOut, "the head did not end in time")))
+    }
+
+    fn wrote<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.write_timer.stop();
+            return written;
+        }
+        ready!(self.write_timer.poll(cx, self.waits.write_stall));
+        self.guest.counts.write_timeouts.add();
+        Poll::Ready(Err(Error::new(ErrorKind::TimedOut, "the peer takes nothing")))
+    }
+
+    fn should_linger(&self) -> bool {
+        let unfinished = matches!(&self.mode, Mode::Http1(scan) if scan.is_unfinished());
+        !self.wire.upgraded.load(Relaxed) && (unfinished || self.wire.unread.load(Relaxed))
+    }
+}
+
+impl<S: AsyncRead + Unpin> Io<S> {
+    /// Reads on while hyper does not, for behind bytes that it has not used yet it never sees the end.
+    fn look_ahead(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let mut bytes = [0; 2_048];
+        while self.ahead.len() < AHEAD_BYTES && !self.ahead_ended {
+            let mut buffer = ReadBuf::new(&mut bytes);
+            match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
+                Poll::Pending => break,
+                Poll::Ready(Err(broken)) => return Err(broken),
+                Poll::Ready(Ok(())) if buffer.filled().is_empty() => self.ahead_ended = true,
+                Poll::Ready(Ok(())) => {
+                    self.ahead.extend_from_slice(buffer.filled());
+                    self.came_in(buffer.filled())?;
+                }
+            }
+        }
+        // Nobody is there to read the answer, so the work on it stops.
+        if self.ahead_ended { Err(ErrorKind::ConnectionAborted.into()) } else { Ok(()) }
+    }
+
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut bytes = [0; 8_192];
+        while self.lingered_bytes < self.waits.linger_bytes {
+            let mut buffer = ReadBuf::new(&mut bytes);
+            match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
+                Poll::Pending => return self.linger_timer.poll(cx, self.waits.linger),
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => self.lingered_bytes += buffer.filled().len(),
+                Poll::Ready(_) => break,
+            }
+        }
+        Poll::Ready(())
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Io<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let me = &mut *self;
+        me.read_since_flush = true;
+        if !me.ahead.is_empty() {
+            let here = me.ahead.len().min(buffer.remaining());
+            buffer.put_slice(&me.ahead[..here]);
+            me.ahead.advance(here);
+            return Poll::Ready(Ok(()));
+        }
+        if me.ahead_ended {
+            return Poll::Ready(Ok(()));
+        }
+        let before = buffer.filled().len();
+        match Pin::new(&mut me.stream).poll_read(cx, buffer) {
+            Poll::Pending => me.poll_head_time(cx),
+            Poll::Ready(Ok(())) => Poll::Ready(me.came_in(&buffer.filled()[before..])),
+            broken @ Poll::Ready(Err(_)) => broken,
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Io<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.wrote(cx, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.wrote(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let hyper_read = std::mem::take(&mut self.read_since_flush);
+        if !hyper_read && self.wire.may_look_ahead() {
+            self.look_ahead(cx)?;
+        }
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        self.wrote(cx, flushed)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.is_shut {
+            let shut = Pin::new(&mut self.stream).poll_shutdown(cx);
+            ready!(self.wrote(cx, shut))?;
+            self.is_shut = true;
+        }
+        if self.should_linger() {
+            ready!(self.poll_linger(cx));
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// A wait that may begin and end a thousand times for one timer: the clock is set only when the wait outlives it.
+#[derive(Default)]
+pub(super) struct Timer {
+    since: Option<Instant>,
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl Timer {
+    pub(super) const fn stop(&mut self) {
+        self.since = None;
+    }
+
+    /// Ready once `limit` has passed since the first call after a stop.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, limit: Duration) -> Poll<()> {
+        let due = *self.since.get_or_insert_with(Instant::now) + limit;
+        let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(due)));
+        loop {
+            ready!(sleep.as_mut().poll(cx));
+            if Instant::now() >= due {
+                return Poll::Ready(());
+            }
+            sleep.as_mut().reset(due);
+        }
+    }
+}
