@@ -4,11 +4,8 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header};
 use http_body::Body;
 use http_body_util::BodyExt;
-use tokio::time::Instant;
 
-use super::client::AnswerBody;
-use super::reply::ReplyBody;
-use super::Settings;
+use super::reply::{ReplyBody, Rest};
 use crate::domain::failure::Failure;
 use crate::domain::protocol::Protocol;
 use crate::protocol::{self, Watch};
@@ -20,7 +17,7 @@ const HELD_BYTES: usize = 256 * 1024;
 const JUDGED_BYTES: usize = 4 * 1024;
 
 /// Holds a stream up to its first content event, so that an error before it can still become another attempt.
-pub(super) async fn events(mut rest: AnswerBody, protocol: Protocol, drops_usage: bool) -> Result<ReplyBody, Failure> {
+pub(super) async fn events(mut rest: Rest, protocol: Protocol, drops_usage: bool) -> Result<ReplyBody, Failure> {
     let mut watch = Box::new(Watch::new(protocol, drops_usage));
     let mut held: Vec<Bytes> = Vec::new();
     let mut bytes = 0;
@@ -41,8 +38,7 @@ pub(super) async fn events(mut rest: AnswerBody, protocol: Protocol, drops_usage
 }
 
 /// Judges a whole answer by its beginning. A short one is here altogether when it is judged.
-pub(super) async fn whole(mut rest: AnswerBody, headers: &HeaderMap, settings: &Settings, until: Instant) -> Result<ReplyBody, Failure> {
-    let limit_bytes = settings.answer_limit_bytes;
+pub(super) async fn whole(mut rest: Rest, headers: &HeaderMap, limit_bytes: usize) -> Result<ReplyBody, Failure> {
     let is_json = is_json(headers);
     if is_json && rest.size_hint().lower() > limit_bytes as u64 {
         return Err(Failure::AnswerTooLarge { limit_bytes });
@@ -66,7 +62,6 @@ pub(super) async fn whole(mut rest: AnswerBody, headers: &HeaderMap, settings: &
     {
         return Err(failure);
     }
-    let _ = until;
     Ok(if ended { ReplyBody::Whole(beginning) } else { ReplyBody::Passing { first, rest } })
 }
 
@@ -98,7 +93,7 @@ fn joined(pieces: &[Bytes]) -> Bytes {
 }
 
 /// The next piece of data; trailers are passed over.
-async fn next(body: &mut AnswerBody) -> Result<Option<Bytes>, Failure> {
+async fn next(body: &mut Rest) -> Result<Option<Bytes>, Failure> {
     while let Some(frame) = body.frame().await {
         if let Ok(data) = frame?.into_data()
             && !data.is_empty()

@@ -14,7 +14,7 @@ mod request;
 mod round;
 pub mod sign;
 
-pub use reply::{From, Reply, ReplyBody};
+pub use reply::{Reply, ReplyBody, Rest};
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -8,7 +8,8 @@ use http_body_util::BodyExt;
 use tokio::time::{Instant, timeout_at};
 
 use super::client::{Answer, AnswerBody};
-use super::reply::{Reply, ReplyBody};
+use super::parallel::Permits;
+use super::reply::{Reply, Rest};
 use super::round::Deadline;
 use super::{Attempts, Core, Settings, gate, request};
 use crate::domain::call::Call;
@@ -48,26 +49,23 @@ pub(super) async fn once(attempts: &Attempts, core: &Core, target: &Target, call
     let until = deadline.at.min(Instant::now() + target.timeout());
     let answering = async {
         let answer = core.client.send(&request.destination, request.head, request.body).await?;
-        judged(answer, target, call, &settings, until).await
+        judged(answer, permits, target, call, &settings).await
     };
-    match timeout_at(until, answering).await {
-        Ok(Ok(reply)) => Ok(Reply { permits, ..reply }),
-        Ok(Err(failed)) => Err(failed),
-        Err(_) => Err(deadline.failure(Instant::now()).into()),
-    }
+    timeout_at(until, answering).await.unwrap_or_else(|_| Err(deadline.failure(Instant::now()).into()))
 }
 
 /// Is the answer good enough to be the client's?
-async fn judged(answer: Answer, target: &Target, call: &Call, settings: &Settings, until: Instant) -> Result<Reply, Failed> {
+async fn judged(answer: Answer, permits: Permits, target: &Target, call: &Call, settings: &Settings) -> Result<Reply, Failed> {
     let headers = passed_headers(target, call, &answer.headers);
     if !answer.status.is_success() {
         return Err(failed(answer, headers, target).await);
     }
+    let rest = Rest::new(answer.body, permits);
     let body = match (call.delivery, is_events(&answer.headers)) {
-        (Delivery::Streamed, true) => gate::events(answer.body, target.protocol(), request::adds_usage(target, call)).await?,
-        _ => gate::whole(answer.body, &answer.headers, settings, until).await?,
+        (Delivery::Streamed, true) => gate::events(rest, target.protocol(), request::adds_usage(target, call)).await?,
+        _ => gate::whole(rest, &answer.headers, settings.answer_limit_bytes).await?,
     };
-    Ok(Reply { status: answer.status, headers, body, from: target.into(), permits: Vec::new() })
+    Ok(Reply { status: answer.status, headers, body, from: target.answerer() })
 }
 
 fn is_events(headers: &HeaderMap) -> bool {
@@ -101,11 +99,4 @@ async fn error_body(mut body: AnswerBody) -> Bytes {
         }
     }
     read.freeze()
-}
-
-impl ReplyBody {
-    /// Is everything that will come already here?
-    pub fn is_whole(&self) -> bool {
-        matches!(self, Self::Whole(_))
-    }
 }

@@ -1,16 +1,16 @@
 //! What an attempt gives when it is good enough for the client.
 
-use std::sync::Arc;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
+use http_body::{Body, Frame, SizeHint};
 
-use super::client::AnswerBody;
-use super::parallel::Permit;
-use crate::domain::entity::Scope;
-use crate::domain::protocol::Protocol;
+use super::client::{AnswerBody, Broken};
+use super::parallel::Permits;
+use crate::domain::trail::Answerer;
 use crate::protocol::Watch;
-use crate::resolve::Target;
 
 /// A provider's answer, committed: nothing else will be tried.
 pub struct Reply {
@@ -18,28 +18,35 @@ pub struct Reply {
     /// Only what an allow-list lets through.
     pub headers: HeaderMap,
     pub body: ReplyBody,
-    pub from: From,
-    /// Held until the reply's last byte is gone.
-    pub permits: Vec<Permit>,
+    pub from: Answerer,
 }
 
-/// Who answered.
-#[derive(Clone, Debug)]
-pub struct From {
-    pub provider: Arc<str>,
-    pub model: Arc<str>,
-    pub scope: Option<Scope>,
-    pub protocol: Protocol,
+/// The rest of a provider's answer, which keeps its place among the parallel calls until it has ended.
+pub struct Rest {
+    body: AnswerBody,
+    _permits: Permits,
 }
 
-impl std::convert::From<&Target> for From {
-    fn from(target: &Target) -> Self {
-        Self {
-            provider: target.provider.name.clone(),
-            model: target.model_id.clone(),
-            scope: target.credential.as_ref().map(|one| one.scope()),
-            protocol: target.protocol(),
-        }
+impl Rest {
+    pub(super) const fn new(body: AnswerBody, permits: Permits) -> Self {
+        Self { body, _permits: permits }
+    }
+}
+
+impl Body for Rest {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 
@@ -47,7 +54,7 @@ pub enum ReplyBody {
     /// All of it is here.
     Whole(Bytes),
     /// Its beginning is here, the rest passes through.
-    Passing { first: Vec<Bytes>, rest: AnswerBody },
+    Passing { first: Vec<Bytes>, rest: Rest },
     /// A stream of events, held up to its first content.
-    Events { held: Vec<Bytes>, watch: Box<Watch>, rest: AnswerBody },
+    Events { held: Vec<Bytes>, watch: Box<Watch>, rest: Rest },
 }

@@ -157,7 +157,6 @@ fn passed_on(target: &Target, said: Said) -> Reply {
         status: said.status,
         headers: said.headers,
         body: ReplyBody::Whole(said.body),
-        from: target.into(),
-        permits: Vec::new(),
+        from: target.answerer(),
     }
 }

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::entity::Scope;
+use super::entity::{Provider, Scope};
 use super::failure::Failure;
+use super::id::Id;
 
 /// More lines than a plan can need; what would come after is not kept.
 pub const TRAIL_LIMIT: usize = 32;
@@ -26,6 +27,17 @@ pub enum End {
     Failed(Failure),
     /// Not tried at all, and why.
     Skipped(&'static str),
+}
+
+/// Who answered: the target of the last attempt, as records and answers name it.
+#[derive(Clone, Debug)]
+pub struct Answerer {
+    pub provider: Arc<str>,
+    pub provider_id: Id<Provider>,
+    pub model: Arc<str>,
+    /// Only registered models are named in metrics; a client could make up any number of others.
+    pub is_registered: bool,
+    pub scope: Option<Scope>,
 }
 
 /// The attempts of one exchange.

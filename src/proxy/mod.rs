@@ -9,16 +9,14 @@ mod recall;
 mod relay;
 mod route;
 
-pub use read::{BodyBudget, ReadLimits};
+pub use read::BodyBudget;
 pub use relay::RelayBody;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use bytes::Bytes;
 use http::{Request, Response, request};
-use http_body::Body;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
@@ -32,6 +30,7 @@ use crate::domain::protocol::Delivery;
 use crate::domain::refusal::Refusal;
 use crate::domain::time::Timestamp;
 use crate::hands::Hands;
+use crate::listen::{HeadFault, Peer, RequestBody, Serve};
 use crate::meter::{CoreMeter, Exchange, Meter};
 use crate::resolve::{Plan, Question, resolve};
 use crate::snapshot::{Caller, World};
@@ -49,7 +48,7 @@ pub struct Gateway {
 /// What the operator may set about serving.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
-    pub read: ReadLimits,
+    pub body_limit_bytes: usize,
     /// A stream without content gets its status and comments after this long.
     pub hold: Duration,
     /// Silence is bridged by a comment this often.
@@ -68,10 +67,7 @@ pub struct Proxy {
 
 impl Proxy {
     /// Answers one request. `known` is told as soon as a valid token was shown.
-    pub async fn handle<B>(&self, request: Request<B>, known: impl FnOnce()) -> Response<RelayBody>
-    where
-        B: Body<Data = Bytes> + Unpin,
-    {
+    pub async fn handle(&self, request: Request<RequestBody>, known: impl FnOnce()) -> Response<RelayBody> {
         let began = Instant::now();
         let (head, body) = request.into_parts();
         let id = Uuid::now_v7();
@@ -86,10 +82,7 @@ impl Proxy {
     }
 
     /// Up to the caller; what is refused here is counted, but is no exchange.
-    async fn placed<B>(&self, id: Uuid, began: Instant, head: request::Parts, body: B, known: impl FnOnce()) -> Result<Response<RelayBody>, Refusal>
-    where
-        B: Body<Data = Bytes> + Unpin,
-    {
+    async fn placed(&self, id: Uuid, began: Instant, head: request::Parts, body: RequestBody, known: impl FnOnce()) -> Result<Response<RelayBody>, Refusal> {
         let place = route::place(&head.method, head.uri.path())?;
         let caller = authenticate(&self.gateway.world, &head.headers, Timestamp::now()).await?;
         known();
@@ -101,10 +94,7 @@ impl Proxy {
     }
 
     /// The steps of a call, each taking what the one before made.
-    async fn exchange<B>(&self, id: Uuid, began: Instant, asked: Asked, caller: Caller, head: request::Parts, body: B) -> Response<RelayBody>
-    where
-        B: Body<Data = Bytes> + Unpin,
-    {
+    async fn exchange(&self, id: Uuid, began: Instant, asked: Asked, caller: Caller, head: request::Parts, body: RequestBody) -> Response<RelayBody> {
         let (protocol, explains) = (asked.protocol, answer::wants_explanation(&caller, &head.headers));
         let answered = Answered { id, protocol, explains };
         let mut exchange = match self.gateway.meter.admit(&self.meter, &caller, &asked.of(id), began) {
@@ -124,12 +114,9 @@ impl Proxy {
     }
 
     /// Read, recall, resolve, reserve.
-    async fn planned<B>(&self, asked: Asked, caller: &Caller, head: request::Parts, body: B, exchange: &mut Exchange) -> Result<(Plan, Call), Refusal>
-    where
-        B: Body<Data = Bytes> + Unpin,
-    {
+    async fn planned(&self, asked: Asked, caller: &Caller, head: request::Parts, body: RequestBody, exchange: &mut Exchange) -> Result<(Plan, Call), Refusal> {
         let gateway = &self.gateway;
-        let room = Room { limits: gateway.settings.load().read, budget: &gateway.bodies, hands: &gateway.hands };
+        let room = Room { limit_bytes: gateway.settings.load().body_limit_bytes, budget: &gateway.bodies, hands: &gateway.hands };
         let reading = Instant::now();
         let (call, share) = read::read(asked, exchange.id(), head, body, &room).await?;
         exchange.has_read(&call, share, reading.elapsed());

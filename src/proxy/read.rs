@@ -1,15 +1,13 @@
 //! Takes a request's body once, bounded in bytes and time, and finds in it the few things the gateway needs.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, header, request};
-use http_body::Body;
-use tokio::time::timeout;
+use http_body_util::BodyExt;
 use uuid::Uuid;
 
 use super::route::Asked;
@@ -17,20 +15,13 @@ use crate::domain::call::{Call, CallBody, Found};
 use crate::domain::protocol::{Delivery, Operation};
 use crate::domain::refusal::Refusal;
 use crate::hands::Hands;
+use crate::listen::{BodyFault, RequestBody};
 use crate::protocol::scan;
 
 /// Bodies above this are scanned by other hands: a megabyte takes longer than a core may be held.
 const SCANNED_HERE_BYTES: usize = 256 * 1024;
 /// Room made at once for a body of unknown length; it grows from there.
 const FIRST_ROOM_BYTES: usize = 16 * 1024;
-
-/// What reading may take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ReadLimits {
-    pub body_bytes: usize,
-    /// The longest wait for the next piece of a body.
-    pub stall: Duration,
-}
 
 /// The bytes of all bodies in flight, so that many large ones can't take all memory.
 #[derive(Debug)]
@@ -85,20 +76,23 @@ impl Drop for BodyShare {
 }
 
 /// The whole step: checks the head, takes the body, scans it.
-pub(super) async fn read<B>(asked: Asked, id: Uuid, head: request::Parts, body: B, room: &Room<'_>) -> Result<(Call, BodyShare), Refusal>
-where
-    B: Body<Data = Bytes> + Unpin,
-{
+pub(super) async fn read(
+    asked: Asked,
+    id: Uuid,
+    head: request::Parts,
+    body: RequestBody,
+    room: &Room<'_>,
+) -> Result<(Call, BodyShare), Refusal> {
     let form = form(asked.operation, &head)?;
     let mut share = BodyShare { budget: room.budget.clone(), bytes: 0 };
-    let bytes = take(body, &head.headers, room.limits, &mut share).await?;
+    let bytes = take(body, &head.headers, room.limit_bytes, &mut share).await?;
     let body = scanned(form, bytes, &asked, &head.headers, room.hands).await?;
     Ok((call(asked, id, head, body)?, share))
 }
 
 /// What reading needs besides the request.
 pub(super) struct Room<'a> {
-    pub(super) limits: ReadLimits,
+    pub(super) limit_bytes: usize,
     pub(super) budget: &'a Arc<BodyBudget>,
     pub(super) hands: &'a Hands,
 }
@@ -144,22 +138,19 @@ fn shown(value: &HeaderValue) -> String {
 }
 
 /// The body in one piece. A body that came in one frame is not copied.
-async fn take<B>(mut body: B, headers: &HeaderMap, limits: ReadLimits, share: &mut BodyShare) -> Result<Bytes, Refusal>
-where
-    B: Body<Data = Bytes> + Unpin,
-{
-    let too_large = || Refusal::BodyTooLarge { limit_bytes: limits.body_bytes as u64 };
+async fn take(mut body: RequestBody, headers: &HeaderMap, limit_bytes: usize, share: &mut BodyShare) -> Result<Bytes, Refusal> {
+    let too_large = || Refusal::BodyTooLarge { limit_bytes: limit_bytes as u64 };
     let stated = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    if stated.is_some_and(|length| length > limits.body_bytes) {
+    if stated.is_some_and(|length| length > limit_bytes) {
         return Err(too_large());
     }
     share.grow(stated.unwrap_or(0))?;
     let mut first = Bytes::new();
     let mut rest: Option<BytesMut> = None;
     let mut taken = 0_usize;
-    while let Some(piece) = next_piece(&mut body, limits.stall).await? {
+    while let Some(piece) = next_piece(&mut body).await? {
         taken += piece.len();
-        if taken > limits.body_bytes {
+        if taken > limit_bytes {
             return Err(too_large());
         }
         if taken > share.bytes {
@@ -181,28 +172,19 @@ fn joined(first: &Bytes, second: &Bytes, stated: Option<usize>) -> BytesMut {
     rest
 }
 
-/// The next frame of data, without a timer where it is already there.
-async fn next_piece<B>(body: &mut B, stall: Duration) -> Result<Option<Bytes>, Refusal>
-where
-    B: Body<Data = Bytes> + Unpin,
-{
-    loop {
-        if body.is_end_stream() {
-            return Ok(None);
-        }
-        let next = std::future::poll_fn(|context| Pin::new(&mut *body).poll_frame(context));
-        let frame = timeout(stall, next).await.map_err(|_| Refusal::BodyTimedOut)?;
-        match frame {
-            None => return Ok(None),
-            Some(Err(_)) => return Err(Refusal::BodyBroken),
-            Some(Ok(frame)) => {
-                // Trailers say nothing that concerns us.
-                if let Ok(data) = frame.into_data() {
-                    return Ok(Some(data));
-                }
-            }
+/// The next frame of data. The body itself holds how long it may stand still.
+async fn next_piece(body: &mut RequestBody) -> Result<Option<Bytes>, Refusal> {
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|fault| match fault {
+            BodyFault::TimedOut => Refusal::BodyTimedOut,
+            BodyFault::Broken => Refusal::BodyBroken,
+        })?;
+        // Trailers say nothing that concerns us.
+        if let Ok(data) = frame.into_data() {
+            return Ok(Some(data));
         }
     }
+    Ok(None)
 }
 
 async fn scanned(form: Form, bytes: Bytes, asked: &Asked, headers: &HeaderMap, hands: &Hands) -> Result<CallBody, Refusal> {

@@ -24,6 +24,7 @@ use crate::domain::call::{Call, Past};
 use crate::domain::entity::{ProviderSettings, TokenKind};
 use crate::domain::protocol::{Operation, Protocol};
 use crate::domain::refusal::Refusal;
+use crate::domain::trail::Answerer;
 use crate::snapshot::{Caller, CredentialEntry, ModelEntry, ProviderEntry};
 
 /// One line of a plan: provider, model id and credential.
@@ -64,6 +65,16 @@ impl Target {
                 format!("{}:{}", self.provider.provider.prefix, self.model_id).into()
             }
             _ => self.model_id.clone(),
+        }
+    }
+
+    pub fn answerer(&self) -> Answerer {
+        Answerer {
+            provider: self.provider.name.clone(),
+            provider_id: self.provider.provider.id,
+            model: self.model_id.clone(),
+            is_registered: self.model.is_some(),
+            scope: self.credential.as_ref().map(|one| one.scope()),
         }
     }
 

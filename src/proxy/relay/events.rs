@@ -9,7 +9,7 @@ use http_body::Body;
 use super::super::Settings;
 use super::clock::{Clock, Silence};
 use super::{Next, gathered};
-use crate::attempt::client::AnswerBody;
+use crate::attempt::Rest;
 use crate::domain::protocol::Protocol;
 use crate::meter::{Exchange, Outcome};
 use crate::protocol::{self, Watch};
@@ -21,7 +21,7 @@ pub(super) struct Events {
     /// Ready for the client.
     out: Vec<Bytes>,
     watch: Watch,
-    rest: AnswerBody,
+    rest: Rest,
     client: Protocol,
     clock: Clock,
     exchange: Exchange,
@@ -43,7 +43,7 @@ impl Events {
     pub(super) fn new(
         held: Vec<Bytes>,
         watch: Watch,
-        rest: AnswerBody,
+        rest: Rest,
         client: Protocol,
         mut exchange: Exchange,
         settings: &Settings,

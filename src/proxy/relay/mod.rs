@@ -72,7 +72,6 @@ impl RelayBody {
 impl Part {
     fn reply(reply: Reply, mut exchange: Exchange, client: Protocol, settings: &Settings) -> Self {
         exchange.has_reply(&reply.from);
-        exchange.holds(reply.permits);
         let outcome = Outcome::of_status(reply.status);
         match reply.body {
             ReplyBody::Whole(bytes) => {

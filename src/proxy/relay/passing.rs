@@ -10,13 +10,13 @@ use http_body::{Body, SizeHint};
 use super::super::Settings;
 use super::Next;
 use super::clock::{Clock, Silence};
-use crate::attempt::client::AnswerBody;
+use crate::attempt::Rest;
 use crate::meter::{Exchange, Outcome};
 use crate::protocol::UsageTail;
 
 pub(super) struct Passing {
     first: IntoIter<Bytes>,
-    rest: AnswerBody,
+    rest: Rest,
     usage: UsageTail,
     outcome: Outcome,
     clock: Clock,
@@ -26,7 +26,7 @@ pub(super) struct Passing {
 }
 
 impl Passing {
-    pub(super) fn new(first: Vec<Bytes>, rest: AnswerBody, outcome: Outcome, exchange: Exchange, settings: &Settings) -> Self {
+    pub(super) fn new(first: Vec<Bytes>, rest: Rest, outcome: Outcome, exchange: Exchange, settings: &Settings) -> Self {
         let clock = Clock::new(settings);
         Self { first: first.into_iter(), rest, usage: UsageTail::default(), outcome, clock, exchange, last: None }
     }
