@@ -1,1 +1,3 @@
+//! Every promise, as one program: one module each.
 
+mod upstream_client;
