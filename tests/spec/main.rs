@@ -3,3 +3,4 @@
 #[path = "../house.rs"]
 mod house;
 mod sealed_file;
+mod upstream_client;

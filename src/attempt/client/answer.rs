@@ -1,0 +1,155 @@
+//! What comes back: status, headers, and a body that is read as fast as its reader reads it.
+//!
+//! Dropped before its end it cancels the call: the HTTP/1.1 connection closes, the HTTP/2 stream is reset. Read to its
+//! exact end it gives the HTTP/1.1 connection back to the pool.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use super::died::cause;
+use super::pool::{Pool, Site};
+use super::shared::Lease;
+use super::single::Single;
+use crate::domain::entity::Credential;
+use crate::domain::failure::Failure;
+use crate::domain::id::Id;
+
+/// An answer's head, and its body to come.
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: AnswerBody,
+    /// Whether the connection had served before.
+    pub reused: bool,
+}
+
+/// Why a body ended before its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Broken {
+    #[error("the provider closed the connection before its answer was complete")]
+    Cut,
+    #[error("the provider's answer is not framed as HTTP says")]
+    Malformed,
+}
+
+impl From<Broken> for Failure {
+    fn from(broken: Broken) -> Self {
+        match broken {
+            Broken::Cut => Self::BrokeOff,
+            Broken::Malformed => Self::Garbage(broken.to_string()),
+        }
+    }
+}
+
+/// Frames as they arrive. Poll it until it says `None` or `is_end_stream`, else the connection is closed.
+pub struct AnswerBody {
+    incoming: Incoming,
+    carrier: Carrier,
+}
+
+enum Carrier {
+    Single(Box<Single>, Home),
+    Shared { _place: Lease },
+    /// The answer has ended, or broke.
+    Done,
+}
+
+/// Where an HTTP/1.1 connection goes when its answer has ended.
+pub(super) struct Home {
+    pub(super) pool: Arc<Pool>,
+    pub(super) site: Arc<Site>,
+    pub(super) credential: Option<Id<Credential>>,
+}
+
+impl AnswerBody {
+    pub(super) fn single(incoming: Incoming, single: Box<Single>, home: Home) -> Self {
+        let mut body = Self { incoming, carrier: Carrier::Single(single, home) };
+        if body.incoming.is_end_stream() {
+            body.ended();
+        }
+        body
+    }
+
+    pub(super) fn shared(incoming: Incoming, lease: Lease) -> Self {
+        let carrier = if incoming.is_end_stream() { Carrier::Done } else { Carrier::Shared { _place: lease } };
+        Self { incoming, carrier }
+    }
+
+    fn ended(&mut self) {
+        if let Carrier::Single(mut single, home) = std::mem::replace(&mut self.carrier, Carrier::Done)
+            && single.comes_to_rest()
+        {
+            Pool::keep(&home.pool, &home.site, home.credential, single);
+        }
+    }
+
+    fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let Carrier::Single(single, _) = &mut self.carrier else {
+            return Pin::new(&mut self.incoming).poll_frame(cx);
+        };
+        // The body only moves when its connection is driven, so nobody needs a second wake-up.
+        let alone = &mut Context::from_waker(Waker::noop());
+        let waiting = Pin::new(&mut self.incoming).poll_frame(alone);
+        if waiting.is_ready() {
+            return waiting;
+        }
+        let ended = single.drive(cx).is_ready();
+        let arrived = Pin::new(&mut self.incoming).poll_frame(alone);
+        if arrived.is_pending() && ended {
+            self.carrier = Carrier::Done;
+            // Its sender went with the connection, so this one says how it ended.
+            return Pin::new(&mut self.incoming).poll_frame(cx);
+        }
+        arrived
+    }
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        let this = self.get_mut();
+        let polled = std::task::ready!(this.poll_incoming(cx));
+        Poll::Ready(match polled {
+            Some(Ok(frame)) => {
+                if this.incoming.is_end_stream() {
+                    this.ended();
+                }
+                Some(Ok(frame))
+            }
+            Some(Err(error)) => {
+                this.carrier = Carrier::Done;
+                Some(Err(broken(&error)))
+            }
+            None => {
+                let cut = matches!(this.carrier, Carrier::Shared { .. }) && !this.incoming.is_end_stream();
+                this.ended();
+                // hyper takes an HTTP/2 reset with NO_ERROR for an end; without the end's flag it is a cut.
+                cut.then_some(Err(Broken::Cut))
+            }
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+}
+
+fn broken(error: &hyper::Error) -> Broken {
+    match cause::<io::Error>(error).map(io::Error::kind) {
+        Some(io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput) => Broken::Malformed,
+        _ => Broken::Cut,
+    }
+}

@@ -1,0 +1,287 @@
+//! Calls providers: one pool of connections per core, HTTP/1.1 and HTTP/2.
+//!
+//! Takes a destination, a head and a body; gives an answer whose body is still coming, or a failure. Waits for an
+//! answer as long as its caller does: dropping the wait or the answer cancels the call upstream at once. Never follows
+//! a redirect, adds no header but `Host` and the framing, and must never know what the bytes mean.
+
+mod answer;
+mod body;
+mod connect;
+mod counts;
+mod died;
+mod names;
+mod pool;
+mod shared;
+mod single;
+mod tasks;
+mod tls;
+mod wire;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderName, TE, TRANSFER_ENCODING, UPGRADE};
+use http::response::Parts;
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{Request, Uri, Version};
+use tokio::time::timeout;
+
+pub use answer::{Answer, AnswerBody, Broken};
+pub use body::{Head, Outgoing, Pieces, Streamed};
+pub use connect::{Connect, Connecting, Link, Network};
+pub use counts::Counts;
+pub use names::{Lookup, Resolve, System};
+pub use tls::{NoAuthorities, authorities};
+pub use wire::Stream;
+
+use answer::Home;
+use counts::Gauge;
+use died::{Died, Left};
+use pool::{Pool, Site};
+use shared::{Lease, Shared};
+use single::Single;
+use wire::{Phase, Watch, Wire};
+
+use crate::domain::address::Address;
+use crate::domain::entity::Credential;
+use crate::domain::failure::Failure;
+use crate::domain::id::Id;
+
+/// An answer's head in bytes, interim heads included in what is read ahead. Providers send about 2 KiB.
+const HEAD_LIMIT_BYTES: usize = 64 * 1024;
+
+/// Headers in an answer. Providers send about 30.
+const ANSWER_HEADERS: usize = 100;
+
+/// Headers that describe one connection or a body's framing: ours to write, whatever the caller has.
+const REBUILT: [HeaderName; 5] = [CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION, UPGRADE, TE];
+
+#[derive(Clone, Debug)]
+pub struct ClientSettings {
+    pub connect_timeout: Duration,
+    pub tls_timeout: Duration,
+    /// A connection that carried no call for so long is closed: many peers hang up after 30 s or 60 s.
+    pub pool_idle: Duration,
+    /// Idle HTTP/1.1 connections of one core; above it the oldest are closed.
+    pub idle_per_core: usize,
+}
+
+impl Default for ClientSettings {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(5),
+            tls_timeout: Duration::from_secs(5),
+            pool_idle: Duration::from_secs(20),
+            idle_per_core: 1_024,
+        }
+    }
+}
+
+/// Whether HTTP/2 is spoken to an address.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Http2 {
+    /// Where TLS agrees on it.
+    #[default]
+    Offered,
+    /// Without asking, also in plain text.
+    PriorKnowledge,
+    Never,
+}
+
+/// Where a call goes. Two credentials never share an HTTP/1.1 connection.
+#[derive(Clone, Debug)]
+pub struct Destination {
+    pub address: Address,
+    pub credential: Option<Id<Credential>>,
+    pub http2: Http2,
+}
+
+/// One core's upstream connections. A clone is the same client.
+#[derive(Clone)]
+pub struct Client {
+    pool: Arc<Pool>,
+    connect: Arc<dyn Connect>,
+}
+
+/// A connection with room for a call.
+enum Line {
+    Single(Box<Single>),
+    Shared(Lease),
+}
+
+impl Client {
+    pub fn new(settings: ClientSettings, connect: Arc<dyn Connect>) -> Self {
+        Self { pool: Pool::new(settings), connect }
+    }
+
+    /// Sends one request and waits for its answer's head; how long is the caller's to say.
+    ///
+    /// Goes out a second time only where nobody can have acted on the first: the reused connection died before a byte
+    /// of an answer, or the peer says it refused the stream.
+    pub async fn send(&self, to: &Destination, head: Head, body: Outgoing) -> Result<Answer, Failure> {
+        let site = self.pool.site(&to.address)?;
+        let mut call = (head, body);
+        // A body that goes by once is not risked on a connection that may be dead.
+        let mut must_be_fresh = matches!(call.1, Outgoing::Streamed(_));
+        let mut resent = false;
+        loop {
+            let (line, reused) = self.line(&site, to, must_be_fresh).await?;
+            let spare = if reused || matches!(line, Line::Shared(_)) { copy(&call) } else { None };
+            let died = match self.carry(line, &site, to, call).await {
+                Ok((head, body)) => return Ok(Answer { status: head.status, headers: head.headers, body, reused }),
+                Err(died) => died,
+            };
+            call = match (died.left, spare) {
+                (Left::Unsent(request), _) if reused => taken_apart(*request),
+                (Left::Unheard, Some(spare)) if reused && !resent => spare,
+                (Left::Refused, Some(spare)) if !resent => spare,
+                _ => return Err(died.failure),
+            };
+            // What was never sent may try the next connection; what was, gets one made for it.
+            (must_be_fresh, resent) = (true, true);
+            Counts::add(&self.pool.counts.resent);
+        }
+    }
+
+    /// Connections, and how they were used.
+    pub fn counts(&self) -> &Arc<Counts> {
+        &self.pool.counts
+    }
+
+    /// Closes every connection that carries no call.
+    pub fn close_idle(&self) {
+        self.pool.close_idle();
+    }
+
+    /// Tasks of ours that still run: HTTP/2 connections, and the sweep.
+    pub fn tasks(&self) -> usize {
+        self.pool.tasks.count()
+    }
+
+    /// Ends every HTTP/2 connection and the sweep. Calls over HTTP/1.1 end with whoever holds them.
+    pub fn abort(&self) {
+        self.pool.close_idle();
+        self.pool.tasks.abort();
+    }
+
+    async fn line(&self, site: &Site, to: &Destination, must_be_fresh: bool) -> Result<(Line, bool), Failure> {
+        if !must_be_fresh && let Some(line) = self.waiting_line(site, to) {
+            Counts::add(&self.pool.counts.reused);
+            return Ok((line, true));
+        }
+        Counts::add(&self.pool.counts.fresh);
+        if !may_be_shared(site, to) {
+            return Ok((self.open(site, to).await?, false));
+        }
+        let opening = timeout(self.patience(), site.opening.lock()).await.map_err(|_| Failure::ConnectTimedOut)?;
+        // Whoever opened one before us may have left room on it.
+        if !must_be_fresh && let Some(line) = self.waiting_line(site, to) {
+            return Ok((line, true));
+        }
+        if !may_be_shared(site, to) {
+            drop(opening);
+        }
+        Ok((self.open(site, to).await?, false))
+    }
+
+    fn waiting_line(&self, site: &Site, to: &Destination) -> Option<Line> {
+        let shared = if to.http2 == Http2::Never { None } else { site.lease() };
+        shared.map(Line::Shared).or_else(|| self.pool.take(site, to.credential).map(Line::Single))
+    }
+
+    async fn open(&self, site: &Site, to: &Destination) -> Result<Line, Failure> {
+        let opening = async {
+            let Link { stream, http2 } = self.connect.connect(&to.address, to.http2).await?;
+            site.speaks.learn(http2);
+            let watch = Watch::new(if http2 { Phase::Shared } else { Phase::Fresh });
+            let wire = Wire::new(stream, watch.clone(), Gauge::opened(&self.pool.counts));
+            if !http2 {
+                return Ok(Line::Single(Single::open(wire, watch).await?));
+            }
+            let shared = Shared::open(wire, watch, &self.pool.tasks).await?;
+            let lease = shared.lease().ok_or(Failure::Unreachable("the peer allows no stream".into()))?;
+            Pool::share(&self.pool, site, shared);
+            Ok(Line::Shared(lease))
+        };
+        timeout(self.patience(), opening).await.unwrap_or(Err(Failure::ConnectTimedOut))
+    }
+
+    /// For a connection, from the name to the peer's first word.
+    fn patience(&self) -> Duration {
+        self.pool.settings.connect_timeout + self.pool.settings.tls_timeout
+    }
+
+    async fn carry(
+        &self,
+        line: Line,
+        site: &Arc<Site>,
+        to: &Destination,
+        (head, body): (Head, Outgoing),
+    ) -> Result<(Parts, AnswerBody), Died> {
+        match line {
+            Line::Single(mut single) => {
+                let (head, incoming) = single.ask(for_http1(site, head, body)).await?.into_parts();
+                let home = Home { pool: self.pool.clone(), site: site.clone(), credential: to.credential };
+                Ok((head, AnswerBody::single(incoming, single, home)))
+            }
+            Line::Shared(lease) => {
+                let (head, incoming) = lease.ask(for_http2(site, &to.address, head, body)).await?.into_parts();
+                Ok((head, AnswerBody::shared(incoming, lease)))
+            }
+        }
+    }
+}
+
+/// Whether the next connection to there may serve others too, so that they should wait for it.
+fn may_be_shared(site: &Site, to: &Destination) -> bool {
+    match to.http2 {
+        Http2::PriorKnowledge => true,
+        Http2::Offered => to.address.tls && site.speaks.maybe_http2(),
+        Http2::Never => false,
+    }
+}
+
+fn for_http1(site: &Site, head: Head, body: Outgoing) -> Request<Outgoing> {
+    let mut request = assembled(head, body);
+    request.headers_mut().insert(HOST, site.host.clone());
+    request
+}
+
+fn for_http2(site: &Site, address: &Address, head: Head, body: Outgoing) -> Request<Outgoing> {
+    let mut request = assembled(head, body);
+    request.headers_mut().remove(HOST);
+    *request.version_mut() = Version::HTTP_2;
+    let scheme = if address.tls { Scheme::HTTPS } else { Scheme::HTTP };
+    let path = std::mem::take(request.uri_mut()).into_parts().path_and_query;
+    *request.uri_mut() = absolute(scheme, site.authority.clone(), path);
+    request
+}
+
+fn absolute(scheme: Scheme, authority: Authority, path: Option<PathAndQuery>) -> Uri {
+    let mut parts = http::uri::Parts::default();
+    parts.scheme = Some(scheme);
+    parts.authority = Some(authority);
+    parts.path_and_query = Some(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
+    Uri::from_parts(parts).expect("a URI with scheme, authority and path is whole")
+}
+
+fn assembled(head: Head, body: Outgoing) -> Request<Outgoing> {
+    let mut request = Request::new(body);
+    *request.method_mut() = head.method;
+    *request.uri_mut() = Uri::from(head.path);
+    *request.headers_mut() = head.headers;
+    for name in &REBUILT {
+        request.headers_mut().remove(name);
+    }
+    request
+}
+
+fn copy((head, body): &(Head, Outgoing)) -> Option<(Head, Outgoing)> {
+    Some((head.clone(), body.again()?))
+}
+
+fn taken_apart(request: Request<Outgoing>) -> (Head, Outgoing) {
+    let (parts, body) = request.into_parts();
+    let path = parts.uri.into_parts().path_and_query.unwrap_or_else(|| PathAndQuery::from_static("/"));
+    (Head { method: parts.method, path, headers: parts.headers }, body)
+}

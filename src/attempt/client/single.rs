@@ -1,0 +1,138 @@
+//! One HTTP/1.1 connection: carries one call at a time, and is driven by that call itself.
+//!
+//! Takes a stream and a request, gives the answer's head. There is no task behind it: whoever waits for the answer
+//! polls the connection, so dropping the call closes the socket, and an answer nobody reads is not read from it.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::{TrySendError, http1};
+use hyper_util::rt::TokioIo;
+
+use super::body::Outgoing;
+use super::died::Died;
+use super::wire::{Phase, Watch, Wire};
+use super::{ANSWER_HEADERS, HEAD_LIMIT_BYTES};
+use crate::domain::failure::Failure;
+
+/// Interim (1xx) heads before the answer's own. Nothing sane sends more than two.
+const INTERIM_HEADS: u64 = 10;
+
+/// What one connection reads ahead of its reader: enough for a large answer at full speed, little enough that a slow
+/// reader holds less than 256 KiB of ours. The head must fit too.
+const READ_AHEAD_BYTES: usize = HEAD_LIMIT_BYTES;
+
+pub(super) struct Single {
+    sender: http1::SendRequest<Outgoing>,
+    /// Gone once the connection has ended.
+    driver: Option<http1::Connection<TokioIo<Wire>, Outgoing>>,
+    watch: Arc<Watch>,
+    /// The answer's framing can be read in two ways, so nothing may follow it.
+    doubtful: bool,
+}
+
+impl Single {
+    pub(super) async fn open(wire: Wire, watch: Arc<Watch>) -> Result<Box<Self>, Failure> {
+        let (sender, driver) = http1::Builder::new()
+            .max_headers(ANSWER_HEADERS)
+            .max_header_size(HEAD_LIMIT_BYTES)
+            .max_buf_size(READ_AHEAD_BYTES)
+            .handshake(TokioIo::new(wire))
+            .await
+            .map_err(|_| Failure::Internal("an HTTP/1.1 connection could not be set up"))?;
+        Ok(Box::new(Self { sender, driver: Some(driver), watch, doubtful: false }))
+    }
+
+    /// Sends the request and waits for the answer's head.
+    pub(super) async fn ask(&mut self, mut request: Request<Outgoing>) -> Result<Response<Incoming>, Died> {
+        let watch = self.watch.clone();
+        let before = watch.interim();
+        hyper::ext::on_informational(&mut request, move |_| watch.heard_interim());
+        let Self { sender, driver, watch, .. } = self;
+        let mut answer = pin!(sender.try_send_request(request));
+        let answered = poll_fn(|cx| {
+            let driven = drive(driver, cx);
+            if watch.interim() - before > INTERIM_HEADS {
+                return Poll::Ready(Err(Died::of(Failure::Garbage("too many interim answers".into()))));
+            }
+            match poll_alone(answer.as_mut()) {
+                Poll::Ready(answered) => Poll::Ready(answered.map_err(|error| died(watch, error))),
+                // The connection is gone and took the call with it.
+                Poll::Pending if driven.is_ready() => Poll::Ready(Err(unheard(watch, Failure::Reset))),
+                Poll::Pending => Poll::Pending,
+            }
+        })
+        .await?;
+        self.check(&answered)?;
+        Ok(answered)
+    }
+
+    fn check(&mut self, answer: &Response<Incoming>) -> Result<(), Died> {
+        if answer.status().is_informational() {
+            return Err(Died::of(Failure::Garbage("the answer switches protocols".into())));
+        }
+        let headers = answer.headers();
+        self.doubtful = headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH);
+        Ok(())
+    }
+
+    /// Lets the connection read and write. Ready once it has ended.
+    pub(super) fn drive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        drive(&mut self.driver, cx)
+    }
+
+    /// Whether the connection may wait for another call: the answer ended exactly at its framing, the request went out
+    /// whole, nothing lies behind the answer, and a read found nothing more. Entered into the watch if so.
+    pub(super) fn comes_to_rest(&mut self) -> bool {
+        if !self.sender.is_ready() && self.drive(&mut Context::from_waker(Waker::noop())).is_ready() {
+            return false;
+        }
+        // hyper asks for the next call only after it has read at the end of the last one and found nothing.
+        let rests = self.driver.is_some() && self.sender.is_ready() && !self.doubtful;
+        if rests && self.watch.phase() == Phase::Answering {
+            self.watch.enter(Phase::Idle);
+            return true;
+        }
+        false
+    }
+}
+
+fn drive(driver: &mut Option<http1::Connection<TokioIo<Wire>, Outgoing>>, cx: &mut Context<'_>) -> Poll<()> {
+    let Some(connection) = driver else { return Poll::Ready(()) };
+    // Errors reach the call through its answer or its body.
+    if Pin::new(connection).poll(cx).is_pending() {
+        return Poll::Pending;
+    }
+    // Dropped at once: that gives a call back that it never began.
+    *driver = None;
+    Poll::Ready(())
+}
+
+/// Polls what only moves when the connection is driven, so it need not wake anybody.
+pub(super) fn poll_alone<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
+    future.poll(&mut Context::from_waker(Waker::noop()))
+}
+
+fn died(watch: &Watch, mut error: TrySendError<Request<Outgoing>>) -> Died {
+    if let Some(request) = error.take_message() {
+        return Died::unsent(request);
+    }
+    let failure = super::died::failure_of(error.error());
+    match watch.phase() {
+        Phase::Answering => Died::of(failure),
+        _ => unheard(watch, Failure::Reset),
+    }
+}
+
+/// No byte of an answer came.
+fn unheard(watch: &Watch, failure: Failure) -> Died {
+    match watch.phase() {
+        Phase::Answering => Died::of(failure),
+        _ => Died::unheard(failure),
+    }
+}

@@ -1,0 +1,180 @@
+//! One connection's bytes, watched: what came before it was asked for is never read as an answer.
+//!
+//! Takes any stream; gives hyper a stream that fails when the peer speaks out of turn, and tells the pool how far a
+//! call got. Knows nothing of HTTP.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::task::{Context, Poll, ready};
+
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
+
+use super::counts::Gauge;
+
+/// A connection as the pool wants it.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {
+    /// Whether nothing waits to be read, asked of the kernel itself: the runtime may not have heard yet.
+    fn is_quiet(&self) -> bool;
+}
+
+impl Stream for TcpStream {
+    fn is_quiet(&self) -> bool {
+        let mut byte = [MaybeUninit::uninit()];
+        // A waiting end of the stream reads as 0 bytes: not quiet either.
+        matches!(SockRef::from(self).peek(&mut byte), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+}
+
+impl Stream for TlsStream<TcpStream> {
+    /// Any record that waits counts: a session ticket costs us a handshake here, a late answer would cost far more.
+    fn is_quiet(&self) -> bool {
+        self.get_ref().0.is_quiet()
+    }
+}
+
+/// A pipe in memory says at once what it holds, so hyper's own look before a reuse is enough.
+impl Stream for DuplexStream {
+    fn is_quiet(&self) -> bool {
+        true
+    }
+}
+
+/// How far the call on an HTTP/1.1 connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Phase {
+    /// Connected, nothing was ever sent.
+    Fresh,
+    /// Between calls: whatever comes now belongs to nobody.
+    Idle,
+    /// The request is on its way and no byte of an answer came.
+    Asked,
+    Answering,
+    /// The peer spoke or hung up before it was asked.
+    Stray,
+    /// HTTP/2: frames come at any time.
+    Shared,
+}
+
+const PHASES: [Phase; 6] =
+    [Phase::Fresh, Phase::Idle, Phase::Asked, Phase::Answering, Phase::Stray, Phase::Shared];
+
+/// What the pool may ask about a connection that hyper holds.
+#[derive(Debug)]
+pub(super) struct Watch {
+    phase: AtomicU8,
+    reads: AtomicU64,
+    interim: AtomicU64,
+}
+
+impl Watch {
+    pub(super) fn new(phase: Phase) -> Arc<Self> {
+        let none = || AtomicU64::new(0);
+        Arc::new(Self { phase: AtomicU8::new(phase as u8), reads: none(), interim: none() })
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        PHASES[usize::from(self.phase.load(Relaxed))]
+    }
+
+    pub(super) fn enter(&self, phase: Phase) {
+        self.phase.store(phase as u8, Relaxed);
+    }
+
+    /// How often bytes came. Two equal numbers: the peer was silent in between.
+    pub(super) fn reads(&self) -> u64 {
+        self.reads.load(Relaxed)
+    }
+
+    /// Interim (1xx) heads so far.
+    pub(super) fn interim(&self) -> u64 {
+        self.interim.load(Relaxed)
+    }
+
+    pub(super) fn heard_interim(&self) {
+        self.interim.fetch_add(1, Relaxed);
+    }
+}
+
+/// The watched stream that hyper reads and writes.
+pub(super) struct Wire {
+    stream: Box<dyn Stream>,
+    watch: Arc<Watch>,
+    _open: Gauge,
+}
+
+impl Wire {
+    pub(super) fn new(stream: Box<dyn Stream>, watch: Arc<Watch>, open: Gauge) -> Self {
+        Self { stream, watch, _open: open }
+    }
+
+    /// Before the first byte of a call goes out on a used connection: the read before reuse that must find nothing.
+    fn before_write(&self) -> io::Result<()> {
+        match self.watch.phase() {
+            Phase::Idle if !self.stream.is_quiet() => {
+                self.watch.enter(Phase::Stray);
+                Err(io::ErrorKind::ConnectionReset.into())
+            }
+            Phase::Idle | Phase::Fresh => {
+                self.watch.enter(Phase::Asked);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn after_read(&self) -> io::Result<()> {
+        match self.watch.phase() {
+            Phase::Idle | Phase::Fresh | Phase::Stray => {
+                self.watch.enter(Phase::Stray);
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+            Phase::Asked => self.watch.enter(Phase::Answering),
+            Phase::Answering | Phase::Shared => {}
+        }
+        self.watch.reads.store(self.watch.reads() + 1, Relaxed);
+        Ok(())
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        if buf.filled().len() == before { Poll::Ready(Ok(())) } else { Poll::Ready(self.after_read()) }
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.before_write()?;
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.before_write()?;
+        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
