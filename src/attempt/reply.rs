@@ -1,16 +1,24 @@
 //! What an attempt gives when it is good enough for the client.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use http_body::{Body, Frame, SizeHint};
+use tokio::time::Instant;
 
+use super::breaker::{Admission, Breakers, TargetKeys};
 use super::client::{AnswerBody, Broken};
-use super::parallel::Permits;
+use super::places::Places;
+use crate::domain::address::Address;
+use crate::domain::entity::{Credential, Workspace};
+use crate::domain::failure::Failure;
+use crate::domain::id::Id;
 use crate::domain::trail::Answerer;
 use crate::protocol::Watch;
+use crate::resolve::Target;
 
 /// A provider's answer, committed: nothing else will be tried.
 pub struct Reply {
@@ -21,15 +29,36 @@ pub struct Reply {
     pub from: Answerer,
 }
 
-/// The rest of a provider's answer, which keeps its place among the parallel calls until it has ended.
+pub enum ReplyBody {
+    /// All of it is here.
+    Whole(Bytes),
+    /// Its beginning is here, the rest passes through.
+    Passing { first: Vec<Bytes>, rest: Rest },
+    /// A stream of events, held up to its first content.
+    Events { held: Vec<Bytes>, watch: Box<Watch>, rest: Rest },
+}
+
+/// The rest of a provider's answer. It keeps its places among the parallel calls until it has ended, and what goes
+/// wrong with it counts against the provider, though no other attempt can follow any more.
 pub struct Rest {
     body: AnswerBody,
-    _permits: Permits,
+    _places: Places,
+    accused: Accused,
 }
 
 impl Rest {
-    pub(super) const fn new(body: AnswerBody, permits: Permits) -> Self {
-        Self { body, _permits: permits }
+    pub(super) const fn new(body: AnswerBody, places: Places, accused: Accused) -> Self {
+        Self { body, _places: places, accused }
+    }
+
+    /// The provider said nothing for longer than it may.
+    pub fn fell_silent(&self) {
+        self.accused.failed(&Failure::TimedOut);
+    }
+
+    /// The provider ended its answer, but not as its protocol ends one.
+    pub fn ended_early(&self) {
+        self.accused.failed(&Failure::BrokeOff);
     }
 }
 
@@ -50,11 +79,34 @@ impl Body for Rest {
     }
 }
 
-pub enum ReplyBody {
-    /// All of it is here.
-    Whole(Bytes),
-    /// Its beginning is here, the rest passes through.
-    Passing { first: Vec<Bytes>, rest: Rest },
-    /// A stream of events, held up to its first content.
-    Events { held: Vec<Bytes>, watch: Box<Watch>, rest: Rest },
+/// Whom a failure after the commit counts against.
+pub(super) struct Accused {
+    breakers: Arc<Breakers>,
+    workspace: Id<Workspace>,
+    address: Arc<Address>,
+    model: Option<Arc<str>>,
+    credential: Option<Id<Credential>>,
+}
+
+impl Accused {
+    pub(super) fn new(breakers: &Arc<Breakers>, workspace: Id<Workspace>, target: &Target) -> Self {
+        Self {
+            breakers: breakers.clone(),
+            workspace,
+            address: target.base_url().address.clone(),
+            model: target.counted_model().cloned(),
+            credential: target.credential.as_ref().map(|one| one.id()),
+        }
+    }
+
+    pub(super) fn keys(&self) -> TargetKeys<'_> {
+        TargetKeys { workspace: self.workspace, address: &self.address, model: self.model.as_deref(), credential: self.credential }
+    }
+
+    fn failed(&self, failure: &Failure) {
+        let now = Instant::now();
+        if let Admission::Pass(pass) = self.breakers.admit(self.keys(), now) {
+            pass.failed(failure, now);
+        }
+    }
 }

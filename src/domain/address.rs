@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use http::uri::{Scheme, Uri};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -41,7 +42,8 @@ const fn default_port(tls: bool) -> u16 {
 /// A provider's base URL: an address and a path without a slash at its end.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct BaseUrl {
-    pub address: Address,
+    /// Shared, for every call to it carries it along.
+    pub address: Arc<Address>,
     pub path: Box<str>,
 }
 
@@ -86,7 +88,7 @@ impl FromStr for BaseUrl {
             return Err(unreadable());
         }
         let address = Address { tls, host: host.into(), port: authority.port_u16().unwrap_or(default_port(tls)) };
-        Ok(Self { address, path: uri.path().trim_end_matches('/').into() })
+        Ok(Self { address: Arc::new(address), path: uri.path().trim_end_matches('/').into() })
     }
 }
 
@@ -259,7 +261,7 @@ fn embedded_v4(v6: Ipv6Addr) -> Option<Ipv4Addr> {
 mod tests {
     use super::*;
 
-    fn address(text: &str) -> Address {
+    fn address(text: &str) -> Arc<Address> {
         text.parse::<BaseUrl>().unwrap().address
     }
 

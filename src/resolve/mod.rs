@@ -68,6 +68,12 @@ impl Target {
         }
     }
 
+    /// The model as breakers know it. An id that nobody registered counts against no breaker: clients could make up
+    /// any number of them.
+    pub fn counted_model(&self) -> Option<&Arc<str>> {
+        self.model.as_ref().map(|entry| &entry.model_id)
+    }
+
     pub fn answerer(&self) -> Answerer {
         Answerer {
             provider: self.provider.name.clone(),

@@ -91,7 +91,7 @@ pub enum Http2 {
 /// Where a call goes. Two credentials never share an HTTP/1.1 connection.
 #[derive(Clone, Debug)]
 pub struct Destination {
-    pub address: Address,
+    pub address: Arc<Address>,
     pub credential: Option<Id<Credential>>,
     pub http2: Http2,
 }
