@@ -126,7 +126,7 @@ impl Default for AuditLog {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Verified {
     pub records: usize,
-    /// Made with a key that the keyring no longer holds; their links are held together only by those after them.
+    /// They name a key that the keyring does not hold, so nothing can be said for them.
     pub unknown_key: usize,
 }
 

@@ -66,7 +66,8 @@ fn holds_declared(directory: &Directory) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::seal::tests::{credential, keyring};
+    use crate::store::seal::credential::tests::credential;
+    use crate::store::seal::tests::keyring;
 
     fn change<T>(
         contents: Contents,

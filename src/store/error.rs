@@ -4,8 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::image::IMAGE_MAX;
-use super::master::NoRandomness;
-use super::seal::{KeyringError, WrongKey};
+use super::seal::{KeyringError, NoRandomness, WrongKey};
 
 /// A change that did not happen: either the rule said no, or the store could not.
 #[derive(Debug, thiserror::Error)]
@@ -112,8 +111,12 @@ pub enum Fault {
     WrongKey(#[from] WrongKey),
     #[error("was tampered with: its checksum fits, but its seal does not")]
     Tampered,
-    #[error("opens, but holds a directory that this version of Keyway can't read ({0}); run the version that wrote it")]
-    Contents(String),
+    #[error("is another one than Keyway started with; restart Keyway to use it, or put the old one back")]
+    Exchanged,
+    #[error(
+        "opens, but this version of Keyway can't read the directory in it (column {column}); run the version that wrote it"
+    )]
+    Contents { column: usize },
     #[error("can't be read: {0}")]
     Io(#[from] io::Error),
 }
@@ -124,7 +127,7 @@ impl Fault {
         match self {
             Self::Missing | Self::Truncated { .. } | Self::Torn | Self::Tampered => true,
             Self::NotAFile | Self::TooLarge { .. } | Self::NotOurs => true,
-            Self::TooNew { .. } | Self::WrongKey(_) | Self::Contents(_) | Self::Io(_) => false,
+            Self::TooNew { .. } | Self::WrongKey(_) | Self::Exchanged | Self::Contents { .. } | Self::Io(_) => false,
         }
     }
 }

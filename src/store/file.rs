@@ -22,9 +22,8 @@ use super::audit::Act;
 use super::contents::Contents;
 use super::error::{ChangeError, Fault, StoreError, Unreadable};
 use super::image::{self, IMAGE_MAX};
-use super::master::{MasterKey, Salt};
 use super::replace::{self, Temporary};
-use super::seal::Keyring;
+use super::seal::{Keyring, MasterKey, Salt};
 use crate::domain::directory::Directory;
 use crate::domain::time::Timestamp;
 
@@ -35,8 +34,8 @@ const LOCK_PAUSE: Duration = Duration::from_millis(20);
 pub(super) struct SealedFile {
     names: Names,
     keyring: Arc<Keyring>,
-    /// What `load` last read.
-    seen: Mutex<Option<Stamp>>,
+    /// What stood there when `load` last looked; the inner `None` is no file at all.
+    seen: Mutex<Option<Option<Stamp>>>,
     /// This process's writers wait here without a thread; only one at a time waits for the lock.
     turn: Arc<tokio::sync::Mutex<()>>,
 }
@@ -93,8 +92,8 @@ impl SealedFile {
     pub(super) fn open(path: PathBuf, keys: &[MasterKey]) -> Result<Self, StoreError> {
         let names = Names::new(path);
         let keyring = match read(&names.file) {
-            Err(Fault::Io(error)) if error.kind() == io::ErrorKind::NotFound => create(&names, keys)?,
-            read => keyring_of(&names, read, keys)?,
+            Err(Fault::Missing) => create(&names, keys)?,
+            image => keyring_of(&names, image, keys)?,
         };
         let file = Self { names, keyring: Arc::new(keyring), seen: Mutex::default(), turn: Arc::default() };
         // Wrong keys and damage are to show at the start, not at the first call.
@@ -111,25 +110,31 @@ impl SealedFile {
     }
 
     pub(super) fn read(&self) -> Result<Contents, StoreError> {
-        self.open_image().map(|(_, contents, _)| contents)
+        self.read_both().map(|(_, contents)| contents)
     }
 
-    /// Reads, and remembers what was read, damaged or not: so that the poll reports a damaged file once.
+    /// Reads, and remembers what stood there, damaged or gone as it may be, so that the poll reports it once. What the
+    /// system could not read is not remembered: the next poll tries again.
     pub(super) fn load(&self) -> Result<Contents, StoreError> {
-        let (image, stamp) = self.read_image()?;
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(stamp);
-        self.decode(&image)
+        // Taken before reading: a generation that comes in between is read twice rather than missed.
+        let stamp = self.stamp()?;
+        let contents = self.read();
+        let again = matches!(&contents, Err(StoreError::Unreadable(Unreadable { fault: Fault::Io(_), .. })));
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = (!again).then_some(stamp);
+        contents
     }
 
-    /// A file that is gone has changed too; `load` then says so.
     pub(super) fn changed(&self) -> Result<bool, StoreError> {
-        let now = match fs::symlink_metadata(&self.names.file) {
-            Ok(metadata) => Some(Stamp::of(&metadata)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(self.names.unreadable(error)),
-        };
-        let seen = *self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(now.is_none() || now != seen)
+        let now = self.stamp()?;
+        Ok(*self.seen.lock().unwrap_or_else(PoisonError::into_inner) != Some(now))
+    }
+
+    fn stamp(&self) -> Result<Option<Stamp>, StoreError> {
+        match fs::symlink_metadata(&self.names.file) {
+            Ok(metadata) => Ok(Some(Stamp::of(&metadata))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(self.names.unreadable(error)),
+        }
     }
 
     pub(super) fn change<T, E>(
@@ -140,7 +145,7 @@ impl SealedFile {
     ) -> Result<T, ChangeError<E>> {
         let _lock = Lock::take(&self.names)?;
         replace::sweep(&self.names);
-        let (old, contents, _) = self.open_image()?;
+        let (old, contents) = self.read_both()?;
         let (next, value) = contents.change(act, Timestamp::now(), &self.keyring, rule)?;
         let new = image::encode(&next, &self.keyring)?;
         match previous {
@@ -151,26 +156,18 @@ impl SealedFile {
         Ok(value)
     }
 
-    fn open_image(&self) -> Result<(Vec<u8>, Contents, Stamp), StoreError> {
-        let (image, stamp) = self.read_image()?;
-        let contents = self.decode(&image)?;
-        Ok((image, contents, stamp))
-    }
-
-    fn read_image(&self) -> Result<(Vec<u8>, Stamp), StoreError> {
-        read(&self.names.file).map_err(|fault| match fault {
-            Fault::Io(error) if error.kind() == io::ErrorKind::NotFound => self.names.unreadable(Fault::Missing),
-            fault => self.names.unreadable(fault),
-        })
-    }
-
-    fn decode(&self, image: &[u8]) -> Result<Contents, StoreError> {
-        image::decode(image, &self.keyring).map_err(|fault| self.names.unreadable(fault))
+    /// The bytes as they stand there, and what they say.
+    fn read_both(&self) -> Result<(Vec<u8>, Contents), StoreError> {
+        let both = read(&self.names.file).and_then(|image| {
+            let contents = image::decode(&image, &self.keyring)?;
+            Ok((image, contents))
+        });
+        both.map_err(|fault| self.names.unreadable(fault))
     }
 }
 
-fn keyring_of(names: &Names, read: Result<(Vec<u8>, Stamp), Fault>, keys: &[MasterKey]) -> Result<Keyring, StoreError> {
-    let salt = read.and_then(|(image, _)| image::salt(&image)).map_err(|fault| names.unreadable(fault))?;
+fn keyring_of(names: &Names, image: Result<Vec<u8>, Fault>, keys: &[MasterKey]) -> Result<Keyring, StoreError> {
+    let salt = image.and_then(|image| image::salt(&image)).map_err(|fault| names.unreadable(fault))?;
     Ok(Keyring::new(keys, salt)?)
 }
 
@@ -183,12 +180,10 @@ fn create(names: &Names, keys: &[MasterKey]) -> Result<Keyring, StoreError> {
     replace::sweep(names);
     match read(&names.file) {
         // A previous generation without a file is no beginning: somebody took the file away.
-        Err(Fault::Io(error)) if error.kind() == io::ErrorKind::NotFound && names.previous.exists() => {
-            return Err(names.unreadable(Fault::Missing));
-        }
-        Err(Fault::Io(error)) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(Fault::Missing) if names.previous.exists() => return Err(names.unreadable(Fault::Missing)),
+        Err(Fault::Missing) => {}
         // Another process was faster.
-        read => return keyring_of(names, read, keys),
+        image => return keyring_of(names, image, keys),
     }
     let keyring = Keyring::new(keys, Salt::random()?)?;
     let image = image::encode(&Contents::default(), &keyring)?;
@@ -198,14 +193,13 @@ fn create(names: &Names, keys: &[MasterKey]) -> Result<Keyring, StoreError> {
 }
 
 /// Follows no link, waits for no pipe, and reads no more than the limit.
-fn read(path: &Path) -> Result<(Vec<u8>, Stamp), Fault> {
+fn read(path: &Path) -> Result<Vec<u8>, Fault> {
     let flags = (OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK).bits().cast_signed();
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(|error| {
-        if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) {
-            Fault::NotAFile
-        } else {
-            error.into()
-        }
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => Fault::Missing,
+        // What opening a link without following it gives.
+        _ if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => Fault::NotAFile,
+        _ => Fault::Io(error),
     })?;
     let metadata = file.metadata()?;
     if !metadata.is_file() {
@@ -214,9 +208,10 @@ fn read(path: &Path) -> Result<(Vec<u8>, Stamp), Fault> {
     if metadata.len() > IMAGE_MAX as u64 {
         return Err(Fault::TooLarge { size_bytes: metadata.len() });
     }
-    let mut image = Vec::new();
-    file.take(IMAGE_MAX as u64 + 1).read_to_end(&mut image)?;
-    Ok((image, Stamp::of(&metadata)))
+    let mut image = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default());
+    // A writer that is not ours may make it grow meanwhile; the checksum then says so.
+    file.take(IMAGE_MAX as u64).read_to_end(&mut image)?;
+    Ok(image)
 }
 
 /// Held by one writer of all processes; the system lets it go when its holder dies. The lock file stays: removing it

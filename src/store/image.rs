@@ -12,8 +12,7 @@ use ring::digest::{SHA256, digest};
 
 use super::contents::Contents;
 use super::error::{Fault, StoreError};
-use super::master::Salt;
-use super::seal::{Binding, CHECK_LENGTH, Keyring, OVERHEAD, Purpose};
+use super::seal::{Binding, CHECK_LENGTH, Keyring, OVERHEAD, Purpose, Salt};
 use crate::domain::entity::SealedBytes;
 
 /// Some hundred thousand entities. Every change writes all of it, so beyond this a database is the better store.
@@ -47,10 +46,15 @@ pub(super) fn encode(contents: &Contents, keyring: &Keyring) -> Result<Vec<u8>, 
 
 pub(super) fn decode(image: &[u8], keyring: &Keyring) -> Result<Contents, Fault> {
     let frame = Frame::read(image)?;
+    // Its passphrases make other keys than ours; writing over it would lose what they sealed.
+    if frame.salt != keyring.salt() {
+        return Err(Fault::Exchanged);
+    }
     keyring.check(&frame.check)?;
     let binding = Binding::default().with(frame.head);
     let plain = keyring.open(Purpose::Directory, &binding, &frame.sealed).map_err(|_| Fault::Tampered)?;
-    serde_json::from_slice(plain.expose()).map_err(|error| Fault::Contents(error.to_string()))
+    // The parser's own message would repeat what it stumbled over.
+    serde_json::from_slice(plain.expose()).map_err(|error| Fault::Contents { column: error.column() })
 }
 
 /// The salt that the keyring is derived with, before there is a keyring.
@@ -137,12 +141,13 @@ mod tests {
     use crate::domain::directory::Directory;
     use crate::domain::entity::{Identity, Owner};
     use crate::domain::id::Id;
-    use crate::store::seal::tests::{credential, keyring};
+    use crate::store::seal::credential::tests::credential;
+    use crate::store::seal::tests::{keyring, master_key};
 
     /// An image of about 4 KiB.
     fn image(keyring: &Keyring) -> Vec<u8> {
         let mut credential = credential();
-        keyring.seal_credential(&mut credential, &"sk-abcdefgh1234".to_string().into()).unwrap();
+        keyring.seal_credential(&mut credential, "sk-abcdefgh1234".to_string().into()).unwrap();
         let text = Identity { id: Id::random(), owner: Owner::Platform, name: "n".into(), text: "t".repeat(3_000) };
         let directory =
             Directory { version: 7, credentials: vec![credential], identities: vec![text], ..Directory::default() };
@@ -235,6 +240,8 @@ mod tests {
         let mut newer = image.clone();
         newer[9] = 2;
         assert!(matches!(decode(&with_fitting_sum(newer), &right), Err(Fault::TooNew { format: 2 })));
+        let elsewhere = Keyring::new(&[master_key("right")], Salt([8; Salt::LENGTH])).unwrap();
+        assert!(matches!(decode(&image, &elsewhere), Err(Fault::Exchanged)));
         assert!(matches!(decode(b"[listen]\ndata = 1\n", &right), Err(Fault::NotOurs)));
     }
 

@@ -11,7 +11,6 @@ mod contents;
 pub mod error;
 mod file;
 mod image;
-pub mod master;
 mod memory;
 mod replace;
 pub mod seal;
@@ -24,19 +23,20 @@ pub use self::error::{ChangeError, StoreError};
 
 use self::audit::{Act, AuditLog};
 use self::file::SealedFile;
-use self::master::MasterKey;
 use self::memory::Memory;
-use self::seal::Keyring;
+use self::seal::{Keyring, MasterKey};
 use crate::domain::directory::Directory;
 
-/// Where the directory lives. A closed set: whoever adds one is shown every place by the compiler.
+/// Where the directory lives. A closed set: whoever adds one is shown every place by the compiler. Clones share it.
+#[derive(Clone)]
 pub struct Store {
     kind: Kind,
 }
 
+#[derive(Clone)]
 enum Kind {
     SealedFile(Arc<SealedFile>),
-    Memory(Memory),
+    Memory(Arc<Memory>),
 }
 
 /// What becomes of the generation before a change.
@@ -56,7 +56,7 @@ impl Store {
 
     /// Keeps nothing beyond the process: for tests, and for a start where nothing can be written.
     pub fn memory(keyring: Keyring) -> Self {
-        Self { kind: Kind::Memory(Memory::new(keyring)) }
+        Self { kind: Kind::Memory(Arc::new(Memory::new(keyring))) }
     }
 
     pub fn keyring(&self) -> &Arc<Keyring> {

@@ -11,7 +11,7 @@ use rustix::fs::{Gid, OFlags, Uid};
 
 use super::error::StoreError;
 use super::file::Names;
-use super::master;
+use super::seal::master;
 
 /// A new generation: `previous` becomes the old one, then the file the new one. Both are on the disk before either name
 /// moves, so a full disk or a kill changes nothing, and in between `previous` and the file are merely alike.

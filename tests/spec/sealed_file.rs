@@ -1,5 +1,7 @@
 //! Promise: the sealed file survives accidents, attackers and other writers, and says by name what is wrong with it.
 
+#![expect(clippy::unwrap_used, reason = "a panic is a test's report, in what its tests share too")]
+
 use std::convert::Infallible;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -14,7 +16,7 @@ use keyway::domain::id::Id;
 use keyway::domain::secret::Secret;
 use keyway::store::audit::Act;
 use keyway::store::error::{Fault, Unreadable};
-use keyway::store::master::MasterKey;
+use keyway::store::seal::MasterKey;
 use keyway::store::{ChangeError, Store, StoreError};
 
 const KEY: &str = "raw:0123456789abcdef0123456789abcdef";
@@ -187,6 +189,7 @@ async fn a_file_that_disappears_is_not_an_empty_directory() {
     fs::remove_file(world.file()).unwrap();
     assert!(store.changed().await.unwrap());
     assert!(matches!(fault(store.load().await), Fault::Missing));
+    assert!(!store.changed().await.unwrap(), "what was reported once is not news");
     assert!(count(&store).await.is_err());
     assert!(matches!(fault(open(&world.file(), &[KEY]).await), Fault::Missing));
     assert!(!world.file().exists());
@@ -263,6 +266,46 @@ async fn a_change_that_cannot_be_written_is_refused_and_leaves_nothing_behind() 
     assert_eq!(world.names(), ["directory.sealed", "directory.sealed.lock", "directory.sealed.previous"]);
 }
 
+/// Where the system lets us mount a small disk of our own; elsewhere it can only say that it did not look.
+#[test]
+fn a_full_disk_refuses_the_change_and_nothing_else() {
+    let world = World::new();
+    let fill = "sealed_file::as_another_process_fill_the_disk_that_the_variable_names";
+    let mount = "mount -t tmpfs -o size=128k tmpfs \"$1\" && echo mounted && exec \"$2\" --exact --nocapture \"$3\"";
+    let output = Command::new("unshare")
+        .args(["--user", "--map-root-user", "--mount", "sh", "-c", mount, "sh"])
+        .args([world.folder.path(), &std::env::current_exe().unwrap(), Path::new(fill)])
+        .env("KEYWAY_SPEC_SMALL_DISK", world.folder.path())
+        .output();
+    let said = output.map_or_else(|error| error.to_string(), |output| format!("{output:?}"));
+    if said.contains("mounted") {
+        assert!(said.contains("the disk was full"), "{said}");
+    }
+}
+
+/// Not a test by itself, like the one that is killed below.
+#[tokio::test]
+async fn as_another_process_fill_the_disk_that_the_variable_names() {
+    let Ok(disk) = std::env::var("KEYWAY_SPEC_SMALL_DISK") else { return };
+    let file = Path::new(&disk).join("directory.sealed");
+    let store = open(&file, &[KEY]).await.unwrap();
+    let full = loop {
+        let before = fs::read(&file).unwrap();
+        if let Err(error) = add_text(&store, "t".repeat(5_000)).await {
+            assert_eq!(fs::read(&file).unwrap(), before);
+            break error;
+        }
+    };
+    assert!(matches!(full, ChangeError::Store(StoreError::NoSpace { .. })), "{full}");
+    assert_eq!(fs::read_dir(&disk).unwrap().count(), 3, "no temporary file is left");
+    let free = |directory: &mut Directory| {
+        directory.identities.clear();
+        Ok::<_, Infallible>(())
+    };
+    store.change(act(), free).await.unwrap();
+    writeln!(std::io::stdout(), "the disk was full").unwrap();
+}
+
 #[tokio::test]
 async fn what_a_killed_writer_left_is_swept() {
     let world = World::new();
@@ -277,13 +320,13 @@ async fn what_a_killed_writer_left_is_swept() {
 async fn a_caller_who_hangs_up_does_not_stop_a_change_that_began() {
     let world = World::new();
     let store = world.store().await;
-    let (began, begun) = std::sync::mpsc::channel();
+    let (leave, left) = std::sync::mpsc::channel();
     let change = store.change(act(), move |directory| {
-        began.send(()).unwrap();
+        left.recv().unwrap();
         Ok::<_, Infallible>(directory.number())
     });
-    assert!(tokio::time::timeout(Duration::ZERO, change).await.is_err());
-    tokio::task::spawn_blocking(move || begun.recv().unwrap()).await.unwrap();
+    assert!(tokio::time::timeout(Duration::from_millis(5), change).await.is_err());
+    leave.send(()).unwrap();
     assert_eq!(count(&store).await.unwrap(), 2);
 }
 

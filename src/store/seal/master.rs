@@ -12,13 +12,13 @@ use zeroize::{Zeroize, Zeroizing};
 use crate::domain::secret::Secret;
 
 /// AES-256 and HKDF-SHA256 both want this many bytes; less could be guessed, more adds nothing.
-pub const KEY_LENGTH: usize = 32;
+const KEY_LENGTH: usize = 32;
 
 /// At sixteen characters even a lower-case word salad costs more Argon2id runs than anyone will pay for.
-pub const PASSPHRASE_MIN: usize = 16;
+const PASSPHRASE_MIN: usize = 16;
 
 /// Nobody types more, and a mistakenly named large file is no passphrase.
-pub const PASSPHRASE_MAX: usize = 1024;
+const PASSPHRASE_MAX: usize = 1024;
 
 /// RFC 9106's second choice for memory (64 MiB) and passes, on one lane: some 150 ms, paid once at start.
 const ARGON2_MEMORY_KIB: u32 = 64 * 1024;
@@ -27,7 +27,7 @@ const ARGON2_LANES: u32 = 1;
 
 /// What makes one passphrase another key in every store. Not secret; stands in the store's head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Salt(pub(super) [u8; Salt::LENGTH]);
+pub struct Salt(pub(in crate::store) [u8; Salt::LENGTH]);
 
 impl Salt {
     pub const LENGTH: usize = 16;
@@ -44,7 +44,7 @@ impl Salt {
 #[error("the system gives no random bytes; a key or nonce can't be made without them")]
 pub struct NoRandomness;
 
-pub(super) fn fill(bytes: &mut [u8]) -> Result<(), NoRandomness> {
+pub(in crate::store) fn fill(bytes: &mut [u8]) -> Result<(), NoRandomness> {
     SystemRandom::new().fill(bytes).map_err(|_| NoRandomness)
 }
 

@@ -1,0 +1,199 @@
+//! Credentials: sealed one by one, each to the row, owner, provider and host it was entered for.
+
+use super::{Binding, Keyring, NoRandomness, Parts, Purpose, Unopenable};
+use crate::domain::directory::Directory;
+use crate::domain::entity::{Credential, KeyMaterial, Owner};
+use crate::domain::id::Id;
+use crate::domain::secret::Secret;
+
+impl Binding {
+    /// Owner, provider, row, and the scheme and host the key was entered for.
+    pub fn credential(credential: &Credential) -> Self {
+        let (scope, owner) = match credential.owner {
+            Owner::Platform => ("platform", uuid::Uuid::nil()),
+            Owner::Workspace(id) => ("workspace", id.uuid()),
+            Owner::User(id) => ("user", id.uuid()),
+        };
+        Self::default()
+            .with(scope.as_bytes())
+            .with(owner.as_bytes())
+            .with(credential.provider.uuid().as_bytes())
+            .with(credential.id.uuid().as_bytes())
+            .with(credential.entered_for.as_bytes())
+    }
+}
+
+impl Keyring {
+    /// Puts a new key into a credential. Owner, provider, id and `entered_for` must be set before: it is bound to them.
+    pub fn seal_credential(&self, credential: &mut Credential, key: Secret) -> Result<(), NoRandomness> {
+        let sealed = self.seal(Purpose::Credential, &Binding::credential(credential), key.expose())?;
+        credential.key = KeyMaterial::Sealed(sealed);
+        credential.last4 = key.last4();
+        Ok(())
+    }
+
+    /// A copy of the key, for one dispatch; a declared one is handed out as it is.
+    pub fn open_credential(&self, credential: &Credential) -> Result<Secret, Unopenable> {
+        match &credential.key {
+            KeyMaterial::None => Err(Unopenable::NoKey),
+            KeyMaterial::Declared(key) => Ok(Secret::new(key.expose().to_vec())),
+            KeyMaterial::Sealed(sealed) => self.open(Purpose::Credential, &Binding::credential(credential), sealed),
+        }
+    }
+
+    /// Re-seals what an older key sealed. What does not open stays as it is and is counted, never dropped.
+    pub fn reseal_credentials(&self, directory: &mut Directory) -> Result<Resealing, NoRandomness> {
+        let mut count = Resealing::default();
+        for credential in &mut directory.credentials {
+            let KeyMaterial::Sealed(sealed) = &credential.key else { continue };
+            let binding = Binding::credential(credential);
+            let parts = Parts::read(&sealed.0);
+            // The hint may lie: only a key that opens it is the key it is under.
+            if parts.is_ok_and(|parts| self.keys[0].open(Purpose::Credential, &binding, &parts).is_some()) {
+                count.current += 1;
+                continue;
+            }
+            match self.open(Purpose::Credential, &binding, sealed) {
+                Ok(key) => {
+                    credential.key = KeyMaterial::Sealed(self.seal(Purpose::Credential, &binding, key.expose())?);
+                    count.resealed += 1;
+                }
+                Err(_) => count.unopenable.push(credential.id),
+            }
+        }
+        Ok(count)
+    }
+}
+
+/// What a rotation found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resealing {
+    /// Already under the first key.
+    pub current: usize,
+    pub resealed: usize,
+    pub unopenable: Vec<Id<Credential>>,
+}
+
+#[cfg(test)]
+pub(in crate::store) mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::domain::entity::{Grant, Overrides};
+    use crate::domain::time::Timestamp;
+    use crate::store::seal::tests::keyring;
+    use crate::store::seal::{KeyId, OVERHEAD};
+
+    pub(crate) fn credential() -> Credential {
+        Credential {
+            id: Id::random(),
+            number: Some(1),
+            owner: Owner::Workspace(Id::random()),
+            provider: Id::random(),
+            key: KeyMaterial::None,
+            entered_for: "https://api.openai.com".into(),
+            last4: String::new(),
+            label: String::new(),
+            active: true,
+            weight: 1,
+            max_parallel: None,
+            overrides: Overrides::default(),
+            grant: Grant::All,
+            created_at: Timestamp(0),
+            updated_at: Timestamp(0),
+            deleted_at: None,
+            declared: false,
+        }
+    }
+
+    fn sealed_by(keyring: &Keyring) -> Credential {
+        let mut credential = credential();
+        keyring.seal_credential(&mut credential, Secret::from("sk-abcdefgh1234".to_string())).unwrap();
+        credential
+    }
+
+    fn bytes(credential: &mut Credential) -> &mut Vec<u8> {
+        match &mut credential.key {
+            KeyMaterial::Sealed(sealed) => &mut sealed.0,
+            _ => panic!("the credential is not sealed"),
+        }
+    }
+
+    #[test]
+    fn a_sealed_key_opens_where_it_was_entered_and_shows_only_its_end() {
+        let keyring = keyring(&["a"]);
+        let mut credential = sealed_by(&keyring);
+        assert_eq!(credential.last4, "1234");
+        assert_eq!(keyring.open_credential(&credential).unwrap().expose(), b"sk-abcdefgh1234");
+        assert_eq!(bytes(&mut credential).len(), 15 + OVERHEAD);
+    }
+
+    #[test]
+    fn a_sealed_key_moved_to_another_row_owner_provider_or_host_does_not_open() {
+        let keyring = keyring(&["a"]);
+        let mut credential = sealed_by(&keyring);
+        let owner = credential.owner;
+        let moves: [fn(&mut Credential); 6] = [
+            |c| c.id = Id::random(),
+            |c| c.owner = Owner::Workspace(Id::random()),
+            |c| c.owner = Owner::Platform,
+            |c| c.provider = Id::random(),
+            |c| c.entered_for = "http://api.openai.com".into(),
+            |c| c.entered_for = "https://api.evil.com".into(),
+        ];
+        for elsewhere in moves {
+            let mut moved = credential.clone();
+            elsewhere(&mut moved);
+            assert_eq!(keyring.open_credential(&moved).unwrap_err(), Unopenable::Altered);
+        }
+        // The same id as another kind of owner is another owner too.
+        let Owner::Workspace(id) = owner else { panic!("the test's credential is a workspace's") };
+        credential.owner = Owner::User(Id::from_uuid(id.uuid()));
+        assert_eq!(keyring.open_credential(&credential).unwrap_err(), Unopenable::Altered);
+    }
+
+    #[test]
+    fn every_flipped_bit_and_every_cut_of_a_sealed_key_is_noticed() {
+        let keyring = keyring(&["a"]);
+        let credential = sealed_by(&keyring);
+        let length = bytes(&mut credential.clone()).len();
+        for bit in 0..length * 8 {
+            let mut flipped = credential.clone();
+            bytes(&mut flipped)[bit / 8] ^= 1 << (bit % 8);
+            // The key id is a hint: a flipped one costs tries, and the value still opens as what it is.
+            let hint = (1..=KeyId::LENGTH).contains(&(bit / 8));
+            assert_eq!(keyring.open_credential(&flipped).is_ok(), hint, "bit {bit}");
+        }
+        for cut in 0..length {
+            let mut short = credential.clone();
+            bytes(&mut short).truncate(cut);
+            assert!(keyring.open_credential(&short).is_err(), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn a_rotation_seals_with_the_new_key_opens_with_both_and_counts_what_is_lost() {
+        let (old, both, new) = (keyring(&["old"]), keyring(&["new", "old"]), keyring(&["new"]));
+        let mut directory = Directory {
+            credentials: vec![sealed_by(&old), sealed_by(&both), sealed_by(&keyring(&["gone"])), credential()],
+            ..Directory::default()
+        };
+        assert!(both.open_credential(&directory.credentials[0]).is_ok());
+        assert_eq!(new.open_credential(&directory.credentials[0]).unwrap_err(), Unopenable::UnknownKey(old.current()));
+
+        let lost = directory.credentials[2].id;
+        let count = both.reseal_credentials(&mut directory).unwrap();
+        assert_eq!(count, Resealing { current: 1, resealed: 1, unopenable: vec![lost] });
+        assert!(new.open_credential(&directory.credentials[0]).is_ok());
+        assert!(new.open_credential(&directory.credentials[1]).is_ok());
+        assert_eq!(both.reseal_credentials(&mut directory).unwrap().current, 2);
+    }
+
+    #[test]
+    fn a_declared_key_is_handed_out_as_a_copy_and_an_absent_one_is_named() {
+        let (keyring, mut credential) = (keyring(&["a"]), credential());
+        assert_eq!(keyring.open_credential(&credential).unwrap_err(), Unopenable::NoKey);
+        credential.key = KeyMaterial::Declared(Arc::new(Secret::from("sk-declared".to_string())));
+        assert_eq!(keyring.open_credential(&credential).unwrap().expose(), b"sk-declared");
+    }
+}
