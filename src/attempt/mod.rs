@@ -9,33 +9,34 @@ pub mod client;
 mod gate;
 mod once;
 pub mod parallel;
+mod places;
 mod reply;
 mod request;
 mod round;
 pub mod sign;
+mod window;
 
 pub use reply::{Reply, ReplyBody, Rest};
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::time::Instant;
 
-use self::breaker::{Admission, Breakers};
+use self::breaker::{Admission, Breakers, Permit, Shut};
 use self::budget::RetryBudget;
 use self::client::Client;
-use self::once::Failed;
 use self::parallel::Parallel;
+use self::reply::Accused;
 use self::round::Round;
 use self::sign::Signer;
 use crate::domain::call::Call;
-use crate::domain::failure::Failure;
 use crate::domain::refusal::Refusal;
 use crate::domain::trail::{Attempt, End, Trail};
 use crate::resolve::{Plan, Target};
 use crate::snapshot::Caller;
-use crate::store::Keyring;
+use crate::store::seal::Keyring;
 
 /// What the operator may set about attempts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,30 +44,38 @@ pub struct Settings {
     pub max: usize,
     /// Over all attempts, until commit.
     pub deadline: Duration,
-    /// Between two events of a stream, or two pieces of a whole answer.
-    pub idle: Duration,
     pub answer_limit_bytes: usize,
-    /// How long a full provider or credential is waited for.
-    pub parallel_wait: Duration,
+    /// Calls in flight to one address; one more goes to the next target.
+    pub per_address: u32,
 }
 
 /// What all cores share.
 pub struct Attempts {
     pub breakers: Arc<Breakers>,
-    pub budget: RetryBudget,
-    pub parallel: Parallel,
-    pub keyring: ArcSwap<Keyring>,
+    pub parallel: Arc<Parallel>,
+    pub keyring: Arc<Keyring>,
     pub settings: ArcSwap<Settings>,
 }
 
 /// What one core has to itself.
 pub struct Core {
-    pub index: usize,
     pub client: Client,
     pub signer: Signer,
+    pub budget: Mutex<RetryBudget>,
 }
 
-/// One call's attempts, with the time its upstreams took.
+impl Core {
+    pub fn new(client: Client, budget: RetryBudget) -> Self {
+        Self { client, signer: Signer::default(), budget: Mutex::new(budget) }
+    }
+
+    /// One core writes it, so the lock is never waited for.
+    fn budget<T>(&self, ask: impl FnOnce(&mut RetryBudget, Instant) -> T) -> T {
+        ask(&mut self.budget.lock().unwrap_or_else(PoisonError::into_inner), Instant::now())
+    }
+}
+
+/// What one call's attempts came to, with the time its providers took.
 pub struct Outcome {
     pub result: Result<Reply, Refusal>,
     pub waited: Duration,
@@ -76,80 +85,79 @@ impl Attempts {
     /// Runs the plan. The trail gets a line for every target that was tried or skipped.
     pub async fn run(&self, core: &Core, caller: &Caller, plan: &Plan, call: &Call, trail: &mut Trail) -> Outcome {
         let settings = self.settings.load_full();
-        let started = Instant::now();
-        let mut round = Round::new(&settings, call, started);
-        self.budget.call(started);
+        let mut round = Round::new(&settings, call, Instant::now());
+        core.budget(RetryBudget::called);
         for target in plan.targets() {
             if let Some(why) = round.skips(target) {
                 trail.push(skipped(target, why));
                 continue;
             }
-            if round.is_over(Instant::now()) || (round.tried > 0 && !self.budget.retry(Instant::now())) {
+            if round.is_over(Instant::now()) || (round.tried > 0 && !core.budget(RetryBudget::retry)) {
                 break;
             }
-            let pass = match self.breakers.admit(&breaker::TargetKeys::of(caller, target), Instant::now()) {
-                Admission::Pass(pass) => pass,
-                Admission::Open { until } => {
-                    round.found_open(target, until);
-                    trail.push(skipped(target, "open"));
-                    continue;
+            let accused = Accused::new(&self.breakers, caller.workspace(), target);
+            match self.breakers.admit(accused.keys(), Instant::now()) {
+                Admission::Pass(permit) => {
+                    let run = Run { attempts: self, core, caller, call, settings: &settings };
+                    if let Some(reply) = run.once(target, permit, &mut round, trail).await {
+                        return round.done(Ok(reply));
+                    }
                 }
-                Admission::Held { until } => {
-                    round.found_held(target, until);
-                    trail.push(skipped(target, "held"));
-                    continue;
+                Admission::Shut(shut) => {
+                    trail.push(skipped(target, shut_name(shut)));
+                    round.found_shut(target, shut);
                 }
-            };
-            match self.tried(core, target, call, &mut round, pass, trail).await {
-                Ok(reply) => return round.done(Ok(reply)),
-                Err(()) if round.is_stopped() => break,
-                Err(()) => {}
             }
         }
-        self.last_resort(core, caller, call, round, trail).await
+        let run = Run { attempts: self, core, caller, call, settings: &settings };
+        run.last_resort(round, trail).await
+    }
+}
+
+/// What every attempt of one call needs.
+struct Run<'r> {
+    attempts: &'r Attempts,
+    core: &'r Core,
+    caller: &'r Caller,
+    call: &'r Call,
+    settings: &'r Settings,
+}
+
+impl Run<'_> {
+    /// One attempt, its end told to the breakers, the trail and the round.
+    async fn once<'p>(&self, target: &'p Target, permit: Permit<'_>, round: &mut Round<'p>, trail: &mut Trail) -> Option<Reply> {
+        let began = Instant::now();
+        let tried = once::once(self, target, round.deadline()).await;
+        let now = Instant::now();
+        round.tried += 1;
+        round.waited += now - began;
+        match tried {
+            Ok(reply) => {
+                permit.succeeded(now);
+                trail.push(line(target, End::Answered { status: reply.status.as_u16() }, now - began));
+                Some(reply)
+            }
+            Err(failed) => {
+                permit.failed(&failed.failure, now);
+                trail.push(line(target, End::Failed(failed.failure.clone()), now - began));
+                round.failed(target, failed);
+                None
+            }
+        }
     }
 
     /// If breakers hold all that is left, one attempt goes to the target whose breaker closes soonest.
-    async fn last_resort(&self, core: &Core, caller: &Caller, call: &Call, mut round: Round<'_>, trail: &mut Trail) -> Outcome {
+    async fn last_resort(&self, mut round: Round<'_>, trail: &mut Trail) -> Outcome {
         if let Some(target) = round.soonest_open() {
-            let pass = self.breakers.force(&breaker::TargetKeys::of(caller, target));
-            if let Ok(reply) = self.tried(core, target, call, &mut round, pass, trail).await {
+            let accused = Accused::new(&self.attempts.breakers, self.caller.workspace(), target);
+            if let Admission::Pass(permit) = self.attempts.breakers.force(accused.keys(), Instant::now())
+                && let Some(reply) = self.once(target, permit, &mut round, trail).await
+            {
                 return round.done(Ok(reply));
             }
         }
-        let refusal = round.refusal(Instant::now());
-        round.done(refusal)
-    }
-
-    /// One attempt, its end told to the breakers, the trail and the round.
-    async fn tried<'p>(
-        &self,
-        core: &Core,
-        target: &'p Target,
-        call: &Call,
-        round: &mut Round<'p>,
-        pass: breaker::Pass,
-        trail: &mut Trail,
-    ) -> Result<Reply, ()> {
-        let began = Instant::now();
-        let tried = once::once(self, core, target, call, round.deadline()).await;
-        let now = Instant::now();
-        round.waited += now - began;
-        round.tried += 1;
-        match tried {
-            Ok(reply) => {
-                pass.succeeded(now);
-                let status = reply.status.as_u16();
-                trail.push(line(target, End::Answered { status }, now - began));
-                Ok(reply)
-            }
-            Err(failed) => {
-                pass.failed(&failed.failure, now);
-                trail.push(line(target, End::Failed(failed.failure.clone()), now - began));
-                round.failed(target, failed);
-                Err(())
-            }
-        }
+        let result = round.last_word(Instant::now());
+        round.done(result)
     }
 }
 
@@ -160,4 +168,12 @@ fn line(target: &Target, end: End, took: Duration) -> Attempt {
 
 fn skipped(target: &Target, why: &'static str) -> Attempt {
     line(target, End::Skipped(why), Duration::ZERO)
+}
+
+const fn shut_name(shut: Shut) -> &'static str {
+    match shut {
+        Shut::Open { .. } => "breaker open",
+        Shut::Rejected { .. } => "credential rejected",
+        Shut::Held { .. } => "held by Retry-After",
+    }
 }

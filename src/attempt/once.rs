@@ -8,10 +8,10 @@ use http_body_util::BodyExt;
 use tokio::time::{Instant, timeout_at};
 
 use super::client::{Answer, AnswerBody};
-use super::parallel::Permits;
-use super::reply::{Reply, Rest};
+use super::places::Places;
+use super::reply::{Accused, Reply, Rest};
 use super::round::Deadline;
-use super::{Attempts, Core, Settings, gate, request};
+use super::{Run, gate, places, request};
 use crate::domain::call::Call;
 use crate::domain::entity::Scope;
 use crate::domain::failure::Failure;
@@ -42,28 +42,27 @@ pub(super) struct Said {
 }
 
 /// Tries one target. Dropping this future ends the upstream request.
-pub(super) async fn once(attempts: &Attempts, core: &Core, target: &Target, call: &Call, deadline: Deadline) -> Result<Reply, Failed> {
-    let settings = attempts.settings.load_full();
-    let permits = attempts.parallel.take(target, settings.parallel_wait).await?;
-    let request = request::build(attempts, core, target, call)?;
+pub(super) async fn once(run: &Run<'_>, target: &Target, deadline: Deadline) -> Result<Reply, Failed> {
+    let places = places::take(&run.attempts.parallel, target, run.settings.per_address).await?;
+    let request = request::build(run, target)?;
     let until = deadline.at.min(Instant::now() + target.timeout());
     let answering = async {
-        let answer = core.client.send(&request.destination, request.head, request.body).await?;
-        judged(answer, permits, target, call, &settings).await
+        let answer = run.core.client.send(&request.destination, request.head, request.body).await?;
+        judged(run, answer, places, target).await
     };
     timeout_at(until, answering).await.unwrap_or_else(|_| Err(deadline.failure(Instant::now()).into()))
 }
 
 /// Is the answer good enough to be the client's?
-async fn judged(answer: Answer, permits: Permits, target: &Target, call: &Call, settings: &Settings) -> Result<Reply, Failed> {
-    let headers = passed_headers(target, call, &answer.headers);
+async fn judged(run: &Run<'_>, answer: Answer, places: Places, target: &Target) -> Result<Reply, Failed> {
+    let headers = passed_headers(target, run.call, &answer.headers);
     if !answer.status.is_success() {
         return Err(failed(answer, headers, target).await);
     }
-    let rest = Rest::new(answer.body, permits);
-    let body = match (call.delivery, is_events(&answer.headers)) {
-        (Delivery::Streamed, true) => gate::events(rest, target.protocol(), request::adds_usage(target, call)).await?,
-        _ => gate::whole(rest, &answer.headers, settings.answer_limit_bytes).await?,
+    let rest = Rest::new(answer.body, places, Accused::new(&run.attempts.breakers, run.caller.workspace(), target));
+    let body = match (run.call.delivery, is_events(&answer.headers)) {
+        (Delivery::Streamed, true) => gate::events(rest, target.protocol(), request::adds_usage(target, run.call)).await?,
+        _ => gate::whole(rest, &answer.headers, run.settings.answer_limit_bytes).await?,
     };
     Ok(Reply { status: answer.status, headers, body, from: target.answerer() })
 }

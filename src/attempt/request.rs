@@ -6,8 +6,8 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, header};
 use tokio::time::Instant;
 
-use super::client::{Destination, Head, Outgoing};
-use super::{Attempts, Core};
+use super::Run;
+use super::client::{Destination, Head, Http2, Outgoing};
 use crate::domain::call::{Call, CallBody};
 use crate::domain::failure::Failure;
 use crate::domain::protocol::{Delivery, Operation};
@@ -17,28 +17,33 @@ use crate::resolve::Target;
 const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("keyway/", env!("CARGO_PKG_VERSION")));
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-pub(super) struct Request<'a> {
-    pub(super) destination: Destination<'a>,
+pub(super) struct Request {
+    pub(super) destination: Destination,
     pub(super) head: Head,
     pub(super) body: Outgoing,
 }
 
-pub(super) fn build<'a>(attempts: &Attempts, core: &Core, target: &'a Target, call: &Call) -> Result<Request<'a>, Failure> {
+pub(super) fn build(run: &Run<'_>, target: &Target) -> Result<Request, Failure> {
+    let call = run.call;
     let mut headers = protocol::request_headers(target.protocol(), &call.headers);
     headers.insert(header::USER_AGENT, USER_AGENT);
     if let Some(content_type) = content_type(&call.body) {
         headers.insert(header::CONTENT_TYPE, content_type);
     }
-    sign(attempts, core, target, &mut headers)?;
+    sign(run, target, &mut headers)?;
     let head = Head { method: call.method.clone(), path: path(target, call)?, headers };
-    let credential = target.credential.as_ref().map(|one| one.id());
-    Ok(Request { destination: Destination::new(&target.base_url().address, credential), head, body: body(target, call) })
+    let destination = Destination {
+        address: target.base_url().address.clone(),
+        credential: target.credential.as_ref().map(|one| one.id()),
+        http2: Http2::Offered,
+    };
+    Ok(Request { destination, head, body: body(target, call) })
 }
 
-fn sign(attempts: &Attempts, core: &Core, target: &Target, headers: &mut HeaderMap) -> Result<(), Failure> {
+fn sign(run: &Run<'_>, target: &Target, headers: &mut HeaderMap) -> Result<(), Failure> {
     let Some(credential) = &target.credential else { return Ok(()) };
-    let keyring = attempts.keyring.load();
-    if let Some((name, value)) = core.signer.header(&keyring, credential, target.provider.preset.key, Instant::now())? {
+    let keyring = &run.attempts.keyring;
+    if let Some((name, value)) = run.core.signer.header(keyring, credential, target.provider.preset.key, Instant::now())? {
         headers.insert(name, value);
     }
     Ok(())

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::breaker::Shut;
 use super::once::{Failed, Said};
 use super::reply::{Reply, ReplyBody};
 use super::{Outcome, Settings};
@@ -28,8 +29,10 @@ pub(super) struct Round<'p> {
     longer_than: Option<u64>,
     stopped: bool,
     last: Option<(&'p Target, Failed)>,
+    /// The target whose breaker closes soonest.
     open: Option<(&'p Target, Instant)>,
-    held: Option<(&'p Target, Instant)>,
+    /// The strictest reason why a target was not tried.
+    shut: Option<(&'p Target, Shut)>,
 }
 
 impl<'p> Round<'p> {
@@ -46,7 +49,7 @@ impl<'p> Round<'p> {
             stopped: false,
             last: None,
             open: None,
-            held: None,
+            shut: None,
         }
     }
 
@@ -75,15 +78,15 @@ impl<'p> Round<'p> {
         self.stopped
     }
 
-    pub(super) fn found_open(&mut self, target: &'p Target, until: Instant) {
-        if self.open.is_none_or(|(_, soonest)| until < soonest) {
+    pub(super) fn found_shut(&mut self, target: &'p Target, shut: Shut) {
+        if let Shut::Open { until } = shut
+            && self.open.is_none_or(|(_, soonest)| until < soonest)
+        {
             self.open = Some((target, until));
         }
-    }
-
-    pub(super) fn found_held(&mut self, target: &'p Target, until: Instant) {
-        if self.held.is_none_or(|(_, soonest)| until < soonest) {
-            self.held = Some((target, until));
+        // Of two of a kind the one that ends first, so that the client waits no longer than it must.
+        if self.shut.is_none_or(|(_, known)| is_stricter(shut, known)) {
+            self.shut = Some((target, shut));
         }
     }
 
@@ -103,13 +106,10 @@ impl<'p> Round<'p> {
     }
 
     /// What the client hears when nothing is left: the last failure, or why nothing was tried.
-    pub(super) fn refusal(&mut self, now: Instant) -> Result<Reply, Refusal> {
-        match (self.last.take(), self.held) {
+    pub(super) fn last_word(&mut self, now: Instant) -> Result<Reply, Refusal> {
+        match (self.last.take(), self.shut) {
             (Some((target, failed)), _) => last_word(target, failed),
-            (None, Some((target, until))) => Err(Refusal::CredentialHeld {
-                provider: target.provider.name.to_string(),
-                retry_after: until.saturating_duration_since(now),
-            }),
+            (None, Some((target, shut))) => Err(why_shut(target, shut, now)),
             (None, None) => Err(Refusal::TimedOut),
         }
     }
@@ -133,10 +133,30 @@ impl Deadline {
     }
 }
 
+fn is_stricter(shut: Shut, known: Shut) -> bool {
+    match (shut, known) {
+        (Shut::Held { until }, Shut::Held { until: earlier }) => until < earlier,
+        _ => shut > known,
+    }
+}
+
+fn why_shut(target: &Target, shut: Shut, now: Instant) -> Refusal {
+    let (provider, scope) = (target.provider.name.to_string(), scope(target));
+    match shut {
+        Shut::Held { until } => Refusal::CredentialHeld { provider, retry_after: until.saturating_duration_since(now) },
+        Shut::Rejected { .. } => Refusal::CredentialRejected { provider, scope },
+        Shut::Open { .. } => Refusal::ProviderFailed { provider, failure: "it has failed too often to be tried now".to_string() },
+    }
+}
+
+fn scope(target: &Target) -> Scope {
+    target.credential.as_ref().map_or(Scope::Platform, |one| one.scope())
+}
+
 /// The provider's own words where they are an answer to the client, else ours about them.
 fn last_word(target: &Target, failed: Failed) -> Result<Reply, Refusal> {
     let provider = target.provider.name.to_string();
-    let scope = target.credential.as_ref().map_or(Scope::Platform, |one| one.scope());
+    let scope = scope(target);
     match (failed.failure, failed.said) {
         (Failure::CredentialRefused { .. }, _) => Err(Refusal::CredentialRejected { provider, scope }),
         (Failure::QuotaExhausted { .. }, _) => Err(Refusal::QuotaExhausted { provider, scope }),

@@ -1,1 +1,156 @@
-//! To be filled.
+//! What every call owes and leaves behind: admission, reservation, settlement, exactly once each.
+//!
+//! Takes callers, calls and what came of them; gives permits, refusals and one record per exchange. It must never know
+//! how a provider was reached, nor hold a client up.
+
+pub mod limit;
+mod line;
+mod record;
+mod records;
+mod tally;
+
+pub use line::{LineFormat, write_line};
+pub use record::{Outcome, Record};
+pub use records::Records;
+pub use tally::{CoreMeter, Families};
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use self::limit::{Admission, Permits};
+use crate::domain::call::Call;
+use crate::domain::protocol::{Operation, Protocol};
+use crate::domain::refusal::Refusal;
+use crate::domain::time::Timestamp;
+use crate::domain::trail::{Answerer, Trail};
+use crate::domain::usage::{Basis, Usage};
+use crate::resolve::Plan;
+use crate::snapshot::Caller;
+
+/// What all cores share.
+pub struct Meter {
+    pub admission: Arc<Admission>,
+    pub records: Arc<Records>,
+}
+
+/// A call as it is known before its body is read.
+#[derive(Clone, Copy, Debug)]
+pub struct Opening {
+    pub id: Uuid,
+    pub protocol: Protocol,
+    pub operation: Operation,
+    pub began: Instant,
+}
+
+impl Meter {
+    /// Lets a call in, before a byte of its body is read. From here on it is on record.
+    pub fn admit(&self, core: &Arc<CoreMeter>, caller: &Caller, opening: Opening) -> Result<Exchange, Refusal> {
+        let permits = self.admission.admit(caller, opening.began)?;
+        Ok(Exchange {
+            record: Record::opened(caller, opening),
+            began: opening.began,
+            elsewhere: Duration::ZERO,
+            core: core.clone(),
+            records: self.records.clone(),
+            _permits: permits,
+            is_settled: false,
+        })
+    }
+}
+
+/// One call on record. Settled exactly once: by whoever relays its last byte, or else when it is dropped because the
+/// client has gone.
+pub struct Exchange {
+    record: Record,
+    began: Instant,
+    /// Time that was the client's or the providers', not ours.
+    elsewhere: Duration,
+    core: Arc<CoreMeter>,
+    records: Arc<Records>,
+    _permits: Permits,
+    is_settled: bool,
+}
+
+impl Exchange {
+    pub const fn id(&self) -> Uuid {
+        self.record.id
+    }
+
+    /// The body is here; how long it took was the client's doing.
+    pub fn has_read(&mut self, call: &Call, took: Duration) {
+        self.elsewhere += took;
+        self.record.delivery = call.delivery;
+    }
+
+    /// Holds the plan against what the caller may still spend. A dear plan may come back cheaper, or not at all;
+    /// without a ledger there is nothing to hold it against yet.
+    pub fn reserve(&mut self, plan: Plan, _call: &Call) -> Result<Plan, Refusal> {
+        Ok(plan)
+    }
+
+    /// Where the attempts write themselves down.
+    pub const fn trail(&mut self) -> &mut Trail {
+        &mut self.record.trail
+    }
+
+    pub const fn trail_so_far(&self) -> &Trail {
+        &self.record.trail
+    }
+
+    /// The attempts are over; this long they waited for providers.
+    pub fn has_waited(&mut self, waited: Duration) {
+        self.elsewhere += waited;
+        self.record.overhead = self.began.elapsed().saturating_sub(self.elsewhere);
+    }
+
+    pub fn has_reply(&mut self, from: &Answerer) {
+        self.record.from = Some(from.clone());
+        self.record.first_event = Some(self.began.elapsed());
+    }
+
+    /// What the provider says was used. A later word stands; silence changes nothing.
+    pub const fn reports(&mut self, usage: Option<Usage>, basis: Basis) {
+        if let Some(usage) = usage {
+            self.record.usage = usage;
+            self.record.basis = basis;
+        }
+    }
+
+    pub const fn ends(&mut self, outcome: Outcome) {
+        self.record.outcome = outcome;
+    }
+
+    /// Refused after it was let in: settled at once, for there is nothing more to come.
+    pub fn refused(&mut self, refusal: &Refusal) {
+        self.record.outcome = Outcome::of_refusal(refusal);
+        self.record.refusal = Some(refusal.row().code);
+        self.settle();
+    }
+
+    /// Ready when the record is safe. Awaited before the last frame goes out; at once as long as records are kept in
+    /// memory only.
+    pub fn poll_settle(&mut self, _cx: &mut Context<'_>) -> Poll<()> {
+        self.settle();
+        Poll::Ready(())
+    }
+
+    fn settle(&mut self) {
+        if std::mem::replace(&mut self.is_settled, true) {
+            return;
+        }
+        self.record.total = self.began.elapsed();
+        self.record.at = Timestamp::now();
+        self.core.settled(&self.record);
+        self.records.push(self.core.index, self.record.clone());
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        self.settle();
+    }
+}

@@ -8,6 +8,7 @@ mod read;
 mod recall;
 mod relay;
 mod route;
+mod serve;
 
 pub use read::BodyBudget;
 pub use relay::RelayBody;
@@ -30,7 +31,7 @@ use crate::domain::protocol::Delivery;
 use crate::domain::refusal::Refusal;
 use crate::domain::time::Timestamp;
 use crate::hands::Hands;
-use crate::listen::{HeadFault, Peer, RequestBody, Serve};
+use crate::listen::RequestBody;
 use crate::meter::{CoreMeter, Exchange, Meter};
 use crate::resolve::{Plan, Question, resolve};
 use crate::snapshot::{Caller, World};
@@ -97,7 +98,7 @@ impl Proxy {
     async fn exchange(&self, id: Uuid, began: Instant, asked: Asked, caller: Caller, head: request::Parts, body: RequestBody) -> Response<RelayBody> {
         let (protocol, explains) = (asked.protocol, answer::wants_explanation(&caller, &head.headers));
         let answered = Answered { id, protocol, explains };
-        let mut exchange = match self.gateway.meter.admit(&self.meter, &caller, &asked.of(id), began) {
+        let mut exchange = match self.gateway.meter.admit(&self.meter, &caller, asked.opening(id, began)) {
             Ok(exchange) => exchange,
             Err(refusal) => {
                 self.meter.refused_outside(&refusal);
@@ -119,7 +120,7 @@ impl Proxy {
         let room = Room { limit_bytes: gateway.settings.load().body_limit_bytes, budget: &gateway.bodies, hands: &gateway.hands };
         let reading = Instant::now();
         let (call, share) = read::read(asked, exchange.id(), head, body, &room).await?;
-        exchange.has_read(&call, share, reading.elapsed());
+        exchange.has_read(&call, reading.elapsed());
         let past = recall::recall(caller, &call).await?;
         let plan = resolve(caller, &Question::from(&call), &past)?;
         let plan = exchange.reserve(plan, &call)?;
@@ -132,7 +133,7 @@ impl Proxy {
         let proxy = self.clone();
         let attempting = async move {
             let outcome = proxy.gateway.attempts.run(&proxy.core, &caller, &plan, &call, exchange.trail()).await;
-            exchange.has_attempted(&outcome);
+            exchange.has_waited(outcome.waited);
             (outcome.result, exchange)
         };
         let settings = **self.gateway.settings.load();

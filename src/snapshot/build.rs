@@ -131,6 +131,7 @@ impl<'a> Parts<'a> {
             let view = WorkspaceView {
                 platform: platform.clone(),
                 workspace: (*workspace).clone(),
+                name: workspace.name.as_str().into(),
                 org: org.clone(),
                 own: self.catalog(Owner::Workspace(workspace.id), Some(org)),
                 users: users.clone(),

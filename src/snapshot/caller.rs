@@ -64,8 +64,9 @@ impl Caller {
         self.entry.user.as_ref()
     }
 
-    pub fn asserted(&self) -> Option<&str> {
-        self.asserted.as_deref()
+    /// The user whom a trusted front end named for this call.
+    pub fn asserted_user(&self) -> Option<&Arc<str>> {
+        self.asserted.as_ref()
     }
 
     pub fn workspace(&self) -> Id<Workspace> {

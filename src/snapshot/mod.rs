@@ -58,6 +58,8 @@ pub struct Platform {
 pub struct WorkspaceView {
     pub platform: Arc<Platform>,
     pub workspace: Workspace,
+    /// The workspace's name as records carry it.
+    pub name: Arc<str>,
     pub org: Arc<Org>,
     /// The workspace's own providers, models, routes and credentials.
     pub own: Catalog,

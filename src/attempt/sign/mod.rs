@@ -18,7 +18,7 @@ use crate::domain::id::Id;
 use crate::domain::preset::KeyPlace;
 use crate::domain::time::Timestamp;
 use crate::snapshot::CredentialEntry;
-use crate::store::Keyring;
+use crate::store::seal::Keyring;
 
 /// How long a ready-made header is kept: long enough that a busy credential is opened once a minute, short enough
 /// that an idle one's key does not lie in memory.

@@ -80,7 +80,10 @@ impl Events {
                     self.clock.heard();
                     self.watch.push(piece, &mut self.out);
                 }
-                Poll::Ready(Some(Err(_))) => return self.ended = Some(Ended::Cut),
+                Poll::Ready(Some(Err(_))) => {
+                    self.rest.ended_early();
+                    return self.ended = Some(Ended::Cut);
+                }
                 Poll::Ready(None) => return self.ended = Some(self.how_it_ended()),
             }
         }
@@ -91,7 +94,10 @@ impl Events {
         match (self.watch.failure(), self.watch.is_complete()) {
             (Some(_), _) => Ended::Failed,
             (None, true) => Ended::Well,
-            (None, false) => Ended::Cut,
+            (None, false) => {
+                self.rest.ended_early();
+                Ended::Cut
+            }
         }
     }
 
@@ -104,6 +110,7 @@ impl Events {
                 Silence::Bridge if self.watch.is_between_events() => return Poll::Ready(Next::Data(protocol::keep_alive(self.client))),
                 Silence::Bridge => {}
                 Silence::TooLong => {
+                    self.rest.fell_silent();
                     self.ended = Some(Ended::Silent);
                     return self.end(cx, Ended::Silent);
                 }
@@ -114,7 +121,7 @@ impl Events {
     fn end(&mut self, cx: &mut Context<'_>, ended: Ended) -> Poll<Next> {
         self.report(match ended {
             Ended::Well => Outcome::Served,
-            Ended::Failed => Outcome::ProviderFailed,
+            Ended::Failed => Outcome::Failed,
             Ended::Cut | Ended::Silent => Outcome::CutOff,
         });
         ready!(self.exchange.poll_settle(cx));

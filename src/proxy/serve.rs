@@ -1,0 +1,51 @@
+//! The HTTP door: what `listen` hands on goes the call's way, and what it refuses gets the protocol's shape.
+
+use std::sync::Arc;
+
+use http::request::Parts;
+use http::{Request, Response};
+use uuid::Uuid;
+
+use super::answer;
+use super::relay::RelayBody;
+use super::{Proxy, route};
+use crate::domain::protocol::Protocol;
+use crate::domain::refusal::Refusal;
+use crate::listen::{ALLOWED_METHODS, HeadFault, Peer, RequestBody, Serve};
+
+impl Serve for Proxy {
+    type Body = RelayBody;
+
+    async fn call(&self, request: Request<RequestBody>, peer: Arc<Peer>) -> Response<RelayBody> {
+        self.handle(request, || peer.has_shown_a_token()).await
+    }
+
+    fn refuse(&self, fault: HeadFault, head: Option<&Parts>) -> Response<RelayBody> {
+        let protocol = head.map_or(Protocol::Chat, |head| route::protocol_of(head.uri.path()));
+        let refusal = refusal_of(fault, head);
+        self.meter.refused_outside(&refusal);
+        answer::refusal(protocol, Uuid::now_v7(), &refusal)
+    }
+}
+
+fn refusal_of(fault: HeadFault, head: Option<&Parts>) -> Refusal {
+    Refusal::Malformed(match fault {
+        HeadFault::Method => {
+            let method = head.map_or_else(String::new, |head| head.method.to_string());
+            return Refusal::MethodNotAllowed { method, allow: ALLOWED_METHODS };
+        }
+        HeadFault::AtCapacity => return Refusal::AtCapacity("requests in flight"),
+        HeadFault::TooManyFromAddress => return Refusal::AtCapacity("connections without a valid token from one address"),
+        HeadFault::Panicked => return Refusal::Internal,
+        HeadFault::HostMissing => "it names no host",
+        HeadFault::HostRepeated => "it names its host twice",
+        HeadFault::HostInvalid => "its host is not valid",
+        HeadFault::HostDiffers => "its request line and `Host` name different hosts",
+        HeadFault::LengthAndCoding => "it has both `Content-Length` and `Transfer-Encoding`",
+        HeadFault::LengthRepeated => "it has more than one `Content-Length`",
+        HeadFault::LengthInvalid => "its `Content-Length` is not valid",
+        HeadFault::CodingUnknown => "it has a transfer coding other than `chunked`",
+        HeadFault::Framing => "its framing is not valid",
+        HeadFault::Path => "its path holds `..`, `//`, an encoded dot or a control byte",
+    })
+}
