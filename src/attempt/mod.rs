@@ -1,1 +1,6 @@
 //! To be filled.
+
+pub mod breaker;
+pub mod budget;
+pub mod parallel;
+mod window;
