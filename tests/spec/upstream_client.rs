@@ -123,6 +123,15 @@ async fn a_call_on_a_connection_that_died_meanwhile_goes_out_once_more() {
 }
 
 #[tokio::test]
+async fn no_call_is_lost_on_connections_that_the_peer_closes_after_each_answer() {
+    let peer = Peer::says_once(HELLO).await;
+    let client = client();
+    for _ in 0..50 {
+        assert_eq!(asks_whole(&client, &peer.destination()).await, "hello");
+    }
+}
+
+#[tokio::test]
 async fn a_call_is_never_sent_a_third_time() {
     let peer = Peer::plays(|number, mut talk| async move {
         talk.hears().await;

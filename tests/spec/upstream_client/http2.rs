@@ -142,8 +142,12 @@ async fn readers_that_stall_do_not_stall_the_others_and_bound_what_is_sent() {
 
 /// A peer that speaks HTTP/2 by hand: the script gets the connection's number and each request on it.
 async fn peer_that(
-    script: impl Fn(usize, usize, &mut h2::server::Connection<tokio::net::TcpStream, Bytes>, h2::server::SendResponse<Bytes>)
-    + Copy
+    script: impl Fn(
+        usize,
+        usize,
+        &mut h2::server::Connection<tokio::net::TcpStream, Bytes>,
+        h2::server::SendResponse<Bytes>,
+    ) + Copy
     + Send
     + 'static,
 ) -> (Peer, Destination) {

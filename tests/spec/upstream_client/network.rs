@@ -40,7 +40,8 @@ async fn server(protocols: &[&str]) -> Server {
     let authority = parameters.self_signed(&authority_key).unwrap();
     let issuer = rcgen::Issuer::new(parameters, authority_key);
     let key = rcgen::KeyPair::generate().unwrap();
-    let leaf = rcgen::CertificateParams::new(vec!["provider.test".to_string()]).unwrap().signed_by(&key, &issuer).unwrap();
+    let leaf =
+        rcgen::CertificateParams::new(vec!["provider.test".to_string()]).unwrap().signed_by(&key, &issuer).unwrap();
 
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = rustls::ServerConfig::builder_with_provider(provider)
@@ -71,7 +72,8 @@ async fn serve(listener: TcpListener, tls: TlsAcceptor) {
                     .serve_connection(TokioIo::new(stream), version)
                     .await;
             } else {
-                let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), version).await;
+                let _ =
+                    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), version).await;
             }
         });
     }
@@ -99,7 +101,9 @@ fn at(host: &str, port: u16) -> SocketAddr {
 async fn tls_agrees_on_the_protocol_and_both_are_reused() {
     let server = server(&["h2", "http/1.1"]).await;
     let port = server.at.port();
-    for (http2, spoken) in [(Http2::Offered, "HTTP/2.0"), (Http2::Never, "HTTP/1.1"), (Http2::PriorKnowledge, "HTTP/2.0")] {
+    for (http2, spoken) in
+        [(Http2::Offered, "HTTP/2.0"), (Http2::Never, "HTTP/1.1"), (Http2::PriorKnowledge, "HTTP/2.0")]
+    {
         let client = client(port, &["127.0.0.1"], Some(&server.authority), vec![vec![server.at]]);
         for reused in [false, true] {
             let answer = ask(&client, &provider(port, http2)).await.unwrap();

@@ -32,7 +32,9 @@ pub(super) struct Talk {
 }
 
 impl Peer {
-    pub(super) async fn plays<F: Future<Output = ()> + Send + 'static>(script: impl Fn(usize, Talk) -> F + Send + 'static) -> Self {
+    pub(super) async fn plays<F: Future<Output = ()> + Send + 'static>(
+        script: impl Fn(usize, Talk) -> F + Send + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let at = listener.local_addr().unwrap();
         let connections = Arc::new(AtomicUsize::new(0));
@@ -116,7 +118,8 @@ impl Talk {
 fn whole_request(read: &[u8]) -> Option<usize> {
     let head = read.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
     let text = std::str::from_utf8(&read[..head]).unwrap().to_ascii_lowercase();
-    let length = text.split("content-length: ").nth(1).map_or(0, |rest| rest.split("\r\n").next().unwrap().parse().unwrap());
+    let length =
+        text.split("content-length: ").nth(1).map_or(0, |rest| rest.split("\r\n").next().unwrap().parse().unwrap());
     (read.len() >= head + length).then_some(head + length)
 }
 
