@@ -1,22 +1,25 @@
-//! What the client towards providers promises, against scripted peers on loopback.
+//! What the client towards providers promises, against scripted peers.
 
-use std::future::Future;
-use std::net::SocketAddr;
+mod http2;
+mod network;
+mod peer;
+mod pipes;
+
+use std::io::{Read, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method};
 use http_body_util::BodyExt;
-use keyway::attempt::client::{Answer, Broken, Client, ClientSettings, Destination, Head, Http2, Network, Outgoing};
-use keyway::attempt::client::authorities;
-use keyway::domain::address::{Address, Egress};
+use keyway::attempt::client::{
+    Answer, Broken, Client, ClientSettings, Destination, Head, Network, Outgoing, authorities,
+};
+use keyway::domain::address::Egress;
 use keyway::domain::failure::Failure;
 use keyway::domain::id::Id;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinHandle;
+use peer::Peer;
 use tokio::time::timeout;
 
 /// Longer than anything here should take, shorter than anyone waits for a test.
@@ -24,109 +27,7 @@ const SOON: Duration = Duration::from_secs(5);
 
 const HELLO: &str = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
 
-/// A peer whose every connection follows one script.
-struct Peer {
-    at: SocketAddr,
-    connections: Arc<AtomicUsize>,
-    task: JoinHandle<()>,
-}
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-/// One connection of a peer. The script gets its number, counted from 1.
-struct Talk {
-    socket: TcpStream,
-    read: Vec<u8>,
-}
-
-impl Peer {
-    async fn plays<F: Future<Output = ()> + Send + 'static>(script: impl Fn(usize, Talk) -> F + Send + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let at = listener.local_addr().unwrap();
-        let connections = Arc::new(AtomicUsize::new(0));
-        let count = connections.clone();
-        let task = tokio::spawn(async move {
-            while let Ok((socket, _)) = listener.accept().await {
-                let number = count.fetch_add(1, Relaxed) + 1;
-                tokio::spawn(script(number, Talk { socket, read: Vec::new() }));
-            }
-        });
-        Self { at, connections, task }
-    }
-
-    /// Answers every request on every connection with the same bytes.
-    async fn says(answer: &'static str) -> Self {
-        Self::plays(move |_, mut talk| async move {
-            while talk.hears().await.is_some() {
-                talk.says(answer).await;
-            }
-        })
-        .await
-    }
-
-    /// Answers the first request with these bytes and hangs up.
-    async fn says_once(answer: impl Into<String>) -> Self {
-        let answer = answer.into();
-        Self::plays(move |_, mut talk| {
-            let answer = answer.clone();
-            async move {
-                talk.hears().await;
-                talk.says(&answer).await;
-            }
-        })
-        .await
-    }
-
-    fn destination(&self) -> Destination {
-        let address = Address { tls: false, host: "127.0.0.1".into(), port: self.at.port() };
-        Destination { address, credential: None, http2: Http2::Offered }
-    }
-
-    fn had_connections(&self, number: usize) {
-        assert_eq!(self.connections.load(Relaxed), number, "connections");
-    }
-}
-
-impl Talk {
-    /// One whole request, head and body as text; `None` when the client hung up.
-    async fn hears(&mut self) -> Option<String> {
-        loop {
-            if let Some(whole) = whole_request(&self.read) {
-                return Some(String::from_utf8(self.read.drain(..whole).collect()).unwrap());
-            }
-            let mut chunk = [0; 65_536];
-            match self.socket.read(&mut chunk).await {
-                Ok(0) | Err(_) => return None,
-                Ok(n) => self.read.extend_from_slice(&chunk[..n]),
-            }
-        }
-    }
-
-    async fn says(&mut self, text: &str) {
-        let _ = self.socket.write_all(text.as_bytes()).await;
-    }
-
-    /// Until the client closes, however it does it.
-    async fn sees_the_end(&mut self) {
-        while let Ok(1..) = self.socket.read(&mut [0; 1024]).await {}
-    }
-
-    fn resets(self) {
-        socket2::SockRef::from(&self.socket).set_linger(Some(Duration::ZERO)).unwrap();
-    }
-}
-
-fn whole_request(read: &[u8]) -> Option<usize> {
-    let head = read.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
-    let text = std::str::from_utf8(&read[..head]).unwrap().to_ascii_lowercase();
-    let length = text.split("content-length: ").nth(1).map_or(0, |rest| rest.split("\r\n").next().unwrap().parse().unwrap());
-    (read.len() >= head + length).then_some(head + length)
-}
-
+/// May call 127.0.0.1, in plain text too.
 fn client_with(settings: ClientSettings) -> Client {
     let egress = Egress { http: vec!["127.0.0.1".into()], ..Egress::default() };
     let network = Network::new(&settings, egress, authorities(None).unwrap());
@@ -222,6 +123,15 @@ async fn a_call_on_a_connection_that_died_meanwhile_goes_out_once_more() {
 }
 
 #[tokio::test]
+async fn no_call_is_lost_on_connections_that_the_peer_closes_after_each_answer() {
+    let peer = Peer::says_once(HELLO).await;
+    let client = client();
+    for _ in 0..50 {
+        assert_eq!(asks_whole(&client, &peer.destination()).await, "hello");
+    }
+}
+
+#[tokio::test]
 async fn a_call_is_never_sent_a_third_time() {
     let peer = Peer::plays(|number, mut talk| async move {
         talk.hears().await;
@@ -251,4 +161,205 @@ async fn a_call_whose_answer_had_begun_is_not_sent_again() {
     assert_eq!(asks_whole(&client, &peer.destination()).await, "hello");
     assert_eq!(ask(&client, &peer.destination()).await.err(), Some(Failure::Reset));
     peer.had_connections(1);
+}
+
+#[tokio::test]
+async fn what_lies_behind_an_answer_ends_the_connection() {
+    let peer = Peer::says("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhelloHTTP/1.1 200 OK\r\n").await;
+    let client = client();
+    for _ in 0..2 {
+        assert_eq!(asks_whole(&client, &peer.destination()).await, "hello");
+    }
+    peer.had_connections(2);
+}
+
+/// The peer is a thread, and this one blocks until it wrote: the bytes are in the kernel, and the runtime has not heard.
+#[tokio::test]
+async fn a_late_extra_answer_is_never_the_next_calls_answer() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let to = peer::plain(listener.local_addr().unwrap().port(), Default::default());
+    let (go, going) = std::sync::mpsc::channel();
+    let (wrote, written) = std::sync::mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        let (mut first, _) = listener.accept().unwrap();
+        let _ = first.read(&mut [0; 4096]).unwrap();
+        first.write_all(HELLO.as_bytes()).unwrap();
+        going.recv().unwrap();
+        first.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nstolen").unwrap();
+        wrote.send(()).unwrap();
+        let (mut second, _) = listener.accept().unwrap();
+        let _ = second.read(&mut [0; 4096]).unwrap();
+        second.write_all(HELLO.as_bytes()).unwrap();
+        // Nothing of the second call came here: it was not even written.
+        first.read(&mut [0; 4096]).unwrap_or(0)
+    });
+    let client = client();
+    assert_eq!(asks_whole(&client, &to).await, "hello");
+    go.send(()).unwrap();
+    written.recv().unwrap();
+    assert_eq!(asks_whole(&client, &to).await, "hello");
+    assert_eq!(thread.join().unwrap(), 0);
+}
+
+#[tokio::test]
+async fn an_answer_shorter_than_it_said_is_cut() {
+    for cut in [
+        "HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\nhello",
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n",
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n50\r\nhello",
+    ] {
+        let peer = Peer::says_once(cut).await;
+        let answer = ask(&client(), &peer.destination()).await.unwrap();
+        assert_eq!(whole(answer).await, Err(Broken::Cut), "{cut}");
+    }
+    let peer = Peer::says_once("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\nhello\r\n").await;
+    let answer = ask(&client(), &peer.destination()).await.unwrap();
+    assert_eq!(whole(answer).await, Err(Broken::Malformed));
+}
+
+#[tokio::test]
+async fn an_answer_with_two_framings_is_the_connections_last() {
+    let peer =
+        Peer::says("HTTP/1.1 200 OK\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n")
+            .await;
+    let client = client();
+    for _ in 0..2 {
+        assert_eq!(asks_whole(&client, &peer.destination()).await, "hello");
+    }
+    peer.had_connections(2);
+}
+
+#[tokio::test]
+async fn each_way_of_not_answering_has_its_failure() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let refused = ask(&client(), &peer::plain(port, Default::default())).await.err();
+    assert_eq!(refused, Some(Failure::Unreachable("connection refused".into())));
+
+    let reset = Peer::plays(|_, mut talk| async move {
+        talk.hears().await;
+        talk.resets();
+    })
+    .await;
+    assert_eq!(ask(&client(), &reset.destination()).await.err(), Some(Failure::Reset));
+    let silent = Peer::says_once("").await;
+    assert_eq!(ask(&client(), &silent.destination()).await.err(), Some(Failure::Reset));
+
+    let large = format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "x".repeat(70_000));
+    let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "x: y\r\n".repeat(101));
+    let interim = format!("{}{HELLO}", "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(11));
+    let switched = "HTTP/1.1 101 Switching Protocols\r\n\r\n".to_string();
+    for garbage in ["SSH-2.0-OpenSSH_9.9\r\n\r\n".to_string(), large, many, interim, switched] {
+        let peer = Peer::says_once(garbage.clone()).await;
+        let failure = ask(&client(), &peer.destination()).await.err();
+        assert!(matches!(failure, Some(Failure::Garbage(_))), "{failure:?} for {:.40}", garbage);
+    }
+}
+
+#[tokio::test]
+async fn ten_interim_heads_are_passed_over() {
+    let peer = Peer::says_once(format!("{}{HELLO}", "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(10))).await;
+    assert_eq!(asks_whole(&client(), &peer.destination()).await, "hello");
+}
+
+#[tokio::test]
+async fn a_peer_that_speaks_first_is_no_http_server() {
+    let peer = Peer::plays(|_, mut talk| async move {
+        talk.says("220 mail.example ESMTP\r\n").await;
+        talk.sees_the_end().await;
+    })
+    .await;
+    let failure = ask(&client(), &peer.destination()).await.err();
+    assert!(matches!(failure, Some(Failure::Garbage(_))), "{failure:?}");
+}
+
+#[tokio::test]
+async fn a_redirect_is_an_answer_like_any_other() {
+    let peer = Peer::says("HTTP/1.1 307 X\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n").await;
+    let client = client();
+    for _ in 0..2 {
+        let answer = ask(&client, &peer.destination()).await.unwrap();
+        assert_eq!(answer.status.as_u16(), 307);
+    }
+    peer.had_connections(1);
+}
+
+#[tokio::test]
+async fn two_credentials_never_share_a_connection() {
+    let peer = Peer::says(HELLO).await;
+    let client = client();
+    let with = |credential| Destination { credential, ..peer.destination() };
+    let (one, two) = (with(Some(Id::random())), with(Some(Id::random())));
+    for to in [&one, &two, &with(None), &one, &two] {
+        assert_eq!(asks_whole(&client, to).await, "hello");
+    }
+    peer.had_connections(3);
+}
+
+#[tokio::test]
+async fn a_call_let_go_closes_its_connection_at_once() {
+    let (seen, mut ends) = tokio::sync::mpsc::channel(2);
+    let peer = Peer::plays(move |number, mut talk| {
+        let seen = seen.clone();
+        async move {
+            talk.hears().await;
+            if number == 2 {
+                talk.says("HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\nhello").await;
+            }
+            talk.sees_the_end().await;
+            seen.send(number).await.unwrap();
+        }
+    })
+    .await;
+    let client = client();
+    let waiting = timeout(Duration::from_millis(50), client.send(&peer.destination(), post(), body())).await;
+    assert!(waiting.is_err(), "there is no answer");
+    assert_eq!(timeout(Duration::from_secs(1), ends.recv()).await.unwrap(), Some(1));
+
+    let mut answer = ask(&client, &peer.destination()).await.unwrap();
+    answer.body.frame().await.unwrap().unwrap();
+    drop(answer);
+    assert_eq!(timeout(Duration::from_secs(1), ends.recv()).await.unwrap(), Some(2));
+    assert_eq!(client.counts().open.load(Relaxed), 0);
+}
+
+#[tokio::test]
+async fn an_answer_that_came_before_the_request_was_out_ends_the_connection() {
+    let peer = Peer::plays(|_, mut talk| async move {
+        talk.says_after_a_byte(HELLO).await;
+        talk.sees_the_end().await;
+    })
+    .await;
+    let client = client();
+    let huge = Outgoing::from(Bytes::from(vec![b'x'; 64 << 20]));
+    let answer = timeout(SOON, client.send(&peer.destination(), post(), huge)).await.unwrap().unwrap();
+    assert_eq!(whole(answer).await.unwrap(), "hello");
+    assert_eq!(client.counts().idle.load(Relaxed), 0);
+}
+
+#[tokio::test]
+async fn a_body_that_goes_by_once_is_sent_with_its_length_on_a_new_connection() {
+    let peer = Peer::says(HELLO).await;
+    let client = client();
+    assert_eq!(asks_whole(&client, &peer.destination()).await, "hello");
+    let streamed = http_body_util::Full::new(Bytes::from("streamed")).map_err(|never| match never {});
+    let sent = client.send(&peer.destination(), post(), Outgoing::Streamed(Box::pin(streamed))).await;
+    assert_eq!(whole(sent.unwrap()).await.unwrap(), "hello");
+    peer.had_connections(2);
+}
+
+#[tokio::test]
+async fn above_the_limit_the_connection_that_rested_longest_is_closed() {
+    let peer = Peer::says(HELLO).await;
+    let client = client_with(ClientSettings { idle_per_core: 2, ..ClientSettings::default() });
+    let credentials = [Id::random(), Id::random(), Id::random()];
+    let with = |credential| Destination { credential: Some(credential), ..peer.destination() };
+    for credential in credentials {
+        asks_whole(&client, &with(credential)).await;
+    }
+    assert_eq!(client.counts().idle.load(Relaxed), 2);
+    for (credential, reused) in [(credentials[2], true), (credentials[1], true), (credentials[0], false)] {
+        let answer = ask(&client, &with(credential)).await.unwrap();
+        assert_eq!(answer.reused, reused);
+        whole(answer).await.unwrap();
+    }
 }

@@ -56,7 +56,9 @@ pub struct AnswerBody {
 
 enum Carrier {
     Single(Box<Single>, Home),
-    Shared { _place: Lease },
+    Shared {
+        _place: Lease,
+    },
     /// The answer has ended, or broke.
     Done,
 }

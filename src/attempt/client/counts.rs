@@ -16,7 +16,7 @@ pub struct Counts {
     pub reused: AtomicU64,
     /// Calls that went out on a connection made for them.
     pub fresh: AtomicU64,
-    /// Calls sent a second time, because the reused connection died before the answer's first byte.
+    /// Calls that went to a second connection: the first was dead before a byte of an answer, or refused the stream.
     pub resent: AtomicU64,
 }
 

@@ -33,8 +33,8 @@ impl Died {
         Self { failure, left: Left::Unheard }
     }
 
-    pub(super) fn unsent(request: Request<Outgoing>) -> Self {
-        Self { failure: Failure::Reset, left: Left::Unsent(Box::new(request)) }
+    pub(super) fn unsent(request: Request<Outgoing>, failure: Failure) -> Self {
+        Self { failure, left: Left::Unsent(Box::new(request)) }
     }
 
     pub(super) fn refused() -> Self {

@@ -126,6 +126,8 @@ impl Client {
         let mut resent = false;
         loop {
             let (line, reused) = self.line(&site, to, must_be_fresh).await?;
+            let counts = &self.pool.counts;
+            Counts::add(if reused { &counts.reused } else { &counts.fresh });
             let spare = if reused || matches!(line, Line::Shared(_)) { copy(&call) } else { None };
             let died = match self.carry(line, &site, to, call).await {
                 Ok((head, body)) => return Ok(Answer { status: head.status, headers: head.headers, body, reused }),
@@ -139,7 +141,7 @@ impl Client {
             };
             // What was never sent may try the next connection; what was, gets one made for it.
             (must_be_fresh, resent) = (true, true);
-            Counts::add(&self.pool.counts.resent);
+            Counts::add(&counts.resent);
         }
     }
 
@@ -164,12 +166,11 @@ impl Client {
         self.pool.tasks.abort();
     }
 
+    /// A connection for a call, and whether it had served before.
     async fn line(&self, site: &Site, to: &Destination, must_be_fresh: bool) -> Result<(Line, bool), Failure> {
         if !must_be_fresh && let Some(line) = self.waiting_line(site, to) {
-            Counts::add(&self.pool.counts.reused);
             return Ok((line, true));
         }
-        Counts::add(&self.pool.counts.fresh);
         if !may_be_shared(site, to) {
             return Ok((self.open(site, to).await?, false));
         }

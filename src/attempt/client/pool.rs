@@ -156,11 +156,14 @@ impl Pool {
     fn close_older_than(&self, age: Duration) -> Option<Instant> {
         let now = Instant::now();
         let sites: Vec<_> = lock(&self.sites).values().cloned().collect();
-        sites.iter().filter_map(|site| {
-            self.close_where(site, |idle| now.duration_since(idle.since) >= age);
-            site.close_resting(now, age);
-            site.oldest()
-        }).min()
+        sites
+            .iter()
+            .filter_map(|site| {
+                self.close_where(site, |idle| now.duration_since(idle.since) >= age);
+                site.close_resting(now, age);
+                site.oldest()
+            })
+            .min()
     }
 
     fn close_where(&self, site: &Site, goes: impl Fn(&Idle) -> bool) {
@@ -203,7 +206,13 @@ impl Site {
         let unspeakable = Failure::Internal("an address that no Host header can name");
         let host = HeaderValue::from_str(&authority).map_err(|_| unspeakable.clone())?;
         let authority = authority.parse().map_err(|_| unspeakable)?;
-        Ok(Self { host, authority, speaks: Speaks::default(), opening: tokio::sync::Mutex::default(), lines: Mutex::default() })
+        Ok(Self {
+            host,
+            authority,
+            speaks: Speaks::default(),
+            opening: tokio::sync::Mutex::default(),
+            lines: Mutex::default(),
+        })
     }
 
     /// A stream on a connection that has room.

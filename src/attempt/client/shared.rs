@@ -102,7 +102,7 @@ impl Lease {
         match sender.try_send_request(request).await {
             Ok(answer) => checked(answer),
             Err(mut error) => {
-                let unsent = error.take_message().map(Died::unsent);
+                let unsent = error.take_message().map(|request| Died::unsent(request, Failure::Reset));
                 Err(unsent.unwrap_or_else(|| self.died(error.error(), heard)))
             }
         }

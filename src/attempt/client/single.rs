@@ -15,7 +15,7 @@ use hyper::client::conn::{TrySendError, http1};
 use hyper_util::rt::TokioIo;
 
 use super::body::Outgoing;
-use super::died::Died;
+use super::died::{Died, failure_of};
 use super::wire::{Phase, Watch, Wire};
 use super::{ANSWER_HEADERS, HEAD_LIMIT_BYTES};
 use crate::domain::failure::Failure;
@@ -63,7 +63,7 @@ impl Single {
             match poll_alone(answer.as_mut()) {
                 Poll::Ready(answered) => Poll::Ready(answered.map_err(|error| died(watch, error))),
                 // The connection is gone and took the call with it.
-                Poll::Pending if driven.is_ready() => Poll::Ready(Err(unheard(watch, Failure::Reset))),
+                Poll::Pending if driven.is_ready() => Poll::Ready(Err(Died::of(silence(watch)))),
                 Poll::Pending => Poll::Pending,
             }
         })
@@ -120,19 +120,18 @@ pub(super) fn poll_alone<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
 
 fn died(watch: &Watch, mut error: TrySendError<Request<Outgoing>>) -> Died {
     if let Some(request) = error.take_message() {
-        return Died::unsent(request);
+        return Died::unsent(request, silence(watch));
     }
-    let failure = super::died::failure_of(error.error());
     match watch.phase() {
-        Phase::Answering => Died::of(failure),
-        _ => unheard(watch, Failure::Reset),
+        Phase::Answering => Died::of(failure_of(error.error())),
+        _ => Died::unheard(silence(watch)),
     }
 }
 
-/// No byte of an answer came.
-fn unheard(watch: &Watch, failure: Failure) -> Died {
+/// What it means that no byte of an answer came.
+fn silence(watch: &Watch) -> Failure {
     match watch.phase() {
-        Phase::Answering => Died::of(failure),
-        _ => Died::unheard(failure),
+        Phase::Stray => Failure::Garbage("the peer spoke before it was asked".into()),
+        _ => Failure::Reset,
     }
 }

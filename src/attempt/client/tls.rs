@@ -48,11 +48,7 @@ impl Tls {
             config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
             TlsConnector::from(Arc::new(config))
         };
-        Self {
-            either: offering(&[b"h2", b"http/1.1"]),
-            http2: offering(&[b"h2"]),
-            http1: offering(&[b"http/1.1"]),
-        }
+        Self { either: offering(&[b"h2", b"http/1.1"]), http2: offering(&[b"h2"]), http1: offering(&[b"http/1.1"]) }
     }
 
     /// Proves the peer to be `host`.

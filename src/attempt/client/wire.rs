@@ -62,8 +62,7 @@ pub(super) enum Phase {
     Shared,
 }
 
-const PHASES: [Phase; 6] =
-    [Phase::Fresh, Phase::Idle, Phase::Asked, Phase::Answering, Phase::Stray, Phase::Shared];
+const PHASES: [Phase; 6] = [Phase::Fresh, Phase::Idle, Phase::Asked, Phase::Answering, Phase::Stray, Phase::Shared];
 
 /// What the pool may ask about a connection that hyper holds.
 #[derive(Debug)]
