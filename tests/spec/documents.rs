@@ -64,8 +64,10 @@ fn pages() -> Vec<Page> {
 fn markdown_in(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(Path::new(".").join(folder)).unwrap();
     let names = entries.map(|entry| PathBuf::from(entry.unwrap().file_name()));
-    let mut pages: Vec<PathBuf> =
-        names.filter(|name| name.extension().is_some_and(|ending| ending == "md")).map(|name| folder.join(name)).collect();
+    let mut pages: Vec<PathBuf> = names
+        .filter(|name| name.extension().is_some_and(|ending| ending == "md"))
+        .map(|name| folder.join(name))
+        .collect();
     pages.sort();
     pages
 }
