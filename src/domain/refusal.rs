@@ -168,6 +168,47 @@ impl Refusal {
         }
     }
 
+    /// Every code of the table above with its status, so that metrics can hold one series each and the documents
+    /// are held to all of them.
+    pub const CODES: [(&'static str, u16); 36] = [
+        ("token_missing", 401),
+        ("tokens_differ", 401),
+        ("invalid_api_key", 401),
+        ("path_unknown", 404),
+        ("method_not_allowed", 405),
+        ("malformed_request", 400),
+        ("metrics_denied", 403),
+        ("rate_limit_exceeded", 429),
+        ("parallel_limit_exceeded", 429),
+        ("at_capacity", 503),
+        ("store_unavailable", 503),
+        ("body_too_large", 413),
+        ("body_broken", 400),
+        ("body_timeout", 408),
+        ("body_invalid", 400),
+        ("field_denied", 400),
+        ("field_invalid", 400),
+        ("header_invalid", 400),
+        ("content_type_unsupported", 415),
+        ("content_encoding_unsupported", 415),
+        ("model_not_found", 404),
+        ("provider_disabled", 403),
+        ("model_not_approved", 403),
+        ("context_length_exceeded", 400),
+        ("no_credential", 403),
+        ("shared_credential", 403),
+        ("object_not_found", 404),
+        ("batches_denied", 403),
+        ("unsupported_by_target", 400),
+        ("credential_rejected", 502),
+        ("insufficient_quota", 429),
+        ("credential_unusable", 502),
+        ("provider_failed", 502),
+        ("provider_timeout", 504),
+        ("provider_busy", 503),
+        ("internal_error", 500),
+    ];
+
     /// How long the client should wait, where we know or can say.
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -177,5 +218,36 @@ impl Refusal {
             }
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// The match in `row` has an arm for every refusal, for the compiler sees to it; so its text holds every code.
+    #[test]
+    fn the_list_of_codes_is_the_tables() {
+        let source = include_str!("refusal.rs");
+        let table = source.split("pub const fn row(&self)").nth(1).unwrap().split("pub const CODES").next().unwrap();
+        let written: BTreeSet<(String, u16)> = table.split("row(").skip(1).map(code_and_status).collect();
+        let listed: BTreeSet<(String, u16)> =
+            Refusal::CODES.iter().map(|(code, status)| (code.to_string(), *status)).collect();
+        assert_eq!(listed, written);
+        assert_eq!(listed.len(), Refusal::CODES.len(), "a code is listed once");
+    }
+
+    fn code_and_status(row: &str) -> (String, u16) {
+        let (status, rest) = row.split_once(',').unwrap();
+        (rest.split('"').nth(1).unwrap().to_string(), status.trim().parse().unwrap())
+    }
+
+    #[test]
+    fn what_the_client_can_not_mend_by_asking_again_is_not_worth_a_retry() {
+        let refusal = Refusal::CredentialRejected { provider: "openai".into(), scope: Scope::Workspace };
+        assert_eq!(refusal.row().should_retry, Some(false));
+        assert_eq!(refusal.to_string(), "openai refused the workspace credential; its holder must renew it");
     }
 }
