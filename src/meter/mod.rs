@@ -3,8 +3,10 @@
 //! Takes callers, calls and what came of them; gives permits, refusals and one record per exchange. It must never know
 //! how a provider was reached, nor hold a client up.
 
+pub mod capacity;
 pub mod limit;
 mod line;
+mod minute;
 mod record;
 mod records;
 mod tally;
@@ -21,7 +23,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use self::limit::{Admission, Permits};
+use self::capacity::{Capacity, Place};
+use self::limit::{Asking, Limiter, Permit};
 use crate::domain::call::Call;
 use crate::domain::protocol::{Operation, Protocol};
 use crate::domain::refusal::Refusal;
@@ -33,7 +36,8 @@ use crate::snapshot::Caller;
 
 /// What all cores share.
 pub struct Meter {
-    pub admission: Arc<Admission>,
+    pub limiter: Limiter,
+    pub capacity: Arc<Capacity>,
     pub records: Arc<Records>,
 }
 
@@ -49,16 +53,28 @@ pub struct Opening {
 impl Meter {
     /// Lets a call in, before a byte of its body is read. From here on it is on record.
     pub fn admit(&self, core: &Arc<CoreMeter>, caller: &Caller, opening: Opening) -> Result<Exchange, Refusal> {
-        let permits = self.admission.admit(caller, opening.began)?;
+        let place = self.capacity.enter(caller.workspace())?;
+        let permit = self.limiter.admit(&asking(caller), opening.began)?;
         Ok(Exchange {
             record: Record::opened(caller, opening),
             began: opening.began,
             elsewhere: Duration::ZERO,
             core: core.clone(),
             records: self.records.clone(),
-            _permits: permits,
+            _permits: (place, permit),
             is_settled: false,
         })
+    }
+}
+
+/// Everybody whose limits hold for a caller's call.
+fn asking(caller: &Caller) -> Asking<'_> {
+    let (view, token) = (caller.view(), caller.token());
+    Asking {
+        token: (token.id, &token.limits),
+        user: caller.user().map(|user| (user.id, &user.limits)),
+        workspace: (view.workspace.id, &view.workspace.limits),
+        org: (view.org.id, &view.org.limits),
     }
 }
 
@@ -71,7 +87,7 @@ pub struct Exchange {
     elsewhere: Duration,
     core: Arc<CoreMeter>,
     records: Arc<Records>,
-    _permits: Permits,
+    _permits: (Place, Permit),
     is_settled: bool,
 }
 

@@ -221,6 +221,8 @@ const X_KEYWAY_MODEL: HeaderName = HeaderName::from_static("x-keyway-model");
 const SESSION_ID: HeaderName = HeaderName::from_static("session-id");
 const CLAUDE_CODE_SESSION: HeaderName = HeaderName::from_static("x-claude-code-session-id");
 const STAINLESS_TIMEOUT: HeaderName = HeaderName::from_static("x-stainless-timeout");
+/// What the Python SDK sends.
+const STAINLESS_READ_TIMEOUT: HeaderName = HeaderName::from_static("x-stainless-read-timeout");
 const SERVER_TIMEOUT: HeaderName = HeaderName::from_static("x-server-timeout");
 
 fn call(asked: Asked, id: Uuid, head: request::Parts, body: CallBody) -> Result<Call, Refusal> {
@@ -287,7 +289,7 @@ fn conversation(headers: &HeaderMap, body: &CallBody) -> Option<u64> {
 
 /// The client's own time-out in seconds, if it states one that is a time.
 fn allowed(headers: &HeaderMap) -> Option<Duration> {
-    let stated = headers.get(STAINLESS_TIMEOUT).or_else(|| headers.get(SERVER_TIMEOUT))?;
+    let stated = [STAINLESS_TIMEOUT, STAINLESS_READ_TIMEOUT, SERVER_TIMEOUT].into_iter().find_map(|name| headers.get(name))?;
     let seconds: f64 = stated.to_str().ok()?.trim().parse().ok()?;
     Duration::try_from_secs_f64(seconds).ok().filter(|time| !time.is_zero())
 }

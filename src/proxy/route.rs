@@ -53,7 +53,7 @@ pub(super) fn place(method: &Method, path: &str) -> Result<Place, Refusal> {
         let (deployment, operation) = rest.split_once('/').ok_or_else(|| unknown(path))?;
         return fixed(method, path, &format!("/{operation}"), Some(decoded(deployment)?));
     }
-    let rest = ["/openai/v1", "/v1"].into_iter().find_map(|prefix| path.strip_prefix(prefix)).unwrap_or(path);
+    let rest = ["/openai/v1", "/openai", "/v1"].into_iter().find_map(|prefix| path.strip_prefix(prefix)).unwrap_or(path);
     if rest.starts_with("/v1/") {
         return Err(Refusal::PathUnknown(path.to_string(), "; `/v1` stands there twice: give your SDK a base_url that ends in one `/v1`"));
     }

@@ -6,6 +6,7 @@ use super::names::Pick;
 use super::{Dropped, Hurdle, Question, Target};
 use crate::domain::entity::{Provider, Scope};
 use crate::domain::id::Id;
+use crate::domain::protocol::{Operation, Protocol};
 use crate::snapshot::{Caller, CredentialEntry};
 
 /// Adds the targets that a pick becomes, or says why it becomes none.
@@ -30,6 +31,7 @@ pub(super) fn targets(
     if before == targets.len() {
         dropped.push(Dropped::of(&pick, Hurdle::Credential));
     }
+    drop_unspoken(question, &pick, before, targets, dropped);
     if question.touches_objects && caller.platform().workspace_count > 1 {
         drop_shared(&pick, before, targets, dropped);
     }
@@ -70,6 +72,22 @@ fn target(pick: &Pick, credential: Option<Arc<CredentialEntry>>, tier: u32) -> T
         tier,
         weight,
     }
+}
+
+/// Until calls are translated, a target must speak the call's own protocol.
+fn drop_unspoken(question: &Question<'_>, pick: &Pick, from: usize, targets: &mut Vec<Target>, dropped: &mut Vec<Dropped>) {
+    let is_responses = matches!(question.operation, Operation::Responses | Operation::StoredResponse);
+    let speaks = |target: &Target| match target.protocol() {
+        Protocol::Chat => !is_responses || target.provider.preset.responses,
+        Protocol::Responses => is_responses,
+        Protocol::Messages | Protocol::Gemini | Protocol::Bedrock => false,
+    };
+    let found = targets.len() - from;
+    let kept: Vec<Target> = targets.drain(from..).filter(speaks).collect();
+    if kept.is_empty() && found > 0 {
+        dropped.push(Dropped::of(pick, Hurdle::Protocol));
+    }
+    targets.extend(kept);
 }
 
 /// On a shared credential, whose an object is could not be told: only the caller's own will do.

@@ -16,6 +16,8 @@ pub enum Hurdle {
     AllowList,
     Approval,
     Length,
+    /// It speaks a protocol into which this call is not translated.
+    Protocol,
     Credential,
     /// There is a credential, but the object's owner could not be told on it.
     Shared,
@@ -29,6 +31,7 @@ impl Hurdle {
             Self::AllowList => "not on the token's list of models",
             Self::Approval => "not approved for this kind of token",
             Self::Length => "the call is longer than its context",
+            Self::Protocol => "speaks another protocol",
             Self::Credential => "no active credential",
             Self::Shared => "only a shared credential",
         }
@@ -117,6 +120,7 @@ pub(super) fn refusal(caller: &Caller, question: &Question<'_>, dropped: &[Dropp
         Hurdle::Gate => Refusal::ProviderDisabled { provider },
         Hurdle::Approval => not_approved(caller.token().kind, last),
         Hurdle::Length => Refusal::ContextTooLong { model: last.model.clone(), limit: last.limit },
+        Hurdle::Protocol => Refusal::UnsupportedByTarget { provider, remedy: "name a model of a provider that speaks the call's own" },
         Hurdle::Credential => Refusal::NoCredential { remedy: set_credential(caller, &provider), provider },
         Hurdle::Shared => Refusal::SharedCredential("objects on a shared credential could be another workspace's"),
     }

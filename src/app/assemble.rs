@@ -1,0 +1,70 @@
+//! Puts the rooms together: one gateway that all cores share, and what each core has to itself.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio::time::Instant;
+
+use super::settings;
+use crate::attempt::breaker::Breakers;
+use crate::attempt::budget::RetryBudget;
+use crate::attempt::client::{Client, Connect};
+use crate::attempt::parallel::Parallel;
+use crate::attempt::{Attempts, Core};
+use crate::config::Config;
+use crate::hands::Hands;
+use crate::meter::capacity::Capacity;
+use crate::meter::limit::Limiter;
+use crate::meter::{CoreMeter, Families, Meter, Records};
+use crate::metrics::{Cells, Registry};
+use crate::proxy::{BodyBudget, Gateway, Proxy};
+use crate::snapshot::{Snapshot, World};
+use crate::store::seal::Keyring;
+
+/// A gateway that serves as soon as somebody hands it connections.
+pub struct Assembled {
+    pub gateway: Arc<Gateway>,
+    /// One per core.
+    pub proxies: Vec<Proxy>,
+    pub registry: Arc<Registry>,
+    pub cells: Vec<Arc<Cells>>,
+}
+
+/// Builds everything that needs no socket. Tests hand in pipes as `connect`; the server hands in the network.
+pub fn assemble(config: &Config, snapshot: Snapshot, keyring: Arc<Keyring>, connect: &Arc<dyn Connect>, cores: usize) -> Assembled {
+    let registry = Arc::new(Registry::new());
+    let families = Families::register(&registry);
+    let cells: Vec<Arc<Cells>> = (0..cores).map(|_| Arc::new(Cells::of_core())).collect();
+    let gateway = Arc::new(gateway(config, snapshot, keyring, cores));
+    let proxies = cells.iter().enumerate().map(|(index, cells)| Proxy {
+        gateway: gateway.clone(),
+        core: Arc::new(core(config, connect, cores)),
+        meter: Arc::new(CoreMeter::new(index, cells.clone(), registry.clone(), families)),
+    });
+    Assembled { proxies: proxies.collect(), gateway, registry, cells }
+}
+
+fn gateway(config: &Config, snapshot: Snapshot, keyring: Arc<Keyring>, cores: usize) -> Gateway {
+    Gateway {
+        world: World::new(snapshot),
+        meter: Meter {
+            limiter: Limiter::new(),
+            capacity: Capacity::new(settings::capacity(config)),
+            records: Arc::new(Records::new(cores, config.log.exchanges)),
+        },
+        attempts: Attempts {
+            breakers: Arc::new(Breakers::new(settings::breakers(config), Instant::now())),
+            parallel: Parallel::new(),
+            keyring,
+            settings: ArcSwap::from_pointee(settings::attempts(config)),
+        },
+        bodies: BodyBudget::new(config.limits.bodies_in_flight),
+        hands: Hands::new(cores),
+        settings: ArcSwap::from_pointee(settings::proxy(config)),
+    }
+}
+
+fn core(config: &Config, connect: &Arc<dyn Connect>, cores: usize) -> Core {
+    let budget = RetryBudget::new(settings::retries(config), cores, Instant::now());
+    Core::new(Client::new(settings::client(config), connect.clone()), budget)
+}
