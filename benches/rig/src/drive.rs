@@ -3,7 +3,7 @@
 //!
 //! Must never be lenient: what it cannot account for is an error.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -41,6 +41,8 @@ struct Load {
     ramp: Duration,
     abort_after: Option<u64>,
     hold: bool,
+    /// Calls at most; the run ends with the last one even if time is left.
+    calls: u64,
 }
 
 /// One thread's share of the load.
@@ -48,6 +50,7 @@ struct Share {
     load: &'static Load,
     tally: RefCell<Tally>,
     end: Instant,
+    calls_begun: Cell<u64>,
     /// Held streams that have had their first byte.
     holding: watch::Sender<usize>,
 }
@@ -96,6 +99,7 @@ impl Load {
             ramp: Duration::from_millis(flags.number("ramp-ms", 0)?),
             abort_after,
             hold: flags.has("hold"),
+            calls: flags.number("requests", u64::MAX)?,
         })
     }
 }
@@ -140,7 +144,7 @@ fn drive(load: &'static Load, own: &[usize], connections: usize, rate: u32) -> R
 impl Share {
     fn new(load: &'static Load) -> Self {
         let end = Instant::now() + load.seconds;
-        Self { load, tally: RefCell::default(), end, holding: watch::Sender::new(0) }
+        Self { load, tally: RefCell::default(), end, calls_begun: Cell::new(0), holding: watch::Sender::new(0) }
     }
 
     async fn connect(&self) -> Option<Connection> {
@@ -261,7 +265,8 @@ impl Share {
         let request = &self.load.requests[at % self.load.requests.len()];
         sleep(delay).await;
         let mut idle = None;
-        while Instant::now() < self.end {
+        while Instant::now() < self.end && self.calls_begun.get() < self.load.calls {
+            self.calls_begun.set(self.calls_begun.get() + 1);
             let connection = match idle.take() {
                 Some(connection) => Some(connection),
                 None => self.connect().await,
