@@ -117,13 +117,14 @@ class Disturbance:
 
 
 def wait_for_quiet(ours, seconds_max):
-    """Waits, at most so long, for half a second in which others leave the machine alone."""
-    until = time.monotonic() + seconds_max
-    while time.monotonic() < until:
+    """Waits, at most so long, for half a second in which others leave the machine alone; gives the seconds it took."""
+    began = time.monotonic()
+    while time.monotonic() - began < seconds_max:
         look = Disturbance(ours)
         time.sleep(0.5)
         if not look.read()["disturbed"]:
-            return
+            break
+    return time.monotonic() - began
 
 
 def steal_seconds():

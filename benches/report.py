@@ -37,7 +37,7 @@ def figures(samples):
         rounds, undisturbed = good_rounds(samples, figure)
         kept[figure] = {"rounds": len(rounds), "undisturbed": undisturbed}
         for name in names:
-            for key, value in of_rounds(figure, rounds, name, good_rounds(samples, "small")[0]).items():
+            for key, value in of_rounds(figure, rounds, name, samples).items():
                 found.setdefault(key, {})[name] = value
     for name in names:
         for key, value in (of_memory(samples, name) | of_mistakes(samples, name)).items():
@@ -55,7 +55,7 @@ def good_rounds(samples, figure):
     return (good, True) if good else (list(rounds.values()), False)
 
 
-def of_rounds(figure, rounds, name, small_rounds):
+def of_rounds(figure, rounds, name, samples):
     """The medians of one figure for one target, paired within the round."""
     def median(of):
         values = [value for one in rounds if name in one and (value := of(one)) is not None]
@@ -72,12 +72,15 @@ def of_rounds(figure, rounds, name, small_rounds):
 
         return {"latency": median(added)}
     if figure == "few":
-        # Not paired: 64 connections are measured in rounds of their own.
-        many = [one[name]["per_second"] for one in small_rounds if name in one]
+        many = {one[name]["round"]: one[name]["per_second"] for one in good_rounds(samples, "many")[0] if name in one}
         shares = [one[name]["busiest_thread"] for one in rounds if name in one]
-        rate = median(lambda one: one[name]["per_second"])
+
+        def few_over_many(one):
+            rate = many.get(one[name]["round"])
+            return one[name]["per_second"] / rate if rate else None
+
         return {
-            "few_rate": rate / statistics.median(many) if many and rate else None,
+            "few_rate": median(few_over_many),
             "few_busiest": median(lambda one: one[name]["busiest_thread"]),
             "few_busiest_worst": max(shares, default=None),
         }
