@@ -39,6 +39,9 @@ def figures(samples):
         for name in names:
             for key, value in of_rounds(figure, rounds, name, samples).items():
                 found.setdefault(key, {})[name] = value
+    fresh = [sample for sample in samples if sample["figure"] == "start"]
+    quiet = {sample["target"] for sample in fresh if not sample["disturbed"]}
+    kept["start"] = {"rounds": len(fresh) // len(names), "undisturbed": quiet == set(names)}
     for name in names:
         for key, value in (of_memory(samples, name) | of_mistakes(samples, name)).items():
             found.setdefault(key, {})[name] = value

@@ -31,7 +31,8 @@ const OPEN_CALLS_MAX: usize = 1024;
 const LATE: Duration = Duration::from_millis(5);
 
 /// What text a prompt repeats: escapes and non-ASCII too, as real prompts have them.
-const PROMPT: &str = r#"The quick brown fox said: \"jump over the lazy dog\",\nand the café's owner agreed, since 3 < 5.\t"#;
+const PROMPT: &str =
+    r#"The quick brown fox said: \"jump over the lazy dog\",\nand the café's owner agreed, since 3 < 5.\t"#;
 
 struct Load {
     address: SocketAddr,
@@ -134,7 +135,11 @@ fn drive(load: &'static Load, own: &[usize], connections: usize, rate: u32) -> R
     let tasks = LocalSet::new();
     let share = tasks.block_on(&runtime, async {
         let share = Rc::new(Share::new(load));
-        if rate > 0 { open_loop(&share, own.len(), rate).await } else { closed_loop(&share, own, connections).await }
+        if rate > 0 {
+            open_loop(&share, own.len(), rate).await
+        } else {
+            closed_loop(&share, own, connections).await
+        }
         share
     });
     drop(tasks);
@@ -185,7 +190,12 @@ impl Share {
         }
     }
 
-    async fn exchange(&self, connection: &mut Connection, request: &[u8], check: &mut Check<'_>) -> std::io::Result<Ending> {
+    async fn exchange(
+        &self,
+        connection: &mut Connection,
+        request: &[u8],
+        check: &mut Check<'_>,
+    ) -> std::io::Result<Ending> {
         let start = Instant::now();
         connection.write(request).await?;
         let head = connection.head().await?.ok_or(std::io::ErrorKind::UnexpectedEof)?;
@@ -214,18 +224,26 @@ impl Share {
         Ok(if head.closes { Ending::Closed } else { Ending::Reusable })
     }
 
-    async fn refused(&self, connection: &mut Connection, status: &str, mut body: crate::wire::Body) -> std::io::Result<Ending> {
+    async fn refused(
+        &self,
+        connection: &mut Connection,
+        status: &str,
+        mut body: crate::wire::Body,
+    ) -> std::io::Result<Ending> {
         let mut text = Vec::new();
         while let Some(piece) = connection.piece(&mut body).await? {
             text.extend_from_slice(&piece[..piece.len().min(300)]);
         }
-        let mut tally = self.tally.borrow_mut();
-        tally.refused += 1;
-        tally.complains(|| format!("status {status}: {}", String::from_utf8_lossy(&text)));
-        drop(tally);
+        self.note_refusal(status, &text);
         // A refusing target must not be hammered: that would measure refusals.
         sleep(Duration::from_millis(10)).await;
         Ok(Ending::Closed)
+    }
+
+    fn note_refusal(&self, status: &str, text: &[u8]) {
+        let mut tally = self.tally.borrow_mut();
+        tally.refused += 1;
+        tally.complains(|| format!("status {status}: {}", String::from_utf8_lossy(text)));
     }
 }
 
@@ -286,7 +304,8 @@ impl Share {
 async fn open_loop(share: &Rc<Share>, connections: usize, rate: u32) {
     let idle = Rc::new(RefCell::new(VecDeque::new()));
     for _ in 0..connections {
-        idle.borrow_mut().extend(share.connect().await);
+        let connection = share.connect().await;
+        idle.borrow_mut().extend(connection);
     }
     let mut ticks = interval(Duration::from_secs(1) / rate);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);

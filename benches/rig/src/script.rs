@@ -70,7 +70,9 @@ fn stream(model: &str, events: usize, usage: Usage) -> Vec<String> {
         r#"data: {{"id":"chatcmpl-bench","object":"chat.completion.chunk","created":1700000000,"model":"{model}","choices":"#
     );
     let mut pieces: Vec<String> = (0..events)
-        .map(|at| format!("{head}[{{\"index\":0,\"delta\":{{\"content\":\"word {at} \"}},\"finish_reason\":null}}]}}\n\n"))
+        .map(|at| {
+            format!("{head}[{{\"index\":0,\"delta\":{{\"content\":\"word {at} \"}},\"finish_reason\":null}}]}}\n\n")
+        })
         .collect();
     pieces.push(format!("{head}[{{\"index\":0,\"delta\":{{}},\"finish_reason\":\"stop\"}}]}}\n\n"));
     if usage == Usage::Asked {

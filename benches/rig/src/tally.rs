@@ -93,7 +93,9 @@ impl Tally {
         fields.push(format!("\"seconds\":{seconds:.3}"));
         fields.push(percentiles("whole_us", &mut self.whole_us));
         fields.push(percentiles("first_byte_us", &mut self.first_byte_us));
-        let error = self.first_error.map_or_else(|| "null".to_owned(), |text| format!("{:?}", text.escape_default().to_string()));
+        let error = self
+            .first_error
+            .map_or_else(|| "null".to_owned(), |text| format!("{:?}", text.escape_default().to_string()));
         fields.push(format!("\"first_error\":{error}"));
         format!("{{{}}}", fields.join(","))
     }
@@ -202,7 +204,8 @@ mod tests {
 
     #[test]
     fn a_rewritten_stream_is_altered_but_complete() {
-        let tally = checked(|body| String::from_utf8_lossy(body).replace("chatcmpl-bench", "chatcmpl-other").into_bytes());
+        let tally =
+            checked(|body| String::from_utf8_lossy(body).replace("chatcmpl-bench", "chatcmpl-other").into_bytes());
         assert_eq!((tally.events, tally.altered, tally.lost_events, tally.truncated), (8, 1, 0, 0));
     }
 }

@@ -67,7 +67,9 @@ async fn answer_all(core: &Core, mut connection: Connection) -> Io<()> {
         }
         match head.second.as_str() {
             "/counts" => connection.write(&whole("200 OK", &core.counts.json())).await?,
-            _ if head.body == Body::Done => connection.write(&whole("200 OK", r#"{"object":"list","data":[]}"#)).await?,
+            _ if head.body == Body::Done => {
+                connection.write(&whole("200 OK", r#"{"object":"list","data":[]}"#)).await?
+            }
             _ => answer(core, &mut connection, &edges, &head.authorization).await?,
         }
         if head.closes {
@@ -99,7 +101,9 @@ async fn answer(core: &Core, connection: &mut Connection, edges: &Edges, authori
 
 impl Core {
     fn is_owed(&self, holder: Option<&str>, authorization: &str) -> bool {
-        let Some(shown) = authorization.strip_prefix("Bearer ") else { return false };
+        let Some(shown) = authorization.strip_prefix("Bearer ") else {
+            return false;
+        };
         match holder {
             None => *shown == *self.key,
             Some(number) => shown.strip_prefix(&*self.key).and_then(|rest| rest.strip_prefix('-')) == Some(number),
@@ -168,7 +172,8 @@ fn prepare(model: &str, usage: Usage) -> Option<Prepared> {
 
 fn whole(status: &str, body: &str) -> Vec<u8> {
     let length = body.len();
-    format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}").into_bytes()
+    format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}")
+        .into_bytes()
 }
 
 impl Counts {
@@ -182,7 +187,8 @@ impl Counts {
             ("finished", &self.finished),
             ("left", &self.left),
         ];
-        let fields: Vec<String> = fields.iter().map(|(name, count)| format!("\"{name}\":{}", count.load(Relaxed))).collect();
+        let fields: Vec<String> =
+            fields.iter().map(|(name, count)| format!("\"{name}\":{}", count.load(Relaxed))).collect();
         format!("{{{}}}", fields.join(","))
     }
 }

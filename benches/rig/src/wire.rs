@@ -35,7 +35,10 @@ pub enum Body {
     Done,
     Length(u64),
     /// Bytes left of the present chunk; `fresh` before the first one, which no line end precedes.
-    Chunk { left: u64, fresh: bool },
+    Chunk {
+        left: u64,
+        fresh: bool,
+    },
 }
 
 impl Connection {
@@ -152,7 +155,8 @@ pub fn find(hay: &[u8], needle: &[u8]) -> Option<usize> {
 fn parse_head(bytes: &[u8]) -> Result<Head> {
     let text = std::str::from_utf8(bytes).map_err(|_| bad("a head is no text"))?;
     let mut lines = text.split("\r\n");
-    let second = lines.next().and_then(|line| line.split(' ').nth(1)).ok_or_else(|| bad("a first line is too short"))?;
+    let second =
+        lines.next().and_then(|line| line.split(' ').nth(1)).ok_or_else(|| bad("a first line is too short"))?;
     let mut head = Head { second: second.to_owned(), ..Head::default() };
     for (name, value) in lines.filter_map(|line| line.split_once(':')) {
         let value = value.trim();
