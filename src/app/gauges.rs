@@ -1,0 +1,67 @@
+//! Numbers that are looked up when somebody scrapes.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use tokio::time::Instant;
+
+use super::Server;
+use super::cores::DataPlane;
+use crate::attempt::breaker::Phase;
+use crate::proxy::Proxy;
+
+pub(super) fn register(server: &Arc<Server>, plane: &DataPlane<Proxy>, proxies: &[Proxy]) {
+    let registry = &server.registry;
+    let of = server.gateway.clone();
+    registry.gauge("keyway_requests_in_flight", "Exchanges in flight.", &[], move |out| {
+        out.push(&[], f64::from(of.meter.capacity.in_flight()));
+    });
+    let of = server.gateway.clone();
+    registry.gauge("keyway_body_bytes_in_flight", "Bytes of request bodies held.", &[], move |out| {
+        out.push(&[], of.bodies.taken_bytes() as f64);
+    });
+    let of = server.gateway.clone();
+    registry.gauge("keyway_records_dropped_total", "Records of exchanges that found no place in the queue.", &[], move |out| {
+        out.push(&[], of.meter.records.dropped() as f64);
+    });
+    let of = server.clone();
+    registry.gauge("keyway_config_info", "The configuration in force; its value is always 1.", &["hash"], move |out| {
+        out.push(&[&of.config.load().hash], 1.0);
+    });
+    breakers(server);
+    connections(server, plane);
+    upstream(server, proxies);
+}
+
+fn breakers(server: &Arc<Server>) {
+    let of = server.gateway.clone();
+    server.registry.gauge("keyway_breakers", "Breakers that are not closed, and holds.", &["state"], move |out| {
+        let standings = of.attempts.breakers.standings(Instant::now());
+        for (name, is_it) in [("open", Phase::Open), ("half_open", Phase::HalfOpen)] {
+            out.push(&[name], standings.iter().filter(|one| one.phase == is_it).count() as f64);
+        }
+        out.push(&["held"], standings.iter().filter(|one| one.held).count() as f64);
+    });
+}
+
+fn connections(server: &Arc<Server>, plane: &DataPlane<Proxy>) {
+    let counts = plane.counts().to_vec();
+    server.registry.gauge("keyway_connections", "Connections of clients, by what became of them.", &["state"], move |out| {
+        let sum = |of: &dyn Fn(&crate::listen::Counts) -> u64| counts.iter().map(|one| of(one)).sum::<u64>() as f64;
+        out.push(&["open"], sum(&|one| one.connections_open()));
+        out.push(&["accepted"], sum(&|one| one.accepted.read()));
+        out.push(&["refused_full"], sum(&|one| one.refused_full.read()));
+        out.push(&["refused_address"], sum(&|one| one.refused_address.read()));
+        out.push(&["handshake_failed"], sum(&|one| one.handshake_failures.read()));
+    });
+}
+
+fn upstream(server: &Arc<Server>, proxies: &[Proxy]) {
+    let counts: Vec<_> = proxies.iter().map(|proxy| proxy.core.client.counts().clone()).collect();
+    server.registry.gauge("keyway_upstream_connections", "Connections to providers, and how they were used.", &["state"], move |out| {
+        for (name, read) in [("open", 0), ("idle", 1), ("opened", 2), ("reused", 3)] {
+            let sum: u64 = counts.iter().map(|one| [&one.open, &one.idle, &one.opened, &one.reused][read].load(Relaxed)).sum();
+            out.push(&[name], sum as f64);
+        }
+    });
+}

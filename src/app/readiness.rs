@@ -1,0 +1,19 @@
+//! What `/readyz` says.
+
+use std::sync::atomic::Ordering;
+
+use super::Server;
+use crate::admin::{Readiness, Ready};
+
+impl Readiness for Server {
+    fn now(&self) -> Ready {
+        let troubles: Vec<String> = self.trouble.load().iter().map(ToString::to_string).collect();
+        let status = match (self.is_draining.load(Ordering::Relaxed), troubles.is_empty()) {
+            (true, _) => "draining",
+            (false, true) => "ready",
+            (false, false) => "degraded",
+        };
+        let directory_version = self.gateway.world.now().platform.version;
+        Ready { status, directory_version, config: self.config.load().hash.clone(), troubles }
+    }
+}
