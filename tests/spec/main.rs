@@ -1,1 +1,3 @@
+//! What Keyway promises, one module per promise.
 
+mod listening;
