@@ -32,10 +32,9 @@ pub fn bind(address: SocketAddr, reuse_port: bool) -> io::Result<std::net::TcpLi
     Ok(socket.into())
 }
 
-/// Accepted sockets inherit these, so a connection costs no further system call.
-fn prepare(listener: &std::net::TcpListener, limits: &Limits) -> io::Result<()> {
-    let socket = SockRef::from(listener);
-    socket.set_nonblocking(true)?;
+/// Set on each socket, not inherited: a peer may be connected before we have seen the listener.
+fn prepare(stream: &TcpStream, limits: &Limits) -> io::Result<()> {
+    let socket = SockRef::from(stream);
     socket.set_tcp_nodelay(true)?;
     socket.set_tcp_keepalive(&KEEPALIVE)?;
     #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -47,7 +46,7 @@ impl<S: Serve> Reception<S> {
     /// Accepts until closed, then takes what the kernel had already accepted for us, and gives the port back.
     /// Fails only before the first connection.
     pub async fn serve(&self, listener: std::net::TcpListener) -> io::Result<()> {
-        prepare(&listener, &self.setup.limits)?;
+        listener.set_nonblocking(true)?;
         let listener = TcpListener::from_std(listener)?;
         let mut in_trouble = false;
         while self.tasks.stage() == Stage::Open {
@@ -58,13 +57,22 @@ impl<S: Serve> Reception<S> {
             match accepted {
                 Ok((stream, address)) => {
                     in_trouble = false;
-                    self.take(stream, address);
+                    self.take_socket(stream, address);
                 }
                 Err(error) => self.accept_failed(&error, &mut in_trouble).await,
             }
         }
         self.empty(&listener.into_std()?);
         Ok(())
+    }
+
+    /// Takes in one accepted socket: where the kernel does not deal connections out, one acceptor does.
+    pub fn take_socket(&self, stream: TcpStream, address: SocketAddr) {
+        match prepare(&stream, &self.setup.limits) {
+            Ok(()) => self.take(stream, address),
+            // The peer has gone already.
+            Err(_) => self.setup.counts.accept_failures.add(),
+        }
     }
 
     /// These peers are connected as far as they know; closing the socket first would reset them.
@@ -75,7 +83,7 @@ impl<S: Serve> Reception<S> {
                     if stream.set_nonblocking(true).is_ok()
                         && let Ok(stream) = TcpStream::from_std(stream)
                     {
-                        self.take(stream, address);
+                        self.take_socket(stream, address);
                     }
                 }
                 Err(error) if is_the_peers_own(&error) => (),

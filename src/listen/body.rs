@@ -59,27 +59,31 @@ struct Arriving {
 
 impl Arriving {
     fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyFault>>> {
-        let Some(incoming) = self.incoming.as_mut().filter(|_| !self.ended) else { return Poll::Ready(None) };
-        let frame = match Pin::new(incoming).poll_frame(cx) {
-            Poll::Ready(frame) => frame,
-            Poll::Pending => return self.poll_time(cx).map(|fault| Some(Err(fault))),
-        };
-        self.timer = None;
-        self.wire.progress.fetch_add(1, Relaxed);
-        match frame.map(|frame| frame.map(Frame::into_data)) {
-            Some(Ok(Ok(data))) => {
-                if self.incoming.as_ref().is_none_or(Body::is_end_stream) {
-                    self.end();
+        loop {
+            let Some(incoming) = self.incoming.as_mut().filter(|_| !self.ended) else { return Poll::Ready(None) };
+            let frame = match Pin::new(incoming).poll_frame(cx) {
+                Poll::Ready(frame) => frame,
+                Poll::Pending => return self.poll_time(cx).map(|fault| Some(Err(fault))),
+            };
+            if self.incoming.as_ref().is_none_or(Body::is_end_stream) {
+                self.end();
+            }
+            match frame.map(|frame| frame.map(Frame::into_data)) {
+                // An empty frame is no progress, or a peer could send nothing for ever.
+                Some(Ok(Ok(data))) if data.is_empty() => (),
+                Some(Ok(Ok(data))) => {
+                    self.timer = None;
+                    self.wire.progress.fetch_add(1, Relaxed);
+                    return Poll::Ready(Some(Ok(data)));
                 }
-                Poll::Ready(Some(Ok(data)))
-            }
-            None | Some(Ok(Err(_))) => {
-                self.end();
-                Poll::Ready(None)
-            }
-            Some(Err(_)) => {
-                self.end();
-                Poll::Ready(Some(Err(BodyFault::Broken)))
+                None | Some(Ok(Err(_))) => {
+                    self.end();
+                    return Poll::Ready(None);
+                }
+                Some(Err(_)) => {
+                    self.end();
+                    return Poll::Ready(Some(Err(BodyFault::Broken)));
+                }
             }
         }
     }

@@ -34,6 +34,8 @@ use super::{Reception, Serve, Setup};
 
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
+
 /// Once a drain has begun, a connection whose peer has said nothing yet is kept this long: its request may be on the way.
 const FIRST_WORD_IN_DRAIN: Duration = Duration::from_secs(1);
 
@@ -152,7 +154,9 @@ impl<S: Serve> Reception<S> {
         let (mut age_registered, mut ending) = (false, false);
         std::future::poll_fn(|cx| {
             // First of all hyper hears what has been said already; asked to end before that, it would not answer.
-            ready!(connection.as_mut().poll(cx).map(drop));
+            if connection.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(());
+            }
             // A task keeps its waker, so the timer needs to see it once only.
             let old = if age_registered { age.is_elapsed() } else { age.as_mut().poll(cx).is_ready() };
             age_registered = true;
@@ -190,9 +194,8 @@ async fn read_proxy_line(stream: &mut impl Stream) -> io::Result<Option<SocketAd
 fn http1_settings(limits: &super::Limits) -> http1::Builder {
     let mut settings = http1::Builder::new();
     settings
-        .timer(TokioTimer::new())
-        // hyper runs this between requests too, so it is the idle limit; `Io` holds the head's own.
-        .header_read_timeout(limits.idle)
+        // One limit for a silent connection and for a head that drips would be wrong for either; `Io` holds both.
+        .header_read_timeout(None)
         .max_headers(limits.headers)
         .max_header_size(limits.head_bytes)
         .max_buf_size(limits.head_bytes)
@@ -244,39 +247,22 @@ impl<S: Serve> hyper::service::Service<Request<Incoming>> for Desk<S> {
         let reader = self.readers.as_ref().map(Readers::next);
         let mut answering = self.begin(&incoming);
         let verdict = self.check(&head);
-        let expects = head.headers.contains_key(EXPECT);
-        let (wire, setup) = (self.wire.clone(), self.setup.clone());
-        let body = RequestBody::arriving(incoming, wire.clone(), setup.counts.clone(), setup.limits.body_stall);
-        let (service, peer) = (self.service.clone(), self.peer.clone());
+        let waits_for_continue = head.headers.contains_key(EXPECT);
+        let (counts, stall) = (self.setup.counts.clone(), self.setup.limits.body_stall);
+        let body = RequestBody::arriving(incoming, self.wire.clone(), counts, stall);
+        let service = self.service.clone();
         Box::pin(async move {
             let mut response = match verdict {
                 Ok(slot) => {
                     answering.slot = Some(slot);
-                    let call = service.call(Request::from_parts(head, body), peer);
-                    caught(call).await.unwrap_or_else(|()| {
-                        setup.counts.panics.add();
-                        service.refuse(HeadFault::Panicked, None)
-                    })
+                    answering.serve(&service, Request::from_parts(head, body)).await
                 }
                 Err(fault) => {
-                    setup.counts.requests_refused.add();
-                    let mut response = service.refuse(fault, Some(&head));
-                    if fault.ends_connection() {
-                        close_after(&mut response, &wire);
-                    }
                     drop(body);
-                    response
+                    answering.refuse(&service, fault, &head)
                 }
             };
-            if let Some(rest) = wire.rest.close()
-                // Asked to go on, a waiting client would send only to be ignored.
-                && (expects || !drain(rest, setup.limits.drain_bytes, setup.limits.drain).await)
-            {
-                close_after(&mut response, &wire);
-            }
-            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-                wire.upgraded.store(true, Relaxed);
-            }
+            answering.settle_connection(&mut response, waits_for_continue).await;
             answering.answered = true;
             Ok(response.map(|body| AnswerBody::new(body, answering, reader)))
         })
@@ -286,21 +272,17 @@ impl<S: Serve> hyper::service::Service<Request<Incoming>> for Desk<S> {
 impl<S: Serve> Desk<S> {
     fn begin(&self, incoming: &Incoming) -> Answering {
         let wire = &self.wire;
+        let http2 = self.readers.is_some();
         self.setup.counts.requests.add();
         wire.heads.store(wire.heads.load(Relaxed) + 1, Relaxed);
         wire.progress.fetch_add(1, Relaxed);
-        if self.readers.is_none() {
+        if !http2 {
             wire.answering.store(true, Relaxed);
             wire.body_open.store(!incoming.is_end_stream(), Relaxed);
             wire.rest.open();
         }
-        Answering {
-            wire: wire.clone(),
-            setup: self.setup.clone(),
-            peer: self.peer.clone(),
-            slot: None,
-            answered: false,
-        }
+        let (setup, peer) = (self.setup.clone(), self.peer.clone());
+        Answering { wire: wire.clone(), setup, peer, http2, slot: None, answered: false }
     }
 
     fn check(&self, head: &Parts) -> Result<RequestSlot, HeadFault> {
@@ -314,12 +296,6 @@ impl<S: Serve> Desk<S> {
         }
         self.setup.turnstile.request().ok_or(HeadFault::AtCapacity)
     }
-}
-
-/// The body's rest will not be read, so no further request can be found behind it.
-fn close_after<B>(response: &mut Response<B>, wire: &Wire) {
-    wire.unread.store(true, Relaxed);
-    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
 }
 
 /// A panic while answering costs this request, not its connection's others.
@@ -337,11 +313,53 @@ pub(super) struct Answering {
     wire: Arc<Wire>,
     setup: Arc<Setup>,
     peer: Arc<Peer>,
+    http2: bool,
     slot: Option<RequestSlot>,
     answered: bool,
 }
 
 impl Answering {
+    async fn serve<S: Serve>(&self, service: &S, request: Request<RequestBody>) -> Response<S::Body> {
+        let call = service.call(request, self.peer.clone());
+        caught(call).await.unwrap_or_else(|()| {
+            self.setup.counts.panics.add();
+            service.refuse(HeadFault::Panicked, None)
+        })
+    }
+
+    fn refuse<S: Serve>(&self, service: &S, fault: HeadFault, head: &Parts) -> Response<S::Body> {
+        self.setup.counts.requests_refused.add();
+        let mut response = service.refuse(fault, Some(head));
+        if fault.ends_connection() {
+            self.close_after(&mut response);
+        }
+        response
+    }
+
+    /// Whether the connection can go on after this answer, decided before the answer's head is out.
+    async fn settle_connection<B>(&self, response: &mut Response<B>, waits_for_continue: bool) {
+        let Setup { limits, .. } = &*self.setup;
+        if let Some(rest) = self.wire.rest.close()
+            // Told to go on, a client that waits would send only to be ignored.
+            && (waits_for_continue || !drain(rest, limits.drain_bytes, limits.drain).await)
+        {
+            self.close_after(response);
+        }
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            self.wire.upgraded.store(true, Relaxed);
+        } else if self.peer.is_draining() && !self.http2 {
+            response.headers_mut().insert(CONNECTION, CLOSE);
+        }
+    }
+
+    /// What is left of the body will not be read, so no further request can be found behind it.
+    fn close_after<B>(&self, response: &mut Response<B>) {
+        self.wire.unread.store(true, Relaxed);
+        if !self.http2 {
+            response.headers_mut().insert(CONNECTION, CLOSE);
+        }
+    }
+
     pub(super) fn made_progress(&self) {
         self.wire.progress.fetch_add(1, Relaxed);
     }

@@ -52,6 +52,7 @@ impl Wire {
 /// What of [`Limits`] the bytes alone can hold.
 #[derive(Clone, Debug)]
 struct Waits {
+    idle: Duration,
     head: Duration,
     write_stall: Duration,
     linger: Duration,
@@ -69,7 +70,9 @@ pub(super) struct Io<S> {
     /// Read from the socket, not yet by hyper.
     ahead: BytesMut,
     ahead_ended: bool,
-    read_since_flush: bool,
+    /// hyper has read all there was and will be woken by more.
+    is_read_awaited: bool,
+    idle_timer: Timer,
     head_timer: Timer,
     write_timer: Timer,
     linger_timer: Timer,
@@ -97,6 +100,7 @@ impl<S> Io<S> {
 
     fn new(stream: S, ahead: BytesMut, wire: Arc<Wire>, guest: Guest, limits: &Limits, mode: Mode) -> Self {
         let waits = Waits {
+            idle: limits.idle,
             head: limits.head,
             write_stall: limits.write_stall,
             linger: limits.linger,
@@ -112,7 +116,8 @@ impl<S> Io<S> {
             mode,
             ahead,
             ahead_ended: false,
-            read_since_flush: false,
+            is_read_awaited: false,
+            idle_timer: Timer::default(),
             head_timer: Timer::default(),
             write_timer: Timer::default(),
             linger_timer: Timer::default(),
@@ -152,21 +157,25 @@ impl<S> Io<S> {
         }
     }
 
-    fn is_in_head(&self) -> bool {
-        let in_head = matches!(&self.mode, Mode::Http1(scan) if scan.is_in_head());
-        in_head && !self.wire.answering.load(Relaxed) && !self.wire.upgraded.load(Relaxed)
-    }
-
-    /// Asked only when there is nothing to read, so a head that comes in one piece costs no timer.
+    /// The wait for the next head, and for a head's end once it has begun. Asked only when there is nothing to read,
+    /// so a head that comes in one piece costs no timer.
     fn poll_head_time(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if !self.is_in_head() {
+        let Mode::Http1(scan) = &self.mode else { return Poll::Pending };
+        if self.wire.answering.load(Relaxed) || self.wire.upgraded.load(Relaxed) {
+            self.idle_timer.stop();
             self.head_timer.stop();
             return Poll::Pending;
         }
-        ready!(self.head_timer.poll(cx, self.waits.head));
-        self.guest.counts.head_timeouts.add();
-        self.wire.unread.store(true, Relaxed);
-        Poll::Ready(Err(Error::new(ErrorKind::TimedOut, "the head did not end in time")))
+        if scan.is_in_head() {
+            self.idle_timer.stop();
+            ready!(self.head_timer.poll(cx, self.waits.head));
+            self.guest.counts.head_timeouts.add();
+            self.wire.unread.store(true, Relaxed);
+        } else {
+            self.head_timer.stop();
+            ready!(self.idle_timer.poll(cx, self.waits.idle));
+        }
+        Poll::Ready(Err(Error::new(ErrorKind::TimedOut, "no head came in time")))
     }
 
     fn wrote<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
@@ -222,7 +231,7 @@ impl<S: AsyncRead + Unpin> Io<S> {
 impl<S: AsyncRead + Unpin> AsyncRead for Io<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let me = &mut *self;
-        me.read_since_flush = true;
+        me.is_read_awaited = false;
         if !me.ahead.is_empty() {
             let here = me.ahead.len().min(buffer.remaining());
             buffer.put_slice(&me.ahead[..here]);
@@ -234,7 +243,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Io<S> {
         }
         let before = buffer.filled().len();
         match Pin::new(&mut me.stream).poll_read(cx, buffer) {
-            Poll::Pending => me.poll_head_time(cx),
+            Poll::Pending => {
+                me.is_read_awaited = true;
+                me.poll_head_time(cx)
+            }
             Poll::Ready(Ok(())) => Poll::Ready(me.came_in(&buffer.filled()[before..])),
             broken @ Poll::Ready(Err(_)) => broken,
         }
@@ -261,9 +273,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Io<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let hyper_read = std::mem::take(&mut self.read_since_flush);
-        if !hyper_read && self.wire.may_look_ahead() {
+        let is_read_awaited = std::mem::take(&mut self.is_read_awaited);
+        if !is_read_awaited && self.wire.may_look_ahead() {
             self.look_ahead(cx)?;
+        }
+        // Each round ends here, also the one that ended an answer and reads no further.
+        if let Poll::Ready(late) = self.poll_head_time(cx) {
+            return Poll::Ready(late);
         }
         let flushed = Pin::new(&mut self.stream).poll_flush(cx);
         self.wrote(cx, flushed)

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use http::HeaderMap;
 
-use super::tasks::Tasks;
+use super::tasks::{Stage, Tasks};
 use super::turnstile::{AddressSlot, TurnedAway, Turnstile};
 use crate::domain::address::Network;
 
@@ -86,6 +86,10 @@ impl Peer {
     /// Ready once the listener has begun to drain: a long-lived socket then ends after the turn in progress.
     pub async fn draining(&self) {
         self.tasks.draining().await;
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.tasks.stage() != Stage::Open
     }
 
     /// Behind a proxy the address is known with each request only; a connection counts for the last one seen.
