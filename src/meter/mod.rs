@@ -1,1 +1,5 @@
 //! To be filled.
+
+pub mod capacity;
+pub mod limit;
+mod minute;
