@@ -1,5 +1,7 @@
 //! What the client towards providers promises, against scripted peers.
 
+#![expect(clippy::unwrap_used, reason = "a panic in a test's own helper is the report too")]
+
 mod http2;
 mod network;
 mod peer;

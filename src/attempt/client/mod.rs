@@ -193,7 +193,9 @@ impl Client {
     async fn open(&self, site: &Site, to: &Destination) -> Result<Line, Failure> {
         let opening = async {
             let Link { stream, http2 } = self.connect.connect(&to.address, to.http2).await?;
-            site.speaks.learn(http2);
+            if to.http2 == Http2::Offered {
+                site.speaks.learn(http2);
+            }
             let watch = Watch::new(if http2 { Phase::Shared } else { Phase::Fresh });
             let wire = Wire::new(stream, watch.clone(), Gauge::opened(&self.pool.counts));
             if !http2 {

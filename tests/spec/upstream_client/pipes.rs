@@ -142,7 +142,7 @@ async fn a_slow_reader_stops_the_peer_from_sending() {
     let to = plain(1, Http2::Offered);
     let endless = async {
         let mut pipe = pipes.recv().await.unwrap();
-        pipe.read(&mut [0; PIPE]).await.unwrap();
+        assert_ne!(pipe.read(&mut [0; PIPE]).await.unwrap(), 0);
         pipe.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10000000\r\n\r\n").await.unwrap();
         let mut sent = 0;
         while let Ok(Ok(written)) = timeout(SOON, pipe.write(&[b'x'; 1024])).await {
