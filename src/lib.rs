@@ -19,7 +19,7 @@
 
 pub mod admin;
 pub mod app;
-// pub mod attempt;
+pub mod attempt;
 pub mod authenticate;
 pub mod cli;
 pub mod config;
@@ -31,7 +31,7 @@ pub mod meter;
 pub mod metrics;
 pub mod practice;
 pub mod protocol;
-// pub mod proxy;
+pub mod proxy;
 pub mod resolve;
 pub mod snapshot;
 pub mod store;

@@ -1,5 +1,6 @@
 //! Puts the rooms together: one gateway that all cores share, and what each core has to itself.
 
+use std::io;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -31,21 +32,21 @@ pub struct Assembled {
 }
 
 /// Builds everything that needs no socket. Tests hand in pipes as `connect`; the server hands in the network.
-pub fn assemble(config: &Config, snapshot: Snapshot, keyring: Arc<Keyring>, connect: &Arc<dyn Connect>, cores: usize) -> Assembled {
+pub fn assemble(config: &Config, snapshot: Snapshot, keyring: Arc<Keyring>, connect: &Arc<dyn Connect>, cores: usize) -> io::Result<Assembled> {
     let registry = Arc::new(Registry::new());
     let families = Families::register(&registry);
     let cells: Vec<Arc<Cells>> = (0..cores).map(|_| Arc::new(Cells::of_core())).collect();
-    let gateway = Arc::new(gateway(config, snapshot, keyring, cores));
+    let gateway = Arc::new(gateway(config, snapshot, keyring, cores)?);
     let proxies = cells.iter().enumerate().map(|(index, cells)| Proxy {
         gateway: gateway.clone(),
         core: Arc::new(core(config, connect, cores)),
         meter: Arc::new(CoreMeter::new(index, cells.clone(), registry.clone(), families)),
     });
-    Assembled { proxies: proxies.collect(), gateway, registry, cells }
+    Ok(Assembled { proxies: proxies.collect(), gateway, registry, cells })
 }
 
-fn gateway(config: &Config, snapshot: Snapshot, keyring: Arc<Keyring>, cores: usize) -> Gateway {
-    Gateway {
+fn gateway(config: &Config, snapshot: Snapshot, keyring: Arc<Keyring>, cores: usize) -> io::Result<Gateway> {
+    Ok(Gateway {
         world: World::new(snapshot),
         meter: Meter {
             limiter: Limiter::new(),
@@ -59,9 +60,9 @@ fn gateway(config: &Config, snapshot: Snapshot, keyring: Arc<Keyring>, cores: us
             settings: ArcSwap::from_pointee(settings::attempts(config)),
         },
         bodies: BodyBudget::new(config.limits.bodies_in_flight),
-        hands: Hands::new(cores),
+        hands: Hands::start(cores)?,
         settings: ArcSwap::from_pointee(settings::proxy(config)),
-    }
+    })
 }
 
 fn core(config: &Config, connect: &Arc<dyn Connect>, cores: usize) -> Core {

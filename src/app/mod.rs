@@ -116,7 +116,7 @@ async fn run(source: Source, config: Config, ready: impl FnOnce(SocketAddr) + Se
     let tls = tls(&config)?;
     let cores = config.listen.cores.unwrap_or_else(cores::available);
     let connect: Arc<dyn Connect> = network.clone();
-    let assembled = assemble(&config, snapshot, opened.store.keyring().clone(), &connect, cores);
+    let assembled = assemble(&config, snapshot, opened.store.keyring().clone(), &connect, cores).map_err(Trouble::Runtime)?;
     let data = cores::bind(config.listen.data, cores)?;
     let admin = listen::bind(config.listen.admin, false).map_err(|error| Trouble::Bind { address: config.listen.admin, error })?;
     let setup = setup(&config, tls.clone());

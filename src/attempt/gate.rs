@@ -6,33 +6,33 @@ use http_body::Body;
 use http_body_util::BodyExt;
 
 use super::reply::{ReplyBody, Rest};
+use super::tap::Tap;
 use crate::domain::failure::Failure;
-use crate::domain::protocol::Protocol;
-use crate::protocol::{self, Watch};
+use crate::protocol::{self, Ending};
 
 /// A stream that has said this much without content is committed as it is.
-const HELD_EVENTS: usize = 64;
+const HELD_EVENTS: u64 = 64;
 const HELD_BYTES: usize = 256 * 1024;
 /// An error object or an error page shows itself in its first bytes.
 const JUDGED_BYTES: usize = 4 * 1024;
 
 /// Holds a stream up to its first content event, so that an error before it can still become another attempt.
-pub(super) async fn events(mut rest: Rest, protocol: Protocol, drops_usage: bool) -> Result<ReplyBody, Failure> {
-    let mut watch = Box::new(Watch::new(protocol, drops_usage));
+pub(super) async fn events(mut rest: Rest, mut tap: Tap) -> Result<ReplyBody, Failure> {
     let mut held: Vec<Bytes> = Vec::new();
     let mut bytes = 0;
     loop {
         let Some(piece) = next(&mut rest).await? else {
             // Ended without content: an answer only if it ended as its protocol ends.
-            return if watch.ended().is_ok() { Ok(ReplyBody::Events { held, watch, rest }) } else { Err(Failure::BrokeOff) };
+            let ended = tap.end(&mut held);
+            return if ended == Ending::Clean { Ok(ReplyBody::Events { held, tap, rest }) } else { Err(Failure::BrokeOff) };
         };
         bytes += piece.len();
-        watch.push(piece, &mut held);
-        if let Some(failure) = watch.failure() {
+        let progress = tap.push(piece, &mut held);
+        if let Some(failure) = progress.failure.filter(|_| !progress.content) {
             return Err(failure);
         }
-        if watch.has_content() || watch.events() >= HELD_EVENTS || bytes >= HELD_BYTES {
-            return Ok(ReplyBody::Events { held, watch, rest });
+        if progress.content || tap.events() >= HELD_EVENTS || bytes >= HELD_BYTES {
+            return Ok(ReplyBody::Events { held, tap, rest });
         }
     }
 }

@@ -14,9 +14,11 @@ mod reply;
 mod request;
 mod round;
 pub mod sign;
+mod tap;
 mod window;
 
 pub use reply::{Reply, ReplyBody, Rest};
+pub use tap::Tap;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

@@ -11,6 +11,7 @@ use super::client::{Answer, AnswerBody};
 use super::places::Places;
 use super::reply::{Accused, Reply, Rest};
 use super::round::Deadline;
+use super::tap::Tap;
 use super::{Run, gate, places, request};
 use crate::domain::call::Call;
 use crate::domain::entity::Scope;
@@ -45,23 +46,24 @@ pub(super) struct Said {
 pub(super) async fn once(run: &Run<'_>, target: &Target, deadline: Deadline) -> Result<Reply, Failed> {
     let places = places::take(&run.attempts.parallel, target, run.settings.per_address).await?;
     let request = request::build(run, target)?;
+    let drops_usage = request.drops_usage;
     let until = deadline.at.min(Instant::now() + target.timeout());
     let answering = async {
         let answer = run.core.client.send(&request.destination, request.head, request.body).await?;
-        judged(run, answer, places, target).await
+        judged(run, answer, places, target, drops_usage).await
     };
     timeout_at(until, answering).await.unwrap_or_else(|_| Err(deadline.failure(Instant::now()).into()))
 }
 
 /// Is the answer good enough to be the client's?
-async fn judged(run: &Run<'_>, answer: Answer, places: Places, target: &Target) -> Result<Reply, Failed> {
+async fn judged(run: &Run<'_>, answer: Answer, places: Places, target: &Target, drops_usage: bool) -> Result<Reply, Failed> {
     let headers = passed_headers(target, run.call, &answer.headers);
     if !answer.status.is_success() {
         return Err(failed(answer, headers, target).await);
     }
     let rest = Rest::new(answer.body, places, Accused::new(&run.attempts.breakers, run.caller.workspace(), target));
     let body = match (run.call.delivery, is_events(&answer.headers)) {
-        (Delivery::Streamed, true) => gate::events(rest, target.protocol(), request::adds_usage(target, run.call)).await?,
+        (Delivery::Streamed, true) => gate::events(rest, Tap::new(run.call.protocol, drops_usage)).await?,
         _ => gate::whole(rest, &answer.headers, run.settings.answer_limit_bytes).await?,
     };
     Ok(Reply { status: answer.status, headers, body, from: target.answerer() })

@@ -12,12 +12,12 @@ use tokio::time::Instant;
 use super::breaker::{Admission, Breakers, TargetKeys};
 use super::client::{AnswerBody, Broken};
 use super::places::Places;
+use super::tap::Tap;
 use crate::domain::address::Address;
 use crate::domain::entity::{Credential, Workspace};
 use crate::domain::failure::Failure;
 use crate::domain::id::Id;
 use crate::domain::trail::Answerer;
-use crate::protocol::Watch;
 use crate::resolve::Target;
 
 /// A provider's answer, committed: nothing else will be tried.
@@ -35,7 +35,7 @@ pub enum ReplyBody {
     /// Its beginning is here, the rest passes through.
     Passing { first: Vec<Bytes>, rest: Rest },
     /// A stream of events, held up to its first content.
-    Events { held: Vec<Bytes>, watch: Box<Watch>, rest: Rest },
+    Events { held: Vec<Bytes>, tap: Tap, rest: Rest },
 }
 
 /// The rest of a provider's answer. It keeps its places among the parallel calls until it has ended, and what goes

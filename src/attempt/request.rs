@@ -1,7 +1,9 @@
 //! The upstream request for one target: a new head from allow-lists, the client's body with a few bytes changed.
 
+use std::ops::Range;
 use std::str::FromStr;
 
+use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, header};
 use tokio::time::Instant;
@@ -10,8 +12,9 @@ use super::Run;
 use super::client::{Destination, Head, Http2, Outgoing};
 use crate::domain::call::{Call, CallBody};
 use crate::domain::failure::Failure;
-use crate::domain::protocol::{Delivery, Operation};
-use crate::protocol::{self, Rewrite};
+use crate::protocol::chat::request::{Rewrite, edits};
+use crate::protocol::splice::{Edit, apply};
+use crate::protocol;
 use crate::resolve::Target;
 
 const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("keyway/", env!("CARGO_PKG_VERSION")));
@@ -21,6 +24,8 @@ pub(super) struct Request {
     pub(super) destination: Destination,
     pub(super) head: Head,
     pub(super) body: Outgoing,
+    /// The answer's usage event is kept from the client, who did not ask for it.
+    pub(super) drops_usage: bool,
 }
 
 pub(super) fn build(run: &Run<'_>, target: &Target) -> Result<Request, Failure> {
@@ -37,7 +42,8 @@ pub(super) fn build(run: &Run<'_>, target: &Target) -> Result<Request, Failure> 
         credential: target.credential.as_ref().map(|one| one.id()),
         http2: Http2::Offered,
     };
-    Ok(Request { destination, head, body: body(target, call) })
+    let (body, drops_usage) = body(target, call);
+    Ok(Request { destination, head, body, drops_usage })
 }
 
 fn sign(run: &Run<'_>, target: &Target, headers: &mut HeaderMap) -> Result<(), Failure> {
@@ -62,31 +68,39 @@ fn path(target: &Target, call: &Call) -> Result<PathAndQuery, Failure> {
     PathAndQuery::from_str(&path).map_err(|_| Failure::Internal("the provider's path is no path"))
 }
 
-/// Do we ask for usage that the client did not ask for? Then its event is kept from the client.
-pub(super) fn adds_usage(target: &Target, call: &Call) -> bool {
-    let takes_it = matches!(call.operation, Operation::ChatCompletions | Operation::Completions);
-    let asked = match &call.body {
-        CallBody::Json { found, .. } => found.stream_options.as_ref().is_some_and(|options| options.asks_usage()),
-        CallBody::Empty | CallBody::Multipart { .. } => true,
-    };
-    takes_it && call.delivery == Delivery::Streamed && target.provider.preset.stream_options && !asked
-}
-
-fn body(target: &Target, call: &Call) -> Outgoing {
-    let model = target.sent_model();
+/// The body with the target's model in place of the client's, and whether usage was asked for behind the client's back.
+fn body(target: &Target, call: &Call) -> (Outgoing, bool) {
     match &call.body {
-        CallBody::Empty => Outgoing::empty(),
-        CallBody::Multipart { bytes, model: found, .. } => protocol::rewrite_form(bytes, found.as_ref(), &model).into(),
+        CallBody::Empty => (Outgoing::empty(), false),
+        CallBody::Multipart { bytes, model, .. } => (form(bytes, model.as_ref(), &target.sent_model()), false),
+        CallBody::Json { bytes, .. } if !call.operation.names_model() => (bytes.clone().into(), false),
         CallBody::Json { bytes, found } => {
-            let rewrite = Rewrite {
-                operation: call.operation,
-                model: call.operation.names_model().then_some(&*model),
-                defaults: target.model.as_ref().map(|entry| &entry.model.defaults),
-                hydration: target.model.as_ref().and_then(|entry| entry.hydration.as_deref()),
-                max_field: target.provider.preset.max_field,
-                adds_usage: adds_usage(target, call),
-            };
-            protocol::rewrite(bytes, found, &rewrite).into()
+            let changed = edits(bytes, found, call.operation, &rewrite(target, &target.sent_model()));
+            (pieces(bytes, &changed.edits), changed.usage_injected)
         }
     }
+}
+
+fn rewrite<'a>(target: &'a Target, model: &'a str) -> Rewrite<'a> {
+    let entry = target.model.as_deref();
+    let defaults = entry.map(|entry| &entry.model.defaults);
+    Rewrite {
+        model,
+        temperature: defaults.and_then(|defaults| defaults.temperature.as_deref()),
+        max_tokens: defaults.and_then(|defaults| defaults.max_tokens),
+        max_field: target.provider.preset.max_field,
+        system_prompt: defaults.and_then(|defaults| defaults.system_prompt.as_deref()),
+        hydration: entry.and_then(|entry| entry.hydration.as_deref()),
+        include_usage: target.provider.preset.stream_options,
+    }
+}
+
+/// A form is changed in the one field that names the model.
+fn form(bytes: &Bytes, model: Option<&(String, Range<usize>)>, sent: &str) -> Outgoing {
+    let edit = model.filter(|(asked, _)| asked != sent).map(|(_, at)| Edit { at: at.clone(), with: Bytes::copy_from_slice(sent.as_bytes()) });
+    pieces(bytes, edit.as_slice())
+}
+
+fn pieces(bytes: &Bytes, edits: &[Edit]) -> Outgoing {
+    apply(bytes, edits).into_iter().collect::<Vec<Bytes>>().into()
 }

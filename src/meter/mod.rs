@@ -128,12 +128,10 @@ impl Exchange {
         self.record.first_event = Some(self.began.elapsed());
     }
 
-    /// What the provider says was used. A later word stands; silence changes nothing.
-    pub const fn reports(&mut self, usage: Option<Usage>, basis: Basis) {
-        if let Some(usage) = usage {
-            self.record.usage = usage;
-            self.record.basis = basis;
-        }
+    /// What the provider says was used. A later word stands.
+    pub const fn reports(&mut self, usage: Usage, basis: Basis) {
+        self.record.usage = usage;
+        self.record.basis = basis;
     }
 
     pub const fn ends(&mut self, outcome: Outcome) {

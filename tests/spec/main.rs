@@ -3,5 +3,6 @@
 mod documents;
 #[path = "../house.rs"]
 mod house;
+mod listening;
 mod sealed_file;
 mod upstream_client;

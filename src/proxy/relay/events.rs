@@ -9,10 +9,11 @@ use http_body::Body;
 use super::super::Settings;
 use super::clock::{Clock, Silence};
 use super::{Next, gathered};
-use crate::attempt::Rest;
+use crate::attempt::{Rest, Tap};
 use crate::domain::protocol::Protocol;
+use crate::domain::usage::{Basis, Usage};
 use crate::meter::{Exchange, Outcome};
-use crate::protocol::{self, Watch};
+use crate::protocol::{self, Ending};
 
 /// What one write may gather of a provider's pieces. More would hold a core; less costs a write each.
 const GATHERED_BYTES: usize = 64 * 1024;
@@ -20,11 +21,13 @@ const GATHERED_BYTES: usize = 64 * 1024;
 pub(super) struct Events {
     /// Ready for the client.
     out: Vec<Bytes>,
-    watch: Watch,
+    tap: Tap,
     rest: Rest,
     client: Protocol,
     clock: Clock,
     exchange: Exchange,
+    /// The terminal event is among what is ready, or out already.
+    is_finished: bool,
     ended: Option<Ended>,
 }
 
@@ -42,14 +45,13 @@ enum Ended {
 impl Events {
     pub(super) fn new(
         held: Vec<Bytes>,
-        watch: Watch,
+        tap: Tap,
         rest: Rest,
         client: Protocol,
-        mut exchange: Exchange,
+        exchange: Exchange,
         settings: &Settings,
     ) -> Self {
-        exchange.has_first_event();
-        Self { out: held, watch, rest, client, clock: Clock::new(settings), exchange, ended: None }
+        Self { out: held, tap, rest, client, clock: Clock::new(settings), exchange, is_finished: false, ended: None }
     }
 
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
@@ -58,7 +60,7 @@ impl Events {
         }
         match self.ended {
             Some(ended) => self.end(cx, ended),
-            None if self.watch.is_finished() => {
+            None if self.is_finished => {
                 // The terminal event is here, though not yet the end of the body: it waits for the settlement too.
                 self.report(Outcome::Served);
                 ready!(self.exchange.poll_settle(cx));
@@ -78,7 +80,7 @@ impl Events {
                     let Ok(piece) = frame.into_data() else { continue };
                     bytes += piece.len();
                     self.clock.heard();
-                    self.watch.push(piece, &mut self.out);
+                    self.is_finished |= self.tap.push(piece, &mut self.out).terminal_at.is_some();
                 }
                 Poll::Ready(Some(Err(_))) => {
                     self.rest.ended_early();
@@ -90,11 +92,10 @@ impl Events {
     }
 
     fn how_it_ended(&mut self) -> Ended {
-        self.watch.flush(&mut self.out);
-        match (self.watch.failure(), self.watch.is_complete()) {
-            (Some(_), _) => Ended::Failed,
-            (None, true) => Ended::Well,
-            (None, false) => {
+        match self.tap.end(&mut self.out) {
+            Ending::Clean => Ended::Well,
+            Ending::Failed => Ended::Failed,
+            Ending::Cut => {
                 self.rest.ended_early();
                 Ended::Cut
             }
@@ -107,7 +108,7 @@ impl Events {
         }
         loop {
             match ready!(self.clock.poll(cx)) {
-                Silence::Bridge if self.watch.is_between_events() => return Poll::Ready(Next::Data(protocol::keep_alive(self.client))),
+                Silence::Bridge if self.tap.is_between_events() => return Poll::Ready(Next::Data(protocol::keep_alive(self.client))),
                 Silence::Bridge => {}
                 Silence::TooLong => {
                     self.rest.fell_silent();
@@ -132,12 +133,16 @@ impl Events {
             Ended::Silent => "the provider fell silent in the middle of the stream",
         };
         // An event cut in its middle must not run into ours.
-        self.out.push(protocol::broken_event(self.client, self.watch.is_between_events(), why));
+        self.out.push(protocol::broken_event(self.client, self.tap.is_between_events(), why));
         Poll::Ready(Next::Broken(Some(gathered(&mut self.out))))
     }
 
     fn report(&mut self, outcome: Outcome) {
-        self.exchange.reports(self.watch.usage());
+        match (self.tap.usage(), outcome) {
+            (Some(usage), Outcome::Served) => self.exchange.reports(usage, Basis::Reported),
+            (Some(usage), _) => self.exchange.reports(usage, Basis::Partial),
+            (None, _) => self.exchange.reports(Usage { output: self.tap.content_events(), ..Usage::default() }, Basis::Estimated),
+        }
         self.exchange.ends(outcome);
     }
 }

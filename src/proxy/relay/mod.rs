@@ -21,6 +21,7 @@ use super::Settings;
 use super::answer::Attempting;
 use crate::attempt::{Reply, ReplyBody};
 use crate::domain::protocol::Protocol;
+use crate::domain::usage::Basis;
 use crate::meter::{Exchange, Outcome};
 use crate::protocol;
 
@@ -75,13 +76,15 @@ impl Part {
         let outcome = Outcome::of_status(reply.status);
         match reply.body {
             ReplyBody::Whole(bytes) => {
-                exchange.reports(protocol::whole_usage(&bytes));
+                if let Some(usage) = protocol::usage_of_whole(client, &bytes) {
+                    exchange.reports(usage, Basis::Reported);
+                }
                 exchange.ends(outcome);
                 Self::Whole { bytes, exchange: Some(exchange) }
             }
             ReplyBody::Passing { first, rest } => Self::Passing(Box::new(Passing::new(first, rest, outcome, exchange, settings))),
-            ReplyBody::Events { held, watch, rest } => {
-                Self::Events(Box::new(Events::new(held, *watch, rest, client, exchange, settings)))
+            ReplyBody::Events { held, tap, rest } => {
+                Self::Events(Box::new(Events::new(held, tap, rest, client, exchange, settings)))
             }
         }
     }

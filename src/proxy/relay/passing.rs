@@ -11,13 +11,17 @@ use super::super::Settings;
 use super::Next;
 use super::clock::{Clock, Silence};
 use crate::attempt::Rest;
+use crate::domain::usage::Basis;
 use crate::meter::{Exchange, Outcome};
-use crate::protocol::UsageTail;
+use crate::protocol::chat::usage::usage_of_tail;
+
+/// What is kept of an answer that is too long to be kept: usage stands at its end.
+const TAIL_BYTES: usize = 4 * 1024;
 
 pub(super) struct Passing {
     first: IntoIter<Bytes>,
     rest: Rest,
-    usage: UsageTail,
+    tail: Vec<u8>,
     outcome: Outcome,
     clock: Clock,
     exchange: Exchange,
@@ -28,7 +32,7 @@ pub(super) struct Passing {
 impl Passing {
     pub(super) fn new(first: Vec<Bytes>, rest: Rest, outcome: Outcome, exchange: Exchange, settings: &Settings) -> Self {
         let clock = Clock::new(settings);
-        Self { first: first.into_iter(), rest, usage: UsageTail::default(), outcome, clock, exchange, last: None }
+        Self { first: first.into_iter(), rest, tail: Vec::new(), outcome, clock, exchange, last: None }
     }
 
     pub(super) fn size_hint(&self) -> SizeHint {
@@ -41,25 +45,28 @@ impl Passing {
 
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
         if let Some(bytes) = self.first.next() {
-            self.usage.push(&bytes);
+            self.keep_tail(&bytes);
             return Poll::Ready(Next::Data(bytes));
         }
         if self.last.is_none() {
             match Pin::new(&mut self.rest).poll_frame(cx) {
                 Poll::Pending => return self.silence(cx),
-                Poll::Ready(Some(Err(_))) => return Poll::Ready(self.broke_off()),
+                Poll::Ready(Some(Err(_))) => {
+                    self.rest.ended_early();
+                    return Poll::Ready(self.broke_off());
+                }
                 Poll::Ready(None) => self.last = Some(Bytes::new()),
                 Poll::Ready(Some(Ok(frame))) => {
                     let bytes = frame.into_data().unwrap_or_default();
                     self.clock.heard();
-                    self.usage.push(&bytes);
+                    self.keep_tail(&bytes);
                     if !self.rest.is_end_stream() {
                         return Poll::Ready(Next::Data(bytes));
                     }
                     self.last = Some(bytes);
                 }
             }
-            self.exchange.reports(self.usage.usage());
+            self.report(Basis::Reported);
             self.exchange.ends(self.outcome);
         }
         ready!(self.exchange.poll_settle(cx));
@@ -71,13 +78,29 @@ impl Passing {
         loop {
             match ready!(self.clock.poll(cx)) {
                 Silence::Bridge => {}
-                Silence::TooLong => return Poll::Ready(self.broke_off()),
+                Silence::TooLong => {
+                    self.rest.fell_silent();
+                    return Poll::Ready(self.broke_off());
+                }
             }
         }
     }
 
+    fn keep_tail(&mut self, piece: &[u8]) {
+        let kept = &piece[piece.len().saturating_sub(TAIL_BYTES)..];
+        let surplus = (self.tail.len() + kept.len()).saturating_sub(TAIL_BYTES);
+        self.tail.drain(..surplus.min(self.tail.len()));
+        self.tail.extend_from_slice(kept);
+    }
+
+    fn report(&mut self, basis: Basis) {
+        if let Some(usage) = usage_of_tail(&self.tail) {
+            self.exchange.reports(usage, basis);
+        }
+    }
+
     fn broke_off(&mut self) -> Next {
-        self.exchange.reports(self.usage.usage());
+        self.report(Basis::Partial);
         self.exchange.ends(Outcome::CutOff);
         Next::Broken(None)
     }

@@ -1,0 +1,61 @@
+//! The tap on a stream: it watches what goes by, and keeps from the client what only we asked for.
+
+use bytes::Bytes;
+
+use crate::domain::protocol::Protocol;
+use crate::domain::usage::Usage;
+use crate::protocol::chat::UsageFilter;
+use crate::protocol::{Ending, Progress, Watch};
+
+pub struct Tap {
+    watch: Box<Watch>,
+    /// Only where we asked for usage and the client did not.
+    filter: Option<UsageFilter>,
+    ending: Option<Ending>,
+}
+
+impl Tap {
+    pub(super) fn new(protocol: Protocol, drops_usage: bool) -> Self {
+        Self { watch: Box::new(Watch::of(protocol)), filter: drops_usage.then(UsageFilter::default), ending: None }
+    }
+
+    /// Takes the next piece; what of it is for the client goes out.
+    pub fn push(&mut self, piece: Bytes, out: &mut Vec<Bytes>) -> Progress {
+        let progress = self.watch.push(&piece);
+        match &mut self.filter {
+            None => out.push(piece),
+            Some(filter) => out.extend(filter.push(piece)),
+        }
+        progress
+    }
+
+    /// The stream is over: what was held back goes out, and how it ended is told.
+    pub fn end(&mut self, out: &mut Vec<Bytes>) -> Ending {
+        if let Some(ending) = self.ending {
+            return ending;
+        }
+        if let Some(filter) = &mut self.filter {
+            out.push(filter.finish());
+        }
+        self.watch.finish();
+        *self.ending.insert(self.watch.ending())
+    }
+
+    pub fn usage(&self) -> Option<Usage> {
+        self.watch.usage()
+    }
+
+    /// Units that a broken stream never reported, estimated by its events with content.
+    pub fn content_events(&self) -> u64 {
+        self.watch.content_events()
+    }
+
+    pub fn events(&self) -> u64 {
+        self.watch.events()
+    }
+
+    /// May something of our own be put in here? Not into an event, nor before one that is held back.
+    pub fn is_between_events(&self) -> bool {
+        self.watch.at_boundary()
+    }
+}
