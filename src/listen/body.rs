@@ -12,9 +12,8 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::connection::Answering;
-use super::counts::Counts;
-use super::io::Wire;
+use super::desk::Answering;
+use super::wire::Wire;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BodyFault {
@@ -40,9 +39,9 @@ impl RequestBody {
         Self(Source::Whole(Some(bytes)))
     }
 
-    pub(super) fn arriving(incoming: Incoming, wire: Arc<Wire>, counts: Arc<Counts>, stall: Duration) -> Self {
+    pub(super) fn arriving(incoming: Incoming, wire: Arc<Wire>) -> Self {
         let ended = incoming.is_end_stream();
-        Self(Source::Arriving(Arriving { incoming: Some(incoming), wire, counts, stall, timer: None, ended }))
+        Self(Source::Arriving(Arriving { incoming: Some(incoming), wire, timer: None, ended }))
     }
 }
 
@@ -51,8 +50,6 @@ struct Arriving {
     /// Taken only when dropped.
     incoming: Option<Incoming>,
     wire: Arc<Wire>,
-    counts: Arc<Counts>,
-    stall: Duration,
     timer: Option<Pin<Box<Sleep>>>,
     ended: bool,
 }
@@ -73,7 +70,7 @@ impl Arriving {
                 Some(Ok(Ok(data))) if data.is_empty() => (),
                 Some(Ok(Ok(data))) => {
                     self.timer = None;
-                    self.wire.progress.fetch_add(1, Relaxed);
+                    self.wire.moved();
                     return Poll::Ready(Some(Ok(data)));
                 }
                 None | Some(Ok(Err(_))) => {
@@ -89,10 +86,10 @@ impl Arriving {
     }
 
     fn poll_time(&mut self, cx: &mut Context<'_>) -> Poll<BodyFault> {
-        let stall = self.stall;
+        let stall = self.wire.limits().body_stall;
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + stall)));
         ready!(timer.as_mut().poll(cx));
-        self.counts.body_timeouts.add();
+        self.wire.counts().body_timeouts.add();
         self.wire.unread.store(true, Relaxed);
         self.end();
         Poll::Ready(BodyFault::TimedOut)

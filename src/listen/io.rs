@@ -3,8 +3,8 @@
 
 use std::io::{self, Error, ErrorKind};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -12,60 +12,18 @@ use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::body::Rest;
 use super::guest::Guest;
-use super::limits::Limits;
-use super::scan::{FramingFault, Scan};
+use super::scan::Scan;
+use super::wire::Wire;
 
 /// Bytes taken in while hyper does not read, to see whether the peer has gone behind them. A peer that sends more
 /// than this ahead of its turn is read no further until then.
 const AHEAD_BYTES: usize = 16 << 10;
 
-/// What the two ends of a connection, its bytes and its requests, tell each other.
-#[derive(Debug, Default)]
-pub(super) struct Wire {
-    /// From a request's head to its answer's end. HTTP/1.1 only.
-    pub(super) answering: AtomicBool,
-    /// The request's body has not ended and is still wanted. HTTP/1.1 only.
-    pub(super) body_open: AtomicBool,
-    /// The peer may still be sending what nobody will read.
-    pub(super) unread: AtomicBool,
-    /// HTTP is over: the bytes belong to the protocol after an upgrade.
-    pub(super) upgraded: AtomicBool,
-    /// Heads that came to the service, to be held against the faulty one.
-    pub(super) heads: AtomicU64,
-    pub(super) faulty: OnceLock<(u64, FramingFault)>,
-    /// Moves with each request, body frame and answer frame: the opposite of chatter. HTTP/2 only.
-    pub(super) progress: AtomicU32,
-    /// Requests given up by a peer without a valid token. HTTP/2 only.
-    pub(super) abandoned: AtomicU32,
-    pub(super) rest: Rest,
-}
-
-impl Wire {
-    /// hyper stops looking at the socket during an answer as soon as it holds unread bytes.
-    fn may_look_ahead(&self) -> bool {
-        self.answering.load(Relaxed) && !self.body_open.load(Relaxed)
-    }
-}
-
-/// What of [`Limits`] the bytes alone can hold.
-#[derive(Clone, Debug)]
-struct Waits {
-    idle: Duration,
-    head: Duration,
-    write_stall: Duration,
-    linger: Duration,
-    linger_bytes: usize,
-    chatter_bytes: usize,
-    abandoned_requests: u32,
-}
-
 pub(super) struct Io<S> {
     stream: S,
     wire: Arc<Wire>,
-    guest: Guest,
-    waits: Waits,
+    _guest: Guest,
     mode: Mode,
     /// Read from the socket, not yet by hyper.
     ahead: BytesMut,
@@ -86,33 +44,23 @@ enum Mode {
 }
 
 impl<S> Io<S> {
-    pub(super) fn http1(stream: S, ahead: BytesMut, wire: Arc<Wire>, guest: Guest, limits: &Limits) -> Self {
+    pub(super) fn http1(stream: S, ahead: BytesMut, wire: Arc<Wire>, guest: Guest) -> Self {
         let mut scan = Scan::new();
         scan.push(&ahead);
-        let io = Self::new(stream, ahead, wire, guest, limits, Mode::Http1(scan));
+        let io = Self::new(stream, ahead, wire, guest, Mode::Http1(scan));
         io.tell_fault();
         io
     }
 
-    pub(super) fn http2(stream: S, ahead: BytesMut, wire: Arc<Wire>, guest: Guest, limits: &Limits) -> Self {
-        Self::new(stream, ahead, wire, guest, limits, Mode::Http2 { chatter_bytes: 0, progress: 0 })
+    pub(super) fn http2(stream: S, ahead: BytesMut, wire: Arc<Wire>, guest: Guest) -> Self {
+        Self::new(stream, ahead, wire, guest, Mode::Http2 { chatter_bytes: 0, progress: 0 })
     }
 
-    fn new(stream: S, ahead: BytesMut, wire: Arc<Wire>, guest: Guest, limits: &Limits, mode: Mode) -> Self {
-        let waits = Waits {
-            idle: limits.idle,
-            head: limits.head,
-            write_stall: limits.write_stall,
-            linger: limits.linger,
-            linger_bytes: limits.linger_bytes,
-            chatter_bytes: limits.http2.idle_chatter_bytes,
-            abandoned_requests: limits.http2.abandoned_requests,
-        };
+    fn new(stream: S, ahead: BytesMut, wire: Arc<Wire>, guest: Guest, mode: Mode) -> Self {
         Self {
             stream,
             wire,
-            guest,
-            waits,
+            _guest: guest,
             mode,
             ahead,
             ahead_ended: false,
@@ -136,14 +84,15 @@ impl<S> Io<S> {
                 Ok(())
             }
             Mode::Http2 { chatter_bytes, progress } => {
+                let limits = self.wire.limits();
                 let now = self.wire.progress.load(Relaxed);
                 *chatter_bytes = if *progress == now { *chatter_bytes + bytes.len() } else { bytes.len() };
                 *progress = now;
-                let abandoned = self.wire.abandoned.load(Relaxed) > self.waits.abandoned_requests;
-                if *chatter_bytes <= self.waits.chatter_bytes && !abandoned {
+                let abandoned = self.wire.abandoned.load(Relaxed) > limits.http2.abandoned_requests;
+                if *chatter_bytes <= limits.http2.idle_chatter_bytes && !abandoned {
                     return Ok(());
                 }
-                self.guest.counts.floods.add();
+                self.wire.counts().floods.add();
                 Err(Error::new(ErrorKind::QuotaExceeded, "a flood that brings nothing on"))
             }
         }
@@ -168,12 +117,12 @@ impl<S> Io<S> {
         }
         if scan.is_in_head() {
             self.idle_timer.stop();
-            ready!(self.head_timer.poll(cx, self.waits.head));
-            self.guest.counts.head_timeouts.add();
+            ready!(self.head_timer.poll(cx, self.wire.limits().head));
+            self.wire.counts().head_timeouts.add();
             self.wire.unread.store(true, Relaxed);
         } else {
             self.head_timer.stop();
-            ready!(self.idle_timer.poll(cx, self.waits.idle));
+            ready!(self.idle_timer.poll(cx, self.wire.limits().idle));
         }
         Poll::Ready(Err(Error::new(ErrorKind::TimedOut, "no head came in time")))
     }
@@ -183,8 +132,8 @@ impl<S> Io<S> {
             self.write_timer.stop();
             return written;
         }
-        ready!(self.write_timer.poll(cx, self.waits.write_stall));
-        self.guest.counts.write_timeouts.add();
+        ready!(self.write_timer.poll(cx, self.wire.limits().write_stall));
+        self.wire.counts().write_timeouts.add();
         Poll::Ready(Err(Error::new(ErrorKind::TimedOut, "the peer takes nothing")))
     }
 
@@ -216,10 +165,10 @@ impl<S: AsyncRead + Unpin> Io<S> {
 
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut bytes = [0; 8_192];
-        while self.lingered_bytes < self.waits.linger_bytes {
+        while self.lingered_bytes < self.wire.limits().linger_bytes {
             let mut buffer = ReadBuf::new(&mut bytes);
             match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
-                Poll::Pending => return self.linger_timer.poll(cx, self.waits.linger),
+                Poll::Pending => return self.linger_timer.poll(cx, self.wire.limits().linger),
                 Poll::Ready(Ok(())) if !buffer.filled().is_empty() => self.lingered_bytes += buffer.filled().len(),
                 Poll::Ready(_) => break,
             }
@@ -236,6 +185,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Io<S> {
             let here = me.ahead.len().min(buffer.remaining());
             buffer.put_slice(&me.ahead[..here]);
             me.ahead.advance(here);
+            if me.ahead.is_empty() {
+                me.ahead = BytesMut::new();
+            }
             return Poll::Ready(Ok(()));
         }
         if me.ahead_ended {

@@ -13,8 +13,9 @@ pub struct Limits {
 
     /// How long a connection may say nothing between two requests, or before its first.
     pub idle: Duration,
-    /// From a head's first byte to its last, and for the whole TLS handshake below it has its own.
+    /// From a head's first byte to its last.
     pub head: Duration,
+    /// For the whole TLS handshake.
     pub handshake: Duration,
     /// How long a request's body may stand still while we want to read it.
     pub body_stall: Duration,
@@ -54,7 +55,8 @@ pub struct Http2Limits {
     pub local_reset_streams: usize,
     pub ping_interval: Duration,
     pub ping_timeout: Duration,
-    /// Bytes that bring neither a request, a body byte nor an answer on: floods of PING, SETTINGS, PRIORITY.
+    /// Bytes that bring neither a request, a body byte nor an answer on: floods of PING, SETTINGS, PRIORITY. Four times
+    /// the connection's window, which bodies may fill while we have not begun to read them.
     pub idle_chatter_bytes: usize,
     /// Requests that a peer without a valid token may give up before their answer.
     pub abandoned_requests: u32,
@@ -97,7 +99,7 @@ impl Default for Http2Limits {
             local_reset_streams: 128,
             ping_interval: Duration::from_secs(20),
             ping_timeout: Duration::from_secs(10),
-            idle_chatter_bytes: 1 << 20,
+            idle_chatter_bytes: 4 << 20,
             abandoned_requests: 100,
         }
     }

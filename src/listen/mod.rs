@@ -9,6 +9,7 @@ mod accept;
 mod body;
 mod connection;
 mod counts;
+mod desk;
 mod guest;
 mod head;
 mod io;
@@ -19,6 +20,7 @@ mod scan;
 mod tasks;
 mod tls;
 mod turnstile;
+mod wire;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +32,7 @@ use http_body::Body;
 
 pub use accept::bind;
 pub use body::{AnswerBody, BodyFault, RequestBody};
+pub use connection::Stream;
 pub use counts::{Count, Counts};
 pub use head::{ALLOWED_METHODS, HeadFault};
 pub use limits::{Http2Limits, Limits};

@@ -84,6 +84,15 @@ async fn an_upgraded_socket_keeps_its_place_until_it_ends() {
     assert_eq!(door.reception.drain(Duration::from_secs(1)).await, Drained::Finished);
 }
 
+#[tokio::test]
+async fn an_upgrade_nobody_takes_is_none() {
+    let door = Door::with(Limits::default()).open();
+    let asks = get("/one").replace("\r\n\r\n", "\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n");
+    let heard = door.says([asks, get("/two")].concat()).await;
+    assert_eq!((heard.statuses(), heard.closed), (vec![200, 200], false), "{heard:?}");
+    assert_eq!(door.served(), ["GET /one", "GET /two"]);
+}
+
 type Http2 = hyper::client::conn::http2::SendRequest<Full<Bytes>>;
 
 pub(super) async fn http2_client(

@@ -1,0 +1,154 @@
+//! Where hyper brings a connection's requests: checked here, then answered by the service or refused in its words.
+
+use std::convert::Infallible;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::Poll;
+
+use http::header::{CONNECTION, EXPECT};
+use http::request::Parts;
+use http::{HeaderValue, Request, Response, StatusCode};
+use http_body::Body;
+use hyper::body::Incoming;
+
+use super::Serve;
+use super::body::{AnswerBody, RequestBody, drain};
+use super::connection::Readers;
+use super::head::{self, HeadFault};
+use super::turnstile::RequestSlot;
+use super::wire::{Http, Wire};
+
+pub(super) struct Desk<S> {
+    pub(super) service: S,
+    pub(super) wire: Arc<Wire>,
+    pub(super) readers: Readers,
+}
+
+/// Boxed so that an idle connection does not keep the room of a whole request.
+type Answer<B> = Pin<Box<dyn Future<Output = Result<Response<AnswerBody<B>>, Infallible>> + Send>>;
+
+impl<S: Serve> hyper::service::Service<Request<Incoming>> for Desk<S> {
+    type Response = Response<AnswerBody<S::Body>>;
+    type Error = Infallible;
+    type Future = Answer<S::Body>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let (head, incoming) = request.into_parts();
+        let reader = (self.wire.http == Http::Two).then(|| self.readers.next());
+        let mut answering = self.begin(&incoming);
+        let verdict = self.check(&head);
+        let waits_for_continue = head.headers.contains_key(EXPECT);
+        let body = RequestBody::arriving(incoming, self.wire.clone());
+        let service = self.service.clone();
+        Box::pin(async move {
+            let mut response = match verdict {
+                Ok(slot) => {
+                    answering.slot = Some(slot);
+                    answering.serve(&service, Request::from_parts(head, body)).await
+                }
+                Err(fault) => {
+                    drop(body);
+                    answering.refuse(&service, fault, &head)
+                }
+            };
+            answering.settle_connection(&mut response, waits_for_continue).await;
+            answering.answered = true;
+            Ok(response.map(|body| AnswerBody::new(body, answering, reader)))
+        })
+    }
+}
+
+impl<S: Serve> Desk<S> {
+    fn begin(&self, incoming: &Incoming) -> Answering {
+        let wire = &self.wire;
+        wire.counts().requests.add();
+        wire.heads.store(wire.heads.load(Relaxed) + 1, Relaxed);
+        wire.moved();
+        if wire.http == Http::One {
+            wire.answering.store(true, Relaxed);
+            wire.body_open.store(!incoming.is_end_stream(), Relaxed);
+            wire.rest.open();
+        }
+        Answering { wire: wire.clone(), slot: None, answered: false }
+    }
+
+    fn check(&self, head: &Parts) -> Result<RequestSlot, HeadFault> {
+        match self.wire.faulty.get() {
+            Some((faulty, fault)) if *faulty <= self.wire.heads.load(Relaxed) => return Err((*fault).into()),
+            _ => head::check(head)?,
+        }
+        if self.wire.peer.is_via_proxy() {
+            let placed = self.wire.peer.takes_a_place(self.wire.peer.address(&head.headers));
+            placed.map_err(|_| HeadFault::TooManyFromAddress)?;
+        }
+        self.wire.setup.turnstile.request().ok_or(HeadFault::AtCapacity)
+    }
+}
+
+/// A panic while answering costs this request, not its connection's others.
+async fn caught<T>(call: impl Future<Output = T>) -> Result<T, ()> {
+    let mut call = pin!(call);
+    std::future::poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(cx))) {
+        Ok(polled) => polled.map(Ok),
+        Err(_) => Poll::Ready(Err(())),
+    })
+    .await
+}
+
+/// From a request's head to the end of its answer, however that comes about.
+pub(super) struct Answering {
+    wire: Arc<Wire>,
+    slot: Option<RequestSlot>,
+    answered: bool,
+}
+
+impl Answering {
+    async fn serve<S: Serve>(&self, service: &S, request: Request<RequestBody>) -> Response<S::Body> {
+        let call = service.call(request, self.wire.peer.clone());
+        caught(call).await.unwrap_or_else(|()| {
+            self.wire.counts().panics.add();
+            service.refuse(HeadFault::Panicked, None)
+        })
+    }
+
+    fn refuse<S: Serve>(&self, service: &S, fault: HeadFault, head: &Parts) -> Response<S::Body> {
+        self.wire.counts().requests_refused.add();
+        if fault.ends_connection() {
+            self.wire.unread.store(true, Relaxed);
+        }
+        service.refuse(fault, Some(head))
+    }
+
+    /// Whether the connection can go on after this answer, decided before the answer's head is out.
+    async fn settle_connection<B>(&self, response: &mut Response<B>, waits_for_continue: bool) {
+        let limits = self.wire.limits();
+        if let Some(rest) = self.wire.rest.close()
+            // Told to go on, a client that waits would send only to be ignored.
+            && (waits_for_continue || !drain(rest, limits.drain_bytes, limits.drain).await)
+        {
+            self.wire.unread.store(true, Relaxed);
+        }
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            self.wire.upgraded.store(true, Relaxed);
+        } else if self.wire.http == Http::One && (self.wire.unread.load(Relaxed) || self.wire.peer.is_draining()) {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+    }
+
+    pub(super) fn made_progress(&self) {
+        self.wire.moved();
+    }
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        self.wire.answering.store(false, Relaxed);
+        self.wire.counts().requests_finished.add();
+        if !self.answered && !self.wire.peer.is_proven() {
+            self.wire.abandoned.fetch_add(1, Relaxed);
+        }
+        self.slot.take();
+    }
+}
