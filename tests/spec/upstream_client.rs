@@ -365,3 +365,25 @@ async fn above_the_limit_the_connection_that_rested_longest_is_closed() {
         whole(answer).await.unwrap();
     }
 }
+
+/// Wake-ups that a body's own reader causes are held back; none that the socket causes may be.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_frame_is_slept_through_when_sockets_wake_from_other_threads() {
+    let peer = Peer::plays(|_, mut talk| async move {
+        talk.hears().await;
+        talk.says("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").await;
+        for _ in 0..500 {
+            talk.says("1\r\nx\r\n").await;
+            tokio::task::yield_now().await;
+        }
+        talk.says("0\r\n\r\n").await;
+    })
+    .await;
+    let client = client();
+    let mut calls = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let (client, to) = (client.clone(), peer.destination());
+        calls.spawn(async move { asks_whole(&client, &to).await.len() });
+    }
+    assert_eq!(calls.join_all().await, [500; 20]);
+}

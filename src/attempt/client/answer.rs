@@ -6,7 +6,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
@@ -16,7 +16,7 @@ use hyper::body::Incoming;
 use super::died::cause;
 use super::pool::{Pool, Site};
 use super::shared::Lease;
-use super::single::Single;
+use super::single::{Arrived, Single};
 use crate::domain::entity::Credential;
 use crate::domain::failure::Failure;
 use crate::domain::id::Id;
@@ -92,24 +92,11 @@ impl AnswerBody {
         }
     }
 
-    fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let Carrier::Single(single, _) = &mut self.carrier else {
-            return Pin::new(&mut self.incoming).poll_frame(cx);
-        };
-        // The body only moves when its connection is driven, so nobody needs a second wake-up.
-        let alone = &mut Context::from_waker(Waker::noop());
-        let waiting = Pin::new(&mut self.incoming).poll_frame(alone);
-        if waiting.is_ready() {
-            return waiting;
+    fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<Option<Arrived>> {
+        match &mut self.carrier {
+            Carrier::Single(single, _) => single.poll_frame(&mut self.incoming, cx),
+            Carrier::Shared { .. } | Carrier::Done => Pin::new(&mut self.incoming).poll_frame(cx),
         }
-        let ended = single.drive(cx).is_ready();
-        let arrived = Pin::new(&mut self.incoming).poll_frame(alone);
-        if arrived.is_pending() && ended {
-            self.carrier = Carrier::Done;
-            // Its sender went with the connection, so this one says how it ended.
-            return Pin::new(&mut self.incoming).poll_frame(cx);
-        }
-        arrived
     }
 }
 

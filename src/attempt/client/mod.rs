@@ -9,6 +9,7 @@ mod body;
 mod connect;
 mod counts;
 mod died;
+mod ear;
 mod names;
 mod pool;
 mod shared;

@@ -8,14 +8,17 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{Request, Response};
+use http_body::{Body, Frame};
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1};
 use hyper_util::rt::TokioIo;
 
 use super::body::Outgoing;
 use super::died::{Died, failure_of};
+use super::ear::Ear;
 use super::wire::{Phase, Watch, Wire};
 use super::{ANSWER_HEADERS, HEAD_LIMIT_BYTES};
 use crate::domain::failure::Failure;
@@ -27,25 +30,37 @@ const INTERIM_HEADS: u64 = 10;
 /// reader holds less than 256 KiB of ours. The head must fit too.
 const READ_AHEAD_BYTES: usize = HEAD_LIMIT_BYTES;
 
+/// A frame of an answer, or why there are no more.
+pub(super) type Arrived = Result<Frame<Bytes>, hyper::Error>;
+
 pub(super) struct Single {
     sender: http1::SendRequest<Outgoing>,
-    /// Gone once the connection has ended.
-    driver: Option<http1::Connection<TokioIo<Wire>, Outgoing>>,
+    line: Driven,
     watch: Arc<Watch>,
     /// The answer's framing can be read in two ways, so nothing may follow it.
     doubtful: bool,
 }
 
+/// hyper's side of the connection, and who hears of its moves.
+struct Driven {
+    /// Gone once the connection has ended.
+    connection: Option<http1::Connection<TokioIo<Wire>, Outgoing>>,
+    ear: Arc<Ear>,
+    waker: Waker,
+}
+
 impl Single {
     pub(super) async fn open(wire: Wire, watch: Arc<Watch>) -> Result<Box<Self>, Failure> {
-        let (sender, driver) = http1::Builder::new()
+        let (sender, connection) = http1::Builder::new()
             .max_headers(ANSWER_HEADERS)
             .max_header_size(HEAD_LIMIT_BYTES)
             .max_buf_size(READ_AHEAD_BYTES)
             .handshake(TokioIo::new(wire))
             .await
             .map_err(|_| Failure::Internal("an HTTP/1.1 connection could not be set up"))?;
-        Ok(Box::new(Self { sender, driver: Some(driver), watch, doubtful: false }))
+        let ear = Ear::new();
+        let line = Driven { connection: Some(connection), waker: ear.clone().into(), ear };
+        Ok(Box::new(Self { sender, line, watch, doubtful: false }))
     }
 
     /// Sends the request and waits for the answer's head.
@@ -53,14 +68,14 @@ impl Single {
         let watch = self.watch.clone();
         let before = watch.interim();
         hyper::ext::on_informational(&mut request, move |_| watch.heard_interim());
-        let Self { sender, driver, watch, .. } = self;
+        let Self { sender, line, watch, .. } = self;
         let mut answer = pin!(sender.try_send_request(request));
         let answered = poll_fn(|cx| {
-            let driven = drive(driver, cx);
+            let driven = line.drive(cx);
             if watch.interim() - before > INTERIM_HEADS {
                 return Poll::Ready(Err(Died::of(Failure::Garbage("too many interim answers".into()))));
             }
-            match poll_alone(answer.as_mut()) {
+            match line.ear.look(|| poll_alone(answer.as_mut())) {
                 Poll::Ready(answered) => Poll::Ready(answered.map_err(|error| died(watch, error))),
                 // The connection is gone and took the call with it.
                 Poll::Pending if driven.is_ready() => Poll::Ready(Err(Died::of(silence(watch)))),
@@ -81,19 +96,28 @@ impl Single {
         Ok(())
     }
 
-    /// Lets the connection read and write. Ready once it has ended.
-    pub(super) fn drive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        drive(&mut self.driver, cx)
+    /// The next frame of this connection's answer. Pending only while the connection lives: once it has ended, the
+    /// body itself says how.
+    pub(super) fn poll_frame(&mut self, body: &mut Incoming, cx: &mut Context<'_>) -> Poll<Option<Arrived>> {
+        let ready = self.line.ear.look(|| poll_frame_alone(body));
+        if ready.is_ready() {
+            return ready;
+        }
+        if self.line.drive(cx).is_ready() {
+            return poll_frame_alone(body);
+        }
+        self.line.ear.look(|| poll_frame_alone(body))
     }
 
     /// Whether the connection may wait for another call: the answer ended exactly at its framing, the request went out
     /// whole, nothing lies behind the answer, and a read found nothing more. Entered into the watch if so.
     pub(super) fn comes_to_rest(&mut self) -> bool {
-        if !self.sender.is_ready() && self.drive(&mut Context::from_waker(Waker::noop())).is_ready() {
+        if !self.sender.is_ready() && self.line.drive(&mut Context::from_waker(Waker::noop())).is_ready() {
             return false;
         }
+        self.line.ear.shut();
         // hyper asks for the next call only after it has read at the end of the last one and found nothing.
-        let rests = self.driver.is_some() && self.sender.is_ready() && !self.doubtful;
+        let rests = self.line.connection.is_some() && self.sender.is_ready() && !self.doubtful;
         if rests && self.watch.phase() == Phase::Answering {
             self.watch.enter(Phase::Idle);
             return true;
@@ -102,20 +126,28 @@ impl Single {
     }
 }
 
-fn drive(driver: &mut Option<http1::Connection<TokioIo<Wire>, Outgoing>>, cx: &mut Context<'_>) -> Poll<()> {
-    let Some(connection) = driver else { return Poll::Ready(()) };
-    // Errors reach the call through its answer or its body.
-    if Pin::new(connection).poll(cx).is_pending() {
-        return Poll::Pending;
+impl Driven {
+    /// Lets the connection read and write. Ready once it has ended.
+    fn drive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(connection) = &mut self.connection else { return Poll::Ready(()) };
+        self.ear.open(cx);
+        // Errors reach the call through its answer or its body.
+        if Pin::new(connection).poll(&mut Context::from_waker(&self.waker)).is_pending() {
+            return Poll::Pending;
+        }
+        // Dropped at once: that gives a call back that it never began, and ends a body.
+        self.connection = None;
+        Poll::Ready(())
     }
-    // Dropped at once: that gives a call back that it never began.
-    *driver = None;
-    Poll::Ready(())
 }
 
 /// Polls what only moves when the connection is driven, so it need not wake anybody.
-pub(super) fn poll_alone<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
+fn poll_alone<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(Waker::noop()))
+}
+
+fn poll_frame_alone(body: &mut Incoming) -> Poll<Option<Arrived>> {
+    Pin::new(body).poll_frame(&mut Context::from_waker(Waker::noop()))
 }
 
 fn died(watch: &Watch, mut error: TrySendError<Request<Outgoing>>) -> Died {
