@@ -1,1 +1,6 @@
-//! To be filled.
+//! Wire formats.
+
+pub mod chat;
+mod json;
+pub mod scan;
+pub mod splice;

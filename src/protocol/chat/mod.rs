@@ -1,0 +1,3 @@
+//! The OpenAI Chat Completions format, and the operations that came with it.
+
+pub mod request;
