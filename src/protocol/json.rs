@@ -151,6 +151,11 @@ impl<'a> Reader<'a> {
         is_here
     }
 
+    /// Takes the colon behind a key, if it stands here.
+    pub(super) fn colon(&mut self) -> bool {
+        self.take(b':')
+    }
+
     /// Reads any value without looking at it, and says where it stood.
     pub(super) fn skip(&mut self) -> Read<Range<usize>> {
         let start = self.at;

@@ -4,3 +4,4 @@ pub mod chat;
 mod json;
 pub mod scan;
 pub mod splice;
+pub mod sse;

@@ -1,3 +1,4 @@
 //! The OpenAI Chat Completions format, and the operations that came with it.
 
 pub mod request;
+pub mod usage;
