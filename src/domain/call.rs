@@ -102,7 +102,7 @@ pub struct Found {
     pub inside: usize,
     /// Is the object empty? Then a spliced field needs no comma.
     pub is_empty: bool,
-    /// The value of `model`, quotes included.
+    /// The value of `model`, quotes included; also where it is `null`.
     pub model: Option<Range<usize>>,
     /// The decoded text of `model`, unless it is `null` or absent.
     pub model_text: Option<String>,
@@ -112,20 +112,35 @@ pub struct Found {
     pub max_completion_tokens: Option<Option<u64>>,
     /// `max_output_tokens` of Responses.
     pub max_output_tokens: Option<Option<u64>>,
+    /// How many answers are asked for, where that is said.
+    pub n: Option<u64>,
     pub stream_options: Option<StreamOptions>,
-    /// Just behind the opening bracket of `messages`, and what stands in it.
+    /// `messages` of a chat body, `input` of a Responses body where that is an array.
     pub messages: Option<Messages>,
     pub instructions: bool,
+    /// Where the fields that defaults may fill in have their values.
+    pub places: Places,
     pub prompt_cache_key: Option<Range<usize>>,
     pub previous_response_id: Option<String>,
     pub conversation: bool,
     pub store: Option<bool>,
     pub background: bool,
-    /// Ids of provider-side objects named anywhere in the body (`file_id`, `input_file_id`), at most 64.
+    /// Ids of provider-side objects named anywhere in the body (`file_id`, `input_file_id`, …), at most 64.
     pub object_ids: Vec<String>,
-    /// Bytes of text and number of media parts, for estimates.
+    /// Bytes of text and number of media parts, for estimates. A token id in place of text counts as three bytes.
     pub text_bytes: usize,
     pub media_parts: usize,
+}
+
+/// The ranges of values that are there, be they `null`: a default takes the place of a `null`, for a key that stood
+/// twice would mean one thing here and another there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Places {
+    pub temperature: Option<Range<usize>>,
+    pub max_tokens: Option<Range<usize>>,
+    pub max_completion_tokens: Option<Range<usize>>,
+    pub max_output_tokens: Option<Range<usize>>,
+    pub instructions: Option<Range<usize>>,
 }
 
 /// Where `stream_options` stands and what it says of usage.
@@ -136,13 +151,14 @@ pub struct StreamOptions {
     /// Just behind its opening brace; `None` where the value is `null`.
     pub inside: Option<usize>,
     pub is_empty: bool,
-    /// `include_usage`, where it stands and what it says.
+    /// `include_usage`, where it stands and what it says; `null` says no.
     pub include_usage: Option<(Range<usize>, bool)>,
 }
 
-/// The `messages` array of a chat body.
+/// The array of messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Messages {
+    /// Just behind the opening bracket.
     pub inside: usize,
     pub is_empty: bool,
     /// The `content` value of the first system or developer message, if there is one.

@@ -1,1 +1,10 @@
-//! To be filled.
+//! Wire formats.
+
+pub mod chat;
+mod json;
+pub mod responses;
+mod retry;
+pub mod scan;
+pub mod splice;
+pub mod sse;
+pub mod watch;

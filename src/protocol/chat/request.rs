@@ -1,0 +1,514 @@
+//! What a call's body becomes for one target: the model's name, and what the model's defaults fill in.
+//!
+//! A body as it was scanned and what is wanted go in, edits come out. Serves chat completions, completions and
+//! Responses, whose fields differ only in name; for every other operation the model's name is all that changes.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use crate::domain::call::{Found, StreamOptions};
+use crate::domain::preset::MaxField;
+use crate::domain::protocol::Operation;
+use crate::protocol::json::escape_into;
+use crate::protocol::splice::Edit;
+
+/// What one target wants changed. What the client said stands; these fill in what it left out.
+#[derive(Clone, Copy, Debug)]
+pub struct Rewrite<'a> {
+    pub model: &'a str,
+    /// A JSON number as written.
+    pub temperature: Option<&'a str>,
+    pub max_tokens: Option<u64>,
+    pub max_field: MaxField,
+    pub system_prompt: Option<&'a str>,
+    /// Put before whatever system prompt stands.
+    pub hydration: Option<&'a str>,
+    /// Shall a stream end with its usage? Only where the provider takes the field.
+    pub include_usage: bool,
+}
+
+/// The edits in order, and whether usage was asked for that the client does not expect.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Edits {
+    pub edits: Vec<Edit>,
+    pub usage_injected: bool,
+}
+
+/// Between a hydration text and the prompt it is put before.
+const PARAGRAPH: &str = "\n\n";
+
+/// Decides every change. No edits where nothing changes.
+pub fn edits(body: &[u8], found: &Found, operation: Operation, rewrite: &Rewrite<'_>) -> Edits {
+    let mut draft = Draft { body, found, edits: Vec::new(), fields: Vec::new() };
+    draft.model(rewrite.model);
+    match operation {
+        Operation::ChatCompletions => {
+            draft.temperature(rewrite);
+            draft.max_tokens(rewrite);
+            draft.messages(rewrite);
+        }
+        Operation::Completions => {
+            draft.temperature(rewrite);
+            draft.max_tokens(&Rewrite { max_field: MaxField::MaxTokens, ..*rewrite });
+        }
+        Operation::Responses => {
+            draft.temperature(rewrite);
+            draft.max_output_tokens(rewrite);
+            draft.instructions(rewrite);
+        }
+        _ => {}
+    }
+    let streams_chat = matches!(operation, Operation::ChatCompletions | Operation::Completions) && found.stream;
+    let usage_injected = rewrite.include_usage && streams_chat && draft.include_usage();
+    Edits { edits: draft.finish(), usage_injected }
+}
+
+struct Draft<'a> {
+    body: &'a [u8],
+    found: &'a Found,
+    edits: Vec<Edit>,
+    /// Fields that were missing, each with its comma behind it.
+    fields: Vec<u8>,
+}
+
+impl Draft<'_> {
+    fn model(&mut self, model: &str) {
+        if self.found.model_text.as_deref() == Some(model) {
+            return;
+        }
+        self.put("model", self.found.model.clone(), &quoted(&[model]));
+    }
+
+    fn temperature(&mut self, rewrite: &Rewrite<'_>) {
+        if let Some(temperature) = rewrite.temperature.filter(|_| !self.found.temperature) {
+            self.put("temperature", self.found.places.temperature.clone(), temperature.as_bytes());
+        }
+    }
+
+    /// Either field counts as given: a provider refuses both together.
+    fn max_tokens(&mut self, rewrite: &Rewrite<'_>) {
+        let is_given = self.found.max_tokens.is_some() || self.found.max_completion_tokens.is_some();
+        let Some(max) = rewrite.max_tokens.filter(|_| !is_given) else { return };
+        let (name, place) = match rewrite.max_field {
+            MaxField::MaxTokens => ("max_tokens", &self.found.places.max_tokens),
+            MaxField::MaxCompletionTokens => ("max_completion_tokens", &self.found.places.max_completion_tokens),
+        };
+        self.put(name, place.clone(), max.to_string().as_bytes());
+    }
+
+    fn max_output_tokens(&mut self, rewrite: &Rewrite<'_>) {
+        if let Some(max) = rewrite.max_tokens.filter(|_| self.found.max_output_tokens.is_none()) {
+            let place = self.found.places.max_output_tokens.clone();
+            self.put("max_output_tokens", place, max.to_string().as_bytes());
+        }
+    }
+
+    /// A system prompt where there is none, hydration before the one that stands.
+    fn messages(&mut self, rewrite: &Rewrite<'_>) {
+        let Some(messages) = &self.found.messages else { return };
+        let Some(content) = &messages.system else {
+            let Some(prompt) = prompt(rewrite, true) else { return };
+            let comma = if messages.is_empty { "" } else { "," };
+            let message = [br#"{"role":"system","content":"#.as_slice(), &prompt, b"}", comma.as_bytes()].concat();
+            self.edits.push(Edit::insert(messages.inside, message));
+            return;
+        };
+        let Some(hydration) = rewrite.hydration else { return };
+        match self.body.get(content.start) {
+            Some(b'"') => self.edits.push(Edit::insert(content.start + 1, inside(&[hydration, PARAGRAPH]))),
+            Some(b'[') => {
+                let has_parts = self.body[content.clone()].iter().skip(1).find(|byte| !byte.is_ascii_whitespace());
+                let comma = if has_parts == Some(&b']') { "" } else { "," };
+                let part = [br#"{"type":"text","text":"#.as_slice(), &quoted(&[hydration]), b"}", comma.as_bytes()].concat();
+                self.edits.push(Edit::insert(content.start + 1, part));
+            }
+            _ => self.replace(content.clone(), quoted(&[hydration])),
+        }
+    }
+
+    /// The same for Responses, where the prompt has a field of its own or stands among the items.
+    fn instructions(&mut self, rewrite: &Rewrite<'_>) {
+        let place = self.found.places.instructions.clone();
+        match place.clone().filter(|_| self.found.instructions) {
+            Some(place) if self.body.get(place.start) == Some(&b'"') => {
+                let Some(hydration) = rewrite.hydration else { return };
+                self.edits.push(Edit::insert(place.start + 1, inside(&[hydration, PARAGRAPH])));
+            }
+            Some(_) => {}
+            None => {
+                let has_system = self.found.messages.as_ref().is_some_and(|messages| messages.system.is_some());
+                if let Some(prompt) = prompt(rewrite, !has_system) {
+                    self.put("instructions", place, &prompt);
+                }
+            }
+        }
+    }
+
+    /// Asks for usage at the stream's end; says whether the client had not.
+    fn include_usage(&mut self) -> bool {
+        const OPTION: &str = r#""include_usage":true"#;
+        let whole = format!("{{{OPTION}}}");
+        match &self.found.stream_options {
+            None => self.put("stream_options", None, whole.as_bytes()),
+            Some(StreamOptions { include_usage: Some((_, true)), .. }) => return false,
+            Some(StreamOptions { include_usage: Some((place, false)), .. }) => self.replace(place.clone(), "true"),
+            Some(StreamOptions { inside: None, value, .. }) => self.replace(value.clone(), whole),
+            Some(StreamOptions { inside: Some(inside), is_empty, .. }) => {
+                let comma = if *is_empty { "" } else { "," };
+                self.edits.push(Edit::insert(*inside, format!("{OPTION}{comma}")));
+            }
+        }
+        true
+    }
+
+    /// Replaces the value that stands there, or adds the field.
+    fn put(&mut self, name: &str, place: Option<Range<usize>>, value: &[u8]) {
+        match place {
+            Some(place) => self.replace(place, value.to_vec()),
+            None => self.fields.extend([b"\"", name.as_bytes(), b"\":", value, b","].concat()),
+        }
+    }
+
+    fn replace(&mut self, at: Range<usize>, with: impl Into<Bytes>) {
+        self.edits.push(Edit { at, with: with.into() });
+    }
+
+    fn finish(mut self) -> Vec<Edit> {
+        if !self.fields.is_empty() {
+            if self.found.is_empty {
+                self.fields.pop();
+            }
+            self.edits.push(Edit::insert(self.found.inside, self.fields));
+        }
+        self.edits.sort_by_key(|edit| edit.at.start);
+        self.edits
+    }
+}
+
+/// The prompt to put where none stands, as a JSON string.
+fn prompt(rewrite: &Rewrite<'_>, with_default: bool) -> Option<Vec<u8>> {
+    match (rewrite.hydration, rewrite.system_prompt.filter(|_| with_default)) {
+        (None, None) => None,
+        (Some(text), None) | (None, Some(text)) => Some(quoted(&[text])),
+        (Some(hydration), Some(prompt)) => Some(quoted(&[hydration, PARAGRAPH, prompt])),
+    }
+}
+
+fn quoted(texts: &[&str]) -> Vec<u8> {
+    written("\"", texts, "\"")
+}
+
+fn inside(texts: &[&str]) -> Vec<u8> {
+    written("", texts, "")
+}
+
+fn written(before: &str, texts: &[&str], behind: &str) -> Vec<u8> {
+    let length: usize = texts.iter().map(|text| text.len()).sum();
+    let mut json = Vec::with_capacity(before.len() + length + behind.len());
+    json.extend_from_slice(before.as_bytes());
+    for text in texts {
+        escape_into(&mut json, text);
+    }
+    json.extend_from_slice(behind.as_bytes());
+    json
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{scan, splice};
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    const PLAIN: Rewrite<'static> = Rewrite {
+        model: "new",
+        temperature: None,
+        max_tokens: None,
+        max_field: MaxField::MaxTokens,
+        system_prompt: None,
+        hydration: None,
+        include_usage: false,
+    };
+
+    fn rewritten_as(body: &str, operation: Operation, rewrite: &Rewrite<'_>) -> String {
+        let found = scan::scan(body.as_bytes(), operation).unwrap();
+        let edits = edits(body.as_bytes(), &found, operation, rewrite).edits;
+        let body = bytes::Bytes::copy_from_slice(body.as_bytes());
+        let whole: Vec<u8> = splice::apply(&body, &edits).into_iter().flatten().collect();
+        String::from_utf8(whole).unwrap()
+    }
+
+    fn rewritten(body: &str, rewrite: &Rewrite<'_>) -> String {
+        rewritten_as(body, Operation::ChatCompletions, rewrite)
+    }
+
+    fn injects(body: &str) -> bool {
+        let found = scan::scan(body.as_bytes(), Operation::ChatCompletions).unwrap();
+        edits(body.as_bytes(), &found, Operation::ChatCompletions, &Rewrite { include_usage: true, ..PLAIN }).usage_injected
+    }
+
+    #[test]
+    fn only_the_models_bytes_change_between_equal_protocols() {
+        let body = "{ \"x\":1e5,\n\"model\" :\"old\" , \"seed\":12345678901234567890}";
+        assert_eq!(rewritten(body, &PLAIN), body.replace("old", "new"));
+        assert_eq!(rewritten(body, &Rewrite { model: "a\"b", ..PLAIN }), body.replace("old", "a\\\"b"));
+        let found = scan::scan(body.as_bytes(), Operation::ChatCompletions).unwrap();
+        let same = edits(body.as_bytes(), &found, Operation::ChatCompletions, &Rewrite { model: "old", ..PLAIN });
+        assert_eq!(same, Edits::default());
+    }
+
+    #[test]
+    fn a_model_that_was_left_out_is_put_in() {
+        assert_eq!(rewritten("{}", &PLAIN), r#"{"model":"new"}"#);
+        assert_eq!(rewritten(r#"{"a":1}"#, &PLAIN), r#"{"model":"new","a":1}"#);
+        assert_eq!(rewritten(r#"{"model":null}"#, &PLAIN), r#"{"model":"new"}"#);
+    }
+
+    #[test]
+    fn defaults_fill_in_what_is_missing_and_what_the_client_says_stands() {
+        let rewrite = Rewrite { temperature: Some("0.20"), max_tokens: Some(9), ..PLAIN };
+        assert_eq!(
+            rewritten(r#"{"model":"m","temperature":null}"#, &rewrite),
+            r#"{"max_tokens":9,"model":"new","temperature":0.20}"#
+        );
+        let said = r#"{"temperature":1,"max_completion_tokens":5}"#;
+        assert_eq!(rewritten(said, &Rewrite { model: "", ..rewrite }), said.replacen('{', r#"{"model":"","#, 1));
+        let other = Rewrite { max_field: MaxField::MaxCompletionTokens, temperature: None, ..rewrite };
+        assert_eq!(
+            rewritten(r#"{"model":"m","max_tokens":null}"#, &other),
+            r#"{"max_completion_tokens":9,"model":"new","max_tokens":null}"#
+        );
+        assert_eq!(
+            rewritten_as(r#"{"model":"m","input":"x"}"#, Operation::Embeddings, &rewrite),
+            r#"{"model":"new","input":"x"}"#
+        );
+        assert_eq!(
+            rewritten_as(r#"{"model":"m"}"#, Operation::Completions, &other),
+            r#"{"max_tokens":9,"model":"new"}"#
+        );
+    }
+
+    #[test]
+    fn a_system_prompt_is_put_first_only_where_there_is_none() {
+        let rewrite = Rewrite { system_prompt: Some("Be \"kind\""), ..PLAIN };
+        assert_eq!(
+            rewritten(r#"{"model":"m","messages":[{"role":"user","content":"x"}]}"#, &rewrite),
+            r#"{"model":"new","messages":[{"role":"system","content":"Be \"kind\""},{"role":"user","content":"x"}]}"#
+        );
+        let own = r#"{"model":"new","messages":[{"role":"developer","content":"mine"}]}"#;
+        assert_eq!(rewritten(own, &rewrite), own);
+        assert_eq!(
+            rewritten(r#"{"model":"m","messages":[]}"#, &rewrite),
+            r#"{"model":"new","messages":[{"role":"system","content":"Be \"kind\""}]}"#
+        );
+    }
+
+    #[test]
+    fn hydration_stands_before_whatever_system_prompt_there_is() {
+        let rewrite = Rewrite { system_prompt: Some("default"), hydration: Some("I am\n"), ..PLAIN };
+        let with = |content: &str| format!(r#"{{"model":"new","messages":[{{"role":"system","content":{content}}}]}}"#);
+        for (own, hydrated) in [
+            (r#""mine""#, r#""I am\n\n\nmine""#),
+            (r#"[{"text":"mine"}]"#, r#"[{"type":"text","text":"I am\n"},{"text":"mine"}]"#),
+            ("[ ]", r#"[{"type":"text","text":"I am\n"} ]"#),
+            ("null", r#""I am\n""#),
+        ] {
+            assert_eq!(rewritten(&with(own), &rewrite), with(hydrated));
+        }
+        assert_eq!(
+            rewritten(r#"{"model":"new","messages":[]}"#, &rewrite),
+            r#"{"model":"new","messages":[{"role":"system","content":"I am\n\n\ndefault"}]}"#
+        );
+    }
+
+    #[test]
+    fn responses_have_their_own_names_for_the_same() {
+        let rewrite = Rewrite { system_prompt: Some("default"), hydration: Some("I"), max_tokens: Some(9), ..PLAIN };
+        let responses = |body: &str| rewritten_as(body, Operation::Responses, &rewrite);
+        assert_eq!(
+            responses(r#"{"model":"m","input":"x","max_output_tokens":3,"instructions":"mine"}"#),
+            r#"{"model":"new","input":"x","max_output_tokens":3,"instructions":"I\n\nmine"}"#
+        );
+        assert_eq!(
+            responses(r#"{"model":"m","instructions":null}"#),
+            r#"{"max_output_tokens":9,"model":"new","instructions":"I\n\ndefault"}"#
+        );
+        assert_eq!(
+            responses(r#"{"model":"m","max_output_tokens":1,"input":[{"role":"system","content":"mine"}]}"#),
+            r#"{"instructions":"I","model":"new","max_output_tokens":1,"input":[{"role":"system","content":"mine"}]}"#
+        );
+    }
+
+    #[test]
+    fn a_stream_is_asked_for_its_usage_however_the_options_stand() {
+        let rewrite = Rewrite { include_usage: true, ..PLAIN };
+        for (options, asked) in [
+            ("null", r#"{"include_usage":true}"#),
+            ("{ }", r#"{"include_usage":true }"#),
+            (r#"{"a":1}"#, r#"{"include_usage":true,"a":1}"#),
+            (r#"{"include_usage":false}"#, r#"{"include_usage":true}"#),
+            (r#"{"include_usage":null}"#, r#"{"include_usage":true}"#),
+        ] {
+            let with = |options: &str| format!(r#"{{"model":"new","stream":true,"stream_options":{options}}}"#);
+            assert_eq!(rewritten(&with(options), &rewrite), with(asked));
+            assert!(injects(&with(options)));
+        }
+        let absent = r#"{"model":"new","stream":true}"#;
+        assert!(rewritten(absent, &rewrite).contains(r#""stream_options":{"include_usage":true},"#));
+        assert!(injects(absent));
+        assert!(!injects(r#"{"stream":true,"stream_options":{"include_usage":true}}"#));
+        assert!(!injects(r#"{"model":"new"}"#));
+    }
+
+    /// Writes a value with white space and escapes that no usual writer makes.
+    fn write_oddly(value: &Value, odd: &mut impl FnMut() -> u8, out: &mut String) {
+        let gap = ["", " ", "\n", "\t ", "\r\n"][usize::from(odd()) % 5];
+        out.push_str(gap);
+        match value {
+            Value::String(text) => write_text(text, odd, out),
+            Value::Array(list) => {
+                out.push('[');
+                for (index, element) in list.iter().enumerate() {
+                    out.push_str(if index == 0 { "" } else { "," });
+                    write_oddly(element, odd, out);
+                }
+                out.push_str(&format!("{gap}]"));
+            }
+            Value::Object(fields) => {
+                out.push_str(&format!("{{{gap}"));
+                for (index, (key, field)) in fields.iter().enumerate() {
+                    out.push_str(if index == 0 { "" } else { " ,\n" });
+                    write_text(key, odd, out);
+                    out.push_str(&format!("{gap}:"));
+                    write_oddly(field, odd, out);
+                }
+                out.push_str(&format!("{gap}}}"));
+            }
+            scalar => out.push_str(&scalar.to_string()),
+        }
+        out.push_str(gap);
+    }
+
+    fn write_text(text: &str, odd: &mut impl FnMut() -> u8, out: &mut String) {
+        out.push('"');
+        for character in text.chars() {
+            if odd() % 4 == 0 || character < ' ' || "\"\\".contains(character) {
+                let mut units = [0; 2];
+                out.extend(character.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04X}")));
+            } else {
+                out.push(character);
+            }
+        }
+        out.push('"');
+    }
+
+    fn any_value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            ".{0,12}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(3, 16, 4, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                proptest::collection::hash_map("[a-z\"é]{0,5}", inner, 0..4)
+                    .prop_map(|fields| Value::Object(fields.into_iter().collect())),
+            ]
+        })
+    }
+
+    fn any_body() -> impl Strategy<Value = Value> {
+        let message = ("(user|system|developer|assistant)", any_value())
+            .prop_map(|(role, content)| json!({"role": role, "content": content}));
+        let known = (
+            proptest::option::of(prop_oneof![Just(Value::Null), "[a-z:/é\"]{0,9}".prop_map(Value::from)]),
+            proptest::option::of(prop_oneof![Just(Value::Null), any::<bool>().prop_map(Value::from)]),
+            proptest::option::of(proptest::collection::vec(message, 0..4).prop_map(Value::from)),
+            proptest::option::of(prop_oneof![
+                Just(json!(null)),
+                Just(json!({})),
+                Just(json!({"include_usage": false, "x": 1})),
+                Just(json!({"include_usage": true})),
+            ]),
+            proptest::option::of(prop_oneof![Just(json!(null)), Just(json!(0.5))]),
+            proptest::option::of(prop_oneof![Just(json!(null)), Just(json!(77))]),
+        );
+        let others = proptest::collection::hash_map("[a-z\u{1}é]{7,9}", any_value(), 0..4);
+        (known, others).prop_map(|((model, stream, messages, options, temperature, max), others)| {
+            let known = [
+                ("model", model),
+                ("stream", stream),
+                ("messages", messages),
+                ("stream_options", options),
+                ("temperature", temperature),
+                ("max_tokens", max),
+            ];
+            let known = known.into_iter().filter_map(|(name, value)| Some((name.to_string(), value?)));
+            Value::Object(others.into_iter().chain(known).collect())
+        })
+    }
+
+    /// What a rewritten body must mean, worked out on a tree.
+    fn expected(mut body: Value) -> Value {
+        body["model"] = json!("new \"name\"");
+        for (name, value) in [("temperature", json!(0.25)), ("max_tokens", json!(9))] {
+            if body[name].is_null() {
+                body[name] = value;
+            }
+        }
+        if body["stream"] == json!(true) {
+            body["stream_options"]["include_usage"] = json!(true);
+        }
+        if let Some(messages) = body["messages"].as_array_mut() {
+            let leads = |message: &&mut Value| message["role"] == "system" || message["role"] == "developer";
+            match messages.iter_mut().find(leads).map(|message| &mut message["content"]) {
+                Some(Value::String(text)) => *text = format!("h\n\n{text}"),
+                Some(Value::Array(parts)) => parts.insert(0, json!({"type": "text", "text": "h"})),
+                Some(other) => *other = json!("h"),
+                None => messages.insert(0, json!({"role": "system", "content": "h\n\ns"})),
+            }
+        }
+        if body["messages"].is_null() {
+            body.as_object_mut().unwrap().remove("messages");
+        }
+        body
+    }
+
+    proptest! {
+        #[test]
+        fn a_rewritten_body_means_the_same_but_for_what_was_to_change(
+            body in any_body(),
+            odd in proptest::collection::vec(any::<u8>(), 1..40),
+        ) {
+            let mut turn = odd.iter().cycle();
+            let mut text = String::new();
+            write_oddly(&body, &mut || *turn.next().unwrap(), &mut text);
+            let rewrite = Rewrite {
+                model: "new \"name\"",
+                temperature: Some("0.25"),
+                max_tokens: Some(9),
+                system_prompt: Some("s"),
+                hydration: Some("h"),
+                include_usage: true,
+                ..PLAIN
+            };
+            let mut after: Value = serde_json::from_str(&rewritten(&text, &rewrite)).unwrap();
+            if after["messages"].is_null() {
+                after.as_object_mut().unwrap().remove("messages");
+            }
+            if after["stream_options"].is_null() {
+                after["stream_options"] = Value::Null;
+            }
+            let mut wanted = expected(body);
+            if wanted["stream_options"].is_null() {
+                wanted["stream_options"] = Value::Null;
+            }
+            if wanted["stream"].is_null() || after["stream"].is_null() {
+                (wanted["stream"], after["stream"]) = (Value::Null, Value::Null);
+            }
+            prop_assert_eq!(after, wanted, "{}", text);
+        }
+    }
+}

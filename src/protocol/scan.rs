@@ -1,0 +1,588 @@
+//! Reads a JSON body once and finds the few things the gateway needs. Bytes in, `Found` or a refusal out.
+//!
+//! Pure. The whole grammar is checked and no tree is built. What two parsers could read in two ways (a field that stands
+//! twice) is refused, so that what we decide by is what the provider acts on. Never knows where the call will go.
+
+use std::ops::Range;
+
+use super::json::{Flaw, NAME_LIMIT, Reader, Text};
+use crate::domain::call::{Found, Messages, StreamOptions};
+use crate::domain::protocol::Operation;
+use crate::domain::refusal::Refusal;
+
+/// Longer names of models are nobody's.
+pub const MODEL_LIMIT_BYTES: usize = 512;
+
+/// Ids of provider-side objects in one body. Each may cost a look into the state database.
+pub const OBJECT_IDS_LIMIT: usize = 64;
+
+/// Providers' ids are some 30 bytes long.
+const OBJECT_ID_LIMIT_BYTES: usize = 512;
+
+/// Where a client gives token ids for text, each stands for about as many bytes as estimates divide by.
+const TOKEN_ID_BYTES: usize = 3;
+
+/// Scans a body. The operation says how `messages` and `input` are to be read.
+pub fn scan(body: &[u8], operation: Operation) -> Result<Found, Refusal> {
+    let mut reader = Reader::new(body);
+    if body.starts_with(b"\xef\xbb\xbf") {
+        return Err(Stop::Flaw(reader.flaw("a byte order mark")).into());
+    }
+    reader.space();
+    if reader.peek() != Some(b'{') {
+        return Err(Stop::Flaw(reader.flaw("something other than an object")).into());
+    }
+    let found = Found { inside: reader.at() + 1, is_empty: true, ..Found::default() };
+    let mut scan = Scan { found, seen: 0, operation };
+    reader.object(|reader, key| scan.top(reader, key))?;
+    reader.end().map_err(Stop::Flaw)?;
+    Ok(scan.found)
+}
+
+/// Why a scan ends early. Small, because it is part of every step's result.
+enum Stop {
+    Flaw(Flaw),
+    Denied(&'static str),
+    Invalid { field: &'static str, why: &'static str },
+}
+
+impl From<Flaw> for Stop {
+    fn from(flaw: Flaw) -> Self {
+        Self::Flaw(flaw)
+    }
+}
+
+impl From<Stop> for Refusal {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::Flaw(Flaw { what, at }) => Self::BodyInvalid { what, at },
+            Stop::Denied(field) => Self::FieldDenied(field),
+            Stop::Invalid { field, why } => Self::FieldInvalid { field, why },
+        }
+    }
+}
+
+const fn invalid<T>(field: &'static str, why: &'static str) -> Result<T, Stop> {
+    Err(Stop::Invalid { field, why })
+}
+
+/// What a string means by where it stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Here {
+    /// Counted as text.
+    Text,
+    /// In messages: text, but some keys hold media.
+    Parts,
+    /// Inside a media part: counted already.
+    Media,
+    /// A schema, or what the client noted for itself: counted as text, and names no objects.
+    Opaque,
+}
+
+/// Fields at the top that are looked at. Each has a bit, so that a second one is found.
+#[derive(Clone, Copy)]
+enum Field {
+    Model,
+    Stream,
+    StreamOptions,
+    Messages,
+    Input,
+    Prompt,
+    Temperature,
+    MaxTokens,
+    MaxCompletionTokens,
+    MaxOutputTokens,
+    N,
+    Instructions,
+    PromptCacheKey,
+    PreviousResponseId,
+    Conversation,
+    Store,
+    Background,
+    Schemas,
+    Metadata,
+    Denied,
+    Other,
+}
+
+impl Field {
+    fn of(name: &[u8]) -> (Self, &'static str) {
+        match name {
+            b"model" => (Self::Model, "model"),
+            b"stream" => (Self::Stream, "stream"),
+            b"stream_options" => (Self::StreamOptions, "stream_options"),
+            b"messages" => (Self::Messages, "messages"),
+            b"input" => (Self::Input, "input"),
+            b"prompt" => (Self::Prompt, "prompt"),
+            b"temperature" => (Self::Temperature, "temperature"),
+            b"max_tokens" => (Self::MaxTokens, "max_tokens"),
+            b"max_completion_tokens" => (Self::MaxCompletionTokens, "max_completion_tokens"),
+            b"max_output_tokens" => (Self::MaxOutputTokens, "max_output_tokens"),
+            b"n" => (Self::N, "n"),
+            b"instructions" => (Self::Instructions, "instructions"),
+            b"prompt_cache_key" => (Self::PromptCacheKey, "prompt_cache_key"),
+            b"previous_response_id" => (Self::PreviousResponseId, "previous_response_id"),
+            b"conversation" => (Self::Conversation, "conversation"),
+            b"store" => (Self::Store, "store"),
+            b"background" => (Self::Background, "background"),
+            b"tools" | b"functions" | b"response_format" | b"text" => (Self::Schemas, ""),
+            b"metadata" => (Self::Metadata, ""),
+            b"api_base" => (Self::Denied, "api_base"),
+            b"base_url" => (Self::Denied, "base_url"),
+            b"api_key" => (Self::Denied, "api_key"),
+            b"custom_llm_provider" => (Self::Denied, "custom_llm_provider"),
+            _ => (Self::Other, ""),
+        }
+    }
+}
+
+struct Scan {
+    found: Found,
+    /// One bit for each `Field` that stood already.
+    seen: u32,
+    operation: Operation,
+}
+
+impl Scan {
+    fn top(&mut self, reader: &mut Reader<'_>, key: Text<'_>) -> Result<(), Stop> {
+        self.found.is_empty = false;
+        let mut room = [0; NAME_LIMIT];
+        let (field, name) = key.name(&mut room).map_or((Field::Other, ""), Field::of);
+        self.once(field, name)?;
+        let start = reader.at();
+        match field {
+            Field::Model => self.model(reader)?,
+            Field::Stream => self.found.stream = boolean(reader, name)?.unwrap_or(false),
+            Field::Store => self.found.store = boolean(reader, name)?,
+            Field::Background => self.found.background = boolean(reader, name)?.unwrap_or(false),
+            Field::StreamOptions => self.found.stream_options = Some(stream_options(reader)?),
+            Field::Messages => self.messages(reader, self.operation == Operation::ChatCompletions)?,
+            Field::Input => self.messages(reader, self.operation == Operation::Responses)?,
+            Field::Prompt => self.walk(reader, Here::Parts)?,
+            Field::N => self.found.n = reader.unsigned()?,
+            Field::MaxTokens => self.found.max_tokens = given(reader)?,
+            Field::MaxCompletionTokens => self.found.max_completion_tokens = given(reader)?,
+            Field::MaxOutputTokens => self.found.max_output_tokens = given(reader)?,
+            Field::Temperature => self.found.temperature = given(reader)?.is_some(),
+            Field::Instructions => self.found.instructions = self.is_given(reader, Here::Parts)?,
+            Field::Conversation => self.found.conversation = self.is_given(reader, Here::Text)?,
+            Field::PromptCacheKey => self.found.prompt_cache_key = present(reader)?,
+            Field::PreviousResponseId => self.found.previous_response_id = id(reader, name)?,
+            Field::Schemas => self.schemas(reader)?,
+            Field::Metadata => self.walk(reader, Here::Opaque)?,
+            Field::Denied => denied(reader, name)?,
+            Field::Other => self.member(reader, key, Here::Text)?,
+        }
+        self.place(field, start..reader.at());
+        Ok(())
+    }
+
+    fn once(&mut self, field: Field, name: &'static str) -> Result<(), Stop> {
+        match field {
+            Field::Other | Field::Schemas | Field::Metadata | Field::Denied => Ok(()),
+            _ if self.seen & (1 << field as u32) != 0 => invalid(name, "it stands twice"),
+            _ => {
+                self.seen |= 1 << field as u32;
+                Ok(())
+            }
+        }
+    }
+
+    /// Notes where a value stood.
+    fn place(&mut self, field: Field, value: Range<usize>) {
+        let places = &mut self.found.places;
+        match field {
+            Field::Model => self.found.model = Some(value),
+            Field::Temperature => places.temperature = Some(value),
+            Field::MaxTokens => places.max_tokens = Some(value),
+            Field::MaxCompletionTokens => places.max_completion_tokens = Some(value),
+            Field::MaxOutputTokens => places.max_output_tokens = Some(value),
+            Field::Instructions => places.instructions = Some(value),
+            _ => {}
+        }
+    }
+
+    fn model(&mut self, reader: &mut Reader<'_>) -> Result<(), Stop> {
+        self.found.model_text = match reader.peek() {
+            Some(b'"') => Some(model_text(reader.string()?)?),
+            _ if reader.null()? => None,
+            _ => {
+                reader.skip()?;
+                return invalid("model", "it is not a string");
+            }
+        };
+        Ok(())
+    }
+
+    /// Walks any value that may be left out; was it there?
+    fn is_given(&mut self, reader: &mut Reader<'_>, here: Here) -> Result<bool, Stop> {
+        if reader.null()? {
+            return Ok(false);
+        }
+        self.walk(reader, here).map(|()| true)
+    }
+
+    /// Tools and answer formats are read by the model, keys and all.
+    fn schemas(&mut self, reader: &mut Reader<'_>) -> Result<(), Stop> {
+        let (start, before) = (reader.at(), self.found.text_bytes);
+        self.walk(reader, Here::Text)?;
+        self.found.text_bytes = before + (reader.at() - start);
+        Ok(())
+    }
+
+    /// Walks `messages` or `input`; notes its inside where this operation's messages stand there.
+    fn messages(&mut self, reader: &mut Reader<'_>, are_ours: bool) -> Result<(), Stop> {
+        if reader.peek() != Some(b'[') {
+            return self.walk(reader, Here::Parts);
+        }
+        let mut messages = Messages { inside: reader.at() + 1, is_empty: true, system: None };
+        reader.array(|reader| {
+            messages.is_empty = false;
+            if reader.peek() != Some(b'{') {
+                return self.walk(reader, Here::Parts);
+            }
+            let lead = self.message(reader)?;
+            messages.system = messages.system.take().or(lead);
+            Ok(())
+        })?;
+        if are_ours {
+            self.found.messages = Some(messages);
+        }
+        Ok(())
+    }
+
+    /// Walks one message; the range of its content if it is the system's or the developer's.
+    fn message(&mut self, reader: &mut Reader<'_>) -> Result<Option<Range<usize>>, Stop> {
+        let (mut leads, mut content) = (false, None);
+        reader.object(|reader, key| {
+            if key.is(b"role") && reader.peek() == Some(b'"') {
+                let role = reader.string()?;
+                leads = role.is(b"system") || role.is(b"developer");
+                return Ok(());
+            }
+            let start = reader.at();
+            self.member(reader, key, Here::Parts)?;
+            if key.is(b"content") {
+                content = Some(start..reader.at());
+            }
+            Ok::<(), Stop>(())
+        })?;
+        Ok(content.filter(|_| leads))
+    }
+
+    /// Walks any value: counts its text and media, and takes the ids of objects.
+    fn walk(&mut self, reader: &mut Reader<'_>, here: Here) -> Result<(), Stop> {
+        match reader.peek() {
+            Some(b'{') => reader.object(|reader, key| self.member(reader, key, here)),
+            Some(b'[') => reader.array(|reader| self.walk(reader, here)),
+            Some(b'"') => {
+                let text = reader.string()?;
+                self.count(text, here);
+                Ok(())
+            }
+            _ => {
+                let is_number = matches!(reader.peek(), Some(b'0'..=b'9'));
+                self.found.text_bytes += if is_number && here == Here::Parts { TOKEN_ID_BYTES } else { 0 };
+                Ok(reader.scalar()?)
+            }
+        }
+    }
+
+    fn member(&mut self, reader: &mut Reader<'_>, key: Text<'_>, here: Here) -> Result<(), Stop> {
+        if here == Here::Opaque {
+            return self.walk(reader, here);
+        }
+        let mut room = [0; NAME_LIMIT];
+        match (key.name(&mut room).unwrap_or_default(), here) {
+            (b"file_id" | b"input_file_id", _) => {
+                self.found.media_parts += usize::from(here == Here::Parts);
+                self.objects(reader, here)
+            }
+            (b"file_ids" | b"vector_store_ids" | b"container", _) => self.objects(reader, here),
+            (b"parameters" | b"schema" | b"metadata", _) => self.walk(reader, Here::Opaque),
+            (b"image_url" | b"input_audio" | b"file_data" | b"file_url", Here::Parts) => {
+                self.found.media_parts += 1;
+                self.walk(reader, Here::Media)
+            }
+            _ => self.walk(reader, here),
+        }
+    }
+
+    /// Takes one id, or a list of them; anything else is walked.
+    fn objects(&mut self, reader: &mut Reader<'_>, here: Here) -> Result<(), Stop> {
+        match reader.peek() {
+            Some(b'"') => {
+                let id = id(reader, "file_id")?;
+                if self.found.object_ids.len() == OBJECT_IDS_LIMIT {
+                    return invalid("file_id", "the body names more than 64 objects");
+                }
+                self.found.object_ids.extend(id);
+                Ok(())
+            }
+            Some(b'[') => reader.array(|reader| self.objects(reader, here)),
+            _ => self.walk(reader, here),
+        }
+    }
+
+    fn count(&mut self, text: Text<'_>, here: Here) {
+        match here {
+            Here::Media => {}
+            _ if text.raw.starts_with(b"data:") => self.found.media_parts += 1,
+            Here::Text | Here::Parts | Here::Opaque => self.found.text_bytes += text.raw.len(),
+        }
+    }
+}
+
+/// A model's name as the client means it.
+fn model_text(text: Text<'_>) -> Result<String, Stop> {
+    /// No escape is longer for what it means.
+    const WRITTEN_LIMIT_BYTES: usize = MODEL_LIMIT_BYTES * 6;
+    const TOO_LONG: &str = "it is longer than 512 bytes";
+    if text.raw.len() > WRITTEN_LIMIT_BYTES {
+        return invalid("model", TOO_LONG);
+    }
+    let Some(model) = text.decode() else { return invalid("model", "it holds half a surrogate pair") };
+    match fault_of_model(&model) {
+        Some(why) => invalid("model", why),
+        None => Ok(model),
+    }
+}
+
+/// What is wrong with a model's name; the same rule where it comes in a form, a path or a header.
+pub fn fault_of_model(model: &str) -> Option<&'static str> {
+    if model.len() > MODEL_LIMIT_BYTES {
+        return Some("it is longer than 512 bytes");
+    }
+    if model.chars().any(char::is_control) {
+        return Some("it holds control characters");
+    }
+    model.contains("..").then_some("it holds `..`")
+}
+
+fn denied(reader: &mut Reader<'_>, name: &'static str) -> Result<(), Stop> {
+    if reader.null()? { Ok(()) } else { Err(Stop::Denied(name)) }
+}
+
+fn boolean(reader: &mut Reader<'_>, name: &'static str) -> Result<Option<bool>, Stop> {
+    let first = reader.peek();
+    reader.skip()?;
+    match first {
+        Some(b't') => Ok(Some(true)),
+        Some(b'f') => Ok(Some(false)),
+        Some(b'n') => Ok(None),
+        _ => invalid(name, "it is neither true nor false"),
+    }
+}
+
+/// A bound on the answer's length: was it there, and what did it say?
+fn given(reader: &mut Reader<'_>) -> Result<Option<Option<u64>>, Stop> {
+    if reader.null()? { Ok(None) } else { Ok(Some(reader.unsigned()?)) }
+}
+
+fn present(reader: &mut Reader<'_>) -> Result<Option<Range<usize>>, Stop> {
+    if reader.null()? { Ok(None) } else { Ok(Some(reader.skip()?)) }
+}
+
+fn id(reader: &mut Reader<'_>, name: &'static str) -> Result<Option<String>, Stop> {
+    if reader.null()? {
+        return Ok(None);
+    }
+    if reader.peek() != Some(b'"') {
+        return invalid(name, "it is not a string");
+    }
+    let text = reader.string()?;
+    if text.raw.len() > OBJECT_ID_LIMIT_BYTES {
+        return invalid(name, "it is longer than 512 bytes");
+    }
+    text.decode().map_or_else(|| invalid(name, "it holds half a surrogate pair"), |id| Ok(Some(id)))
+}
+
+fn stream_options(reader: &mut Reader<'_>) -> Result<StreamOptions, Stop> {
+    let start = reader.at();
+    let mut options = StreamOptions { value: start..start, inside: None, is_empty: true, include_usage: None };
+    if reader.peek() == Some(b'{') {
+        options.inside = Some(start + 1);
+        reader.object(|reader, key| stream_option(reader, key, &mut options))?;
+    } else if !reader.null()? {
+        reader.skip()?;
+        return invalid("stream_options", "it is not an object");
+    }
+    options.value = start..reader.at();
+    Ok(options)
+}
+
+fn stream_option(reader: &mut Reader<'_>, key: Text<'_>, options: &mut StreamOptions) -> Result<(), Stop> {
+    const NAME: &str = "stream_options.include_usage";
+    options.is_empty = false;
+    if !key.is(b"include_usage") {
+        return Ok(reader.skip().map(drop)?);
+    }
+    if options.include_usage.is_some() {
+        return invalid(NAME, "it stands twice");
+    }
+    let start = reader.at();
+    let says = boolean(reader, NAME)?.unwrap_or(false);
+    options.include_usage = Some((start..reader.at(), says));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde::de::IgnoredAny;
+
+    fn chat(body: &str) -> Result<Found, Refusal> {
+        scan(body.as_bytes(), Operation::ChatCompletions)
+    }
+
+    fn fault(body: &str) -> String {
+        chat(body).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_chat_body_gives_its_model_stream_and_messages() {
+        let body = r#" { "model" : "gpt-\u0034o", "stream":true, "max_tokens": 12.0, "temperature":null,
+            "messages":[{"content":"Be brief","role":"developer"},{"role":"user","content":"Hi"}]}"#;
+        let found = chat(body).unwrap();
+        assert_eq!(found.model_text.as_deref(), Some("gpt-4o"));
+        assert_eq!(&body[found.model.unwrap()], r#""gpt-\u0034o""#);
+        assert!(found.stream && !found.temperature && !found.is_empty);
+        assert_eq!(&body[found.places.temperature.unwrap()], "null");
+        assert_eq!(found.max_tokens, Some(Some(12)));
+        let messages = found.messages.unwrap();
+        assert_eq!(&body[messages.inside - 1..=messages.inside], "[{");
+        assert_eq!(&body[messages.system.unwrap()], r#""Be brief""#);
+    }
+
+    #[test]
+    fn null_is_absent() {
+        let body = r#"{"model":null,"stream":null,"stream_options":null,"max_tokens":null,"previous_response_id":null,
+            "conversation":null,"instructions":null,"prompt_cache_key":null,"store":null,"background":null,
+            "messages":null,"api_base":null}"#;
+        let found = chat(body).unwrap();
+        assert_eq!((found.model_text, found.stream, found.max_tokens), (None, false, None));
+        assert_eq!((found.previous_response_id, found.conversation, found.instructions), (None, false, false));
+        assert_eq!((found.prompt_cache_key, found.store, found.messages), (None, None, None));
+        assert_eq!(found.stream_options.unwrap().inside, None);
+        assert!(found.model.is_some());
+    }
+
+    #[test]
+    fn a_field_that_decides_something_may_not_stand_twice_however_it_is_written() {
+        for (first, second) in [
+            (r#""model":"a""#, r#""mod\u0065l":"b""#),
+            (r#""stream":true"#, r#""stream":false"#),
+            (r#""stream_options":{}"#, r#""stream_options":{}"#),
+            (r#""messages":[]"#, r#""m\u0065ssages":[]"#),
+            (r#""max_tokens":1"#, r#""max_tokens":9"#),
+        ] {
+            assert!(fault(&format!("{{{first},{second}}}")).contains("it stands twice"), "{second}");
+        }
+        assert!(fault(r#"{"stream_options":{"include_usage":true,"include_usage":false}}"#).contains("twice"));
+        assert!(chat(r#"{"user":"a","user":"b","metadata":{"model":"x"},"x":{"model":"y"}}"#).is_ok());
+    }
+
+    #[test]
+    fn a_model_is_a_short_clean_string() {
+        for (model, why) in [
+            ("7", "not a string"),
+            (r#"["a"]"#, "not a string"),
+            (r#""a\u0000b""#, "control characters"),
+            (r#""a\u0085b""#, "control characters"),
+            (r#""../etc""#, "`..`"),
+            (r#""a\u002e.""#, "`..`"),
+            (r#""\ud800""#, "surrogate"),
+        ] {
+            let said = fault(&format!("{{\"model\":{model}}}"));
+            assert!(said.contains(why), "{model}: {said}");
+        }
+        let of = |length: usize| format!("{{\"model\":\"{}\"}}", "m".repeat(length));
+        assert!(chat(&of(512)).is_ok());
+        assert!(fault(&of(513)).contains("512"));
+        assert!(fault(&of(100_000)).contains("512"));
+        let escaped = format!("{{\"model\":\"{}\"}}", "\\u006d".repeat(512));
+        assert_eq!(chat(&escaped).unwrap().model_text.unwrap().len(), 512);
+    }
+
+    #[test]
+    fn where_a_call_goes_is_not_for_the_body_to_say() {
+        for field in ["api_base", "base_url", "api_key", "custom_llm_provider", "api\\u005fbase"] {
+            assert!(fault(&format!(r#"{{"{field}":"http://127.0.0.1"}}"#)).contains("configuration"), "{field}");
+        }
+        assert!(chat(r#"{"metadata":{"api_key":"x"},"tools":[{"base_url":"y"}]}"#).is_ok());
+    }
+
+    #[test]
+    fn what_is_not_one_plain_object_is_refused() {
+        for (body, what) in [
+            ("", "something other than an object"),
+            ("[]", "something other than an object"),
+            ("\u{feff}{}", "a byte order mark"),
+            ("{} x", "something follows"),
+            ("{}{}", "something follows"),
+            ("{\"a\":NaN}", "a value is missing"),
+            ("{/* */}", "a key in quotes is missing"),
+            ("{\"a\":1,}", "a key in quotes is missing"),
+            ("{\"stream\":\"yes\"}", "neither true nor false"),
+            ("{\"stream\":1}", "neither true nor false"),
+            ("{\"stream_options\":7}", "not an object"),
+        ] {
+            assert!(fault(body).contains(what), "{body}: {}", fault(body));
+        }
+        assert!(scan(b"{\"a\":\"\xff\"}", Operation::Embeddings).is_err());
+        assert!(chat(&format!("{{\"a\":{}{}}}", "[".repeat(64), "]".repeat(64))).is_err());
+    }
+
+    #[test]
+    fn ids_of_objects_are_found_wherever_they_stand_but_not_in_schemas_and_notes() {
+        let body = r#"{"input_file_id":"file-1","messages":[{"content":[{"file":{"file_id":"file-2"}}]}],
+            "tools":[{"container":{"file_ids":["file-3","file-4"]}},{"parameters":{"properties":{"file_id":"no"}}}],
+            "metadata":{"file_id":"no"},"file\u005fid":"file-5"}"#;
+        assert_eq!(chat(body).unwrap().object_ids, ["file-1", "file-2", "file-3", "file-4", "file-5"]);
+        let many = format!("{{\"file_ids\":[{}]}}", vec!["\"f\""; 65].join(","));
+        assert!(fault(&many).contains("more than 64"));
+    }
+
+    #[test]
+    fn media_are_counted_and_their_bytes_are_no_text() {
+        let body = r#"{"messages":[{"role":"user","content":[{"type":"text","text":"four"},
+            {"type":"image_url","image_url":{"url":"data:image/png;base64,AAAAAAAAAAAAAAAA"}},
+            {"type":"input_audio","input_audio":{"data":"BBBBBBBBBBBBBBBBBBBBBBBB","format":"wav"}},
+            {"type":"file","file":{"file_id":"file-1"}}]}]}"#;
+        let found = chat(body).unwrap();
+        assert_eq!(found.media_parts, 3);
+        assert_eq!(found.text_bytes, "textfourimage_urlinput_audiofile".len());
+    }
+
+    #[test]
+    fn token_ids_and_tools_count_as_text() {
+        assert_eq!(scan(br#"{"input":[[1,2],[3]]}"#, Operation::Embeddings).unwrap().text_bytes, 9);
+        assert_eq!(chat(r#"{"tools":[{"a":{}}]}"#).unwrap().text_bytes, r#"[{"a":{}}]"#.len());
+    }
+
+    #[test]
+    fn the_input_of_responses_is_read_like_messages() {
+        let body = br#"{"input":[{"role":"developer","content":"x"}],"instructions":"y","previous_response_id":"resp_1",
+            "store":false}"#;
+        let found = scan(body, Operation::Responses).unwrap();
+        assert!(found.messages.is_some_and(|messages| messages.system.is_some()));
+        assert!(found.instructions);
+        assert_eq!((found.previous_response_id.as_deref(), found.store), (Some("resp_1"), Some(false)));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = scan(&bytes, Operation::ChatCompletions);
+        }
+
+        #[test]
+        fn nothing_is_taken_that_a_known_parser_would_not_take(middle in r#"[\[\]{}:,"\\u0-9a-em.\-trufalsn é]{0,30}"#) {
+            let body = format!("{{\"messages\":[{middle}]}}");
+            if chat(&body).is_ok() {
+                prop_assert!(serde_json::from_str::<IgnoredAny>(&body).is_ok());
+            }
+        }
+    }
+}
