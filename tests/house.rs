@@ -67,7 +67,11 @@ fn outer_names(list: &str) -> Vec<String> {
         }
     }
     parts.push(part);
-    parts.iter().map(|part| part.trim().split("::").next().unwrap().to_string()).filter(|part| !part.is_empty()).collect()
+    parts
+        .iter()
+        .map(|part| part.trim().split("::").next().unwrap().to_string())
+        .filter(|part| !part.is_empty())
+        .collect()
 }
 
 #[test]

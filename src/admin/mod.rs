@@ -89,7 +89,11 @@ async fn unknown(uri: axum::http::Uri) -> Response {
 
 fn refused(refusal: &Refusal) -> Response {
     let row = refusal.row();
-    problem(StatusCode::from_u16(row.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), row.code, &refusal.to_string())
+    problem(
+        StatusCode::from_u16(row.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+        row.code,
+        &refusal.to_string(),
+    )
 }
 
 /// RFC 9457's problem document.

@@ -32,7 +32,13 @@ pub struct Assembled {
 }
 
 /// Builds everything that needs no socket. Tests hand in pipes as `connect`; the server hands in the network.
-pub fn assemble(config: &Config, snapshot: Snapshot, keyring: Arc<Keyring>, connect: &Arc<dyn Connect>, cores: usize) -> io::Result<Assembled> {
+pub fn assemble(
+    config: &Config,
+    snapshot: Snapshot,
+    keyring: Arc<Keyring>,
+    connect: &Arc<dyn Connect>,
+    cores: usize,
+) -> io::Result<Assembled> {
     let registry = Arc::new(Registry::new());
     let families = Families::register(&registry);
     let cells: Vec<Arc<Cells>> = (0..cores).map(|_| Arc::new(Cells::of_core())).collect();

@@ -78,7 +78,8 @@ impl DataPlane<Proxy> {
             reception.close();
         }
         let threads = self.threads;
-        let joined = tokio::task::spawn_blocking(move || threads.into_iter().filter_map(|thread| thread.join().ok()).sum());
+        let joined =
+            tokio::task::spawn_blocking(move || threads.into_iter().filter_map(|thread| thread.join().ok()).sum());
         joined.await.unwrap_or(0)
     }
 }
@@ -110,7 +111,12 @@ fn start(
 }
 
 /// One core's life: accept until closed, then finish.
-async fn core(proxy: Proxy, listener: TcpListener, reception: Reception<Proxy>, mut draining: watch::Receiver<Option<Duration>>) -> usize {
+async fn core(
+    proxy: Proxy,
+    listener: TcpListener,
+    reception: Reception<Proxy>,
+    mut draining: watch::Receiver<Option<Duration>>,
+) -> usize {
     tokio::select! {
         served = reception.serve(listener) => {
             if let Err(error) = served {

@@ -21,9 +21,14 @@ pub(super) fn register(server: &Arc<Server>, plane: &DataPlane<Proxy>, proxies: 
         out.push(&[], of.bodies.taken_bytes() as f64);
     });
     let of = server.gateway.clone();
-    registry.gauge("keyway_records_dropped_total", "Records of exchanges that found no place in the queue.", &[], move |out| {
-        out.push(&[], of.meter.records.dropped() as f64);
-    });
+    registry.gauge(
+        "keyway_records_dropped_total",
+        "Records of exchanges that found no place in the queue.",
+        &[],
+        move |out| {
+            out.push(&[], of.meter.records.dropped() as f64);
+        },
+    );
     let of = server.clone();
     registry.gauge("keyway_config_info", "The configuration in force; its value is always 1.", &["hash"], move |out| {
         out.push(&[&of.config.load().hash], 1.0);
@@ -46,22 +51,33 @@ fn breakers(server: &Arc<Server>) {
 
 fn connections(server: &Arc<Server>, plane: &DataPlane<Proxy>) {
     let counts = plane.counts().to_vec();
-    server.registry.gauge("keyway_connections", "Connections of clients, by what became of them.", &["state"], move |out| {
-        let sum = |of: &dyn Fn(&crate::listen::Counts) -> u64| counts.iter().map(|one| of(one)).sum::<u64>() as f64;
-        out.push(&["open"], sum(&|one| one.connections_open()));
-        out.push(&["accepted"], sum(&|one| one.accepted.read()));
-        out.push(&["refused_full"], sum(&|one| one.refused_full.read()));
-        out.push(&["refused_address"], sum(&|one| one.refused_address.read()));
-        out.push(&["handshake_failed"], sum(&|one| one.handshake_failures.read()));
-    });
+    server.registry.gauge(
+        "keyway_connections",
+        "Connections of clients, by what became of them.",
+        &["state"],
+        move |out| {
+            let sum = |of: &dyn Fn(&crate::listen::Counts) -> u64| counts.iter().map(|one| of(one)).sum::<u64>() as f64;
+            out.push(&["open"], sum(&|one| one.connections_open()));
+            out.push(&["accepted"], sum(&|one| one.accepted.read()));
+            out.push(&["refused_full"], sum(&|one| one.refused_full.read()));
+            out.push(&["refused_address"], sum(&|one| one.refused_address.read()));
+            out.push(&["handshake_failed"], sum(&|one| one.handshake_failures.read()));
+        },
+    );
 }
 
 fn upstream(server: &Arc<Server>, proxies: &[Proxy]) {
     let counts: Vec<_> = proxies.iter().map(|proxy| proxy.core.client.counts().clone()).collect();
-    server.registry.gauge("keyway_upstream_connections", "Connections to providers, and how they were used.", &["state"], move |out| {
-        for (name, read) in [("open", 0), ("idle", 1), ("opened", 2), ("reused", 3)] {
-            let sum: u64 = counts.iter().map(|one| [&one.open, &one.idle, &one.opened, &one.reused][read].load(Relaxed)).sum();
-            out.push(&[name], sum as f64);
-        }
-    });
+    server.registry.gauge(
+        "keyway_upstream_connections",
+        "Connections to providers, and how they were used.",
+        &["state"],
+        move |out| {
+            for (name, read) in [("open", 0), ("idle", 1), ("opened", 2), ("reused", 3)] {
+                let sum: u64 =
+                    counts.iter().map(|one| [&one.open, &one.idle, &one.opened, &one.reused][read].load(Relaxed)).sum();
+                out.push(&[name], sum as f64);
+            }
+        },
+    );
 }

@@ -10,7 +10,8 @@ use crate::meter::{LineFormat, write_line};
 
 /// Starts the log once per process; a second start in one process (as in tests) changes nothing.
 pub(super) fn start(log: &Log) {
-    let builder = tracing_subscriber::fmt().with_max_level(level(log.level)).with_writer(std::io::stderr).with_ansi(false);
+    let builder =
+        tracing_subscriber::fmt().with_max_level(level(log.level)).with_writer(std::io::stderr).with_ansi(false);
     // Fails only where a log was started before.
     let _ = match log.format {
         LogFormat::Json => builder.json().flatten_event(true).try_init(),

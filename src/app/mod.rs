@@ -107,7 +107,9 @@ pub fn serve(source: Source, config: Config, ready: impl FnOnce(SocketAddr) + Se
 
 async fn run(source: Source, config: Config, ready: impl FnOnce(SocketAddr) + Send) -> Result<(), Trouble> {
     let opened = open::open(&config).await?;
-    for warning in opened.warnings.iter().map(ToString::to_string).chain(config.warnings.iter().map(ToString::to_string)) {
+    for warning in
+        opened.warnings.iter().map(ToString::to_string).chain(config.warnings.iter().map(ToString::to_string))
+    {
         tracing::warn!("{warning}");
     }
     let directory = opened.store.load().await?;
@@ -116,9 +118,11 @@ async fn run(source: Source, config: Config, ready: impl FnOnce(SocketAddr) + Se
     let tls = tls(&config)?;
     let cores = config.listen.cores.unwrap_or_else(cores::available);
     let connect: Arc<dyn Connect> = network.clone();
-    let assembled = assemble(&config, snapshot, opened.store.keyring().clone(), &connect, cores).map_err(Trouble::Runtime)?;
+    let assembled =
+        assemble(&config, snapshot, opened.store.keyring().clone(), &connect, cores).map_err(Trouble::Runtime)?;
     let data = cores::bind(config.listen.data, cores)?;
-    let admin = listen::bind(config.listen.admin, false).map_err(|error| Trouble::Bind { address: config.listen.admin, error })?;
+    let admin = listen::bind(config.listen.admin, false)
+        .map_err(|error| Trouble::Bind { address: config.listen.admin, error })?;
     let setup = setup(&config, tls.clone());
     let server = Arc::new(Server::new(source, config, opened.store, &assembled, network, tls));
     let plane = DataPlane::start(&assembled.proxies, data, &setup)?;
@@ -153,7 +157,14 @@ fn setup(config: &Config, tls: Option<Tls>) -> Setup {
 }
 
 impl Server {
-    fn new(source: Source, config: Config, store: Store, assembled: &Assembled, network: Arc<Network>, tls: Option<Tls>) -> Self {
+    fn new(
+        source: Source,
+        config: Config,
+        store: Store,
+        assembled: &Assembled,
+        network: Arc<Network>,
+        tls: Option<Tls>,
+    ) -> Self {
         Self {
             source,
             config: ArcSwap::from_pointee(config),
@@ -178,7 +189,12 @@ impl Server {
             metrics: Arc::new(move || metrics.metrics_text()),
             readiness: self.clone(),
         };
-        let tls = config.listen.admin_tls.as_ref().map(|files| listen::load_tls(&files.certificate, &files.key)).transpose()?;
+        let tls = config
+            .listen
+            .admin_tls
+            .as_ref()
+            .map(|files| listen::load_tls(&files.certificate, &files.key))
+            .transpose()?;
         let reception = Reception::new(Desk::new(admin), setup(&config, tls.map(|tls| Arc::new(ArcSwap::new(tls)))));
         let serving = reception.clone();
         tokio::spawn(async move {

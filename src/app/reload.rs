@@ -17,7 +17,8 @@ pub(super) struct Reloads {
 
 impl Reloads {
     pub(super) fn register(registry: &Registry) -> Self {
-        let family = registry.counter("keyway_config_reloads_total", "Reloads, by whether they were taken up.", ["result"]);
+        let family =
+            registry.counter("keyway_config_reloads_total", "Reloads, by whether they were taken up.", ["result"]);
         let cells = Arc::new(Cells::shared());
         Self { cells, taken: registry.series(family, ["taken"]), refused: registry.series(family, ["refused"]) }
     }

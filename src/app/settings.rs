@@ -43,7 +43,11 @@ pub(super) fn breakers(config: &Config) -> breaker::Settings {
 }
 
 pub(super) fn retries(config: &Config) -> budget::Settings {
-    budget::Settings { percent: config.attempts.retry_budget, floor_per_second: config.attempts.retry_floor, window: RETRY_WINDOW }
+    budget::Settings {
+        percent: config.attempts.retry_budget,
+        floor_per_second: config.attempts.retry_floor,
+        window: RETRY_WINDOW,
+    }
 }
 
 pub(super) fn client(config: &Config) -> client::ClientSettings {

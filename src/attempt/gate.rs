@@ -24,7 +24,11 @@ pub(super) async fn events(mut rest: Rest, mut tap: Tap) -> Result<ReplyBody, Fa
         let Some(piece) = next(&mut rest).await? else {
             // Ended without content: an answer only if it ended as its protocol ends.
             let ended = tap.end(&mut held);
-            return if ended == Ending::Clean { Ok(ReplyBody::Events { held, tap, rest }) } else { Err(Failure::BrokeOff) };
+            return if ended == Ending::Clean {
+                Ok(ReplyBody::Events { held, tap, rest })
+            } else {
+                Err(Failure::BrokeOff)
+            };
         };
         bytes += piece.len();
         let progress = tap.push(piece, &mut held);

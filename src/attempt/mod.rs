@@ -127,7 +127,13 @@ struct Run<'r> {
 
 impl Run<'_> {
     /// One attempt, its end told to the breakers, the trail and the round.
-    async fn once<'p>(&self, target: &'p Target, permit: Permit<'_>, round: &mut Round<'p>, trail: &mut Trail) -> Option<Reply> {
+    async fn once<'p>(
+        &self,
+        target: &'p Target,
+        permit: Permit<'_>,
+        round: &mut Round<'p>,
+        trail: &mut Trail,
+    ) -> Option<Reply> {
         let began = Instant::now();
         let tried = once::once(self, target, round.deadline()).await;
         let now = Instant::now();

@@ -56,7 +56,13 @@ pub(super) async fn once(run: &Run<'_>, target: &Target, deadline: Deadline) -> 
 }
 
 /// Is the answer good enough to be the client's?
-async fn judged(run: &Run<'_>, answer: Answer, places: Places, target: &Target, drops_usage: bool) -> Result<Reply, Failed> {
+async fn judged(
+    run: &Run<'_>,
+    answer: Answer,
+    places: Places,
+    target: &Target,
+    drops_usage: bool,
+) -> Result<Reply, Failed> {
     let headers = passed_headers(target, run.call, &answer.headers);
     if !answer.status.is_success() {
         return Err(failed(answer, headers, target).await);

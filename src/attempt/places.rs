@@ -8,7 +8,11 @@ use crate::resolve::Target;
 
 /// Held until the answer has ended.
 #[derive(Debug)]
-pub struct Places([Option<Permit>; 3]);
+pub(super) struct Places {
+    _address: Permit,
+    _provider: Option<Permit>,
+    _credential: Option<Permit>,
+}
 
 impl From<Busy> for Failure {
     fn from(_: Busy) -> Self {
@@ -28,5 +32,5 @@ pub(super) async fn take(parallel: &Arc<Parallel>, target: &Target, per_address:
         Some((id, limit)) => Some(parallel.take(Key::Credential(id), limit).await?),
         None => None,
     };
-    Ok(Places([Some(address), provider, credential]))
+    Ok(Places { _address: address, _provider: provider, _credential: credential })
 }

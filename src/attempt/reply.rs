@@ -100,7 +100,12 @@ impl Accused {
     }
 
     pub(super) fn keys(&self) -> TargetKeys<'_> {
-        TargetKeys { workspace: self.workspace, address: &self.address, model: self.model.as_deref(), credential: self.credential }
+        TargetKeys {
+            workspace: self.workspace,
+            address: &self.address,
+            model: self.model.as_deref(),
+            credential: self.credential,
+        }
     }
 
     fn failed(&self, failure: &Failure) {

@@ -12,9 +12,9 @@ use super::Run;
 use super::client::{Destination, Head, Http2, Outgoing};
 use crate::domain::call::{Call, CallBody};
 use crate::domain::failure::Failure;
+use crate::protocol;
 use crate::protocol::chat::request::{Rewrite, edits};
 use crate::protocol::splice::{Edit, apply};
-use crate::protocol;
 use crate::resolve::Target;
 
 const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("keyway/", env!("CARGO_PKG_VERSION")));
@@ -49,7 +49,9 @@ pub(super) fn build(run: &Run<'_>, target: &Target) -> Result<Request, Failure> 
 fn sign(run: &Run<'_>, target: &Target, headers: &mut HeaderMap) -> Result<(), Failure> {
     let Some(credential) = &target.credential else { return Ok(()) };
     let keyring = &run.attempts.keyring;
-    if let Some((name, value)) = run.core.signer.header(keyring, credential, target.provider.preset.key, Instant::now())? {
+    if let Some((name, value)) =
+        run.core.signer.header(keyring, credential, target.provider.preset.key, Instant::now())?
+    {
         headers.insert(name, value);
     }
     Ok(())
@@ -64,7 +66,7 @@ fn content_type(body: &CallBody) -> Option<HeaderValue> {
 }
 
 fn path(target: &Target, call: &Call) -> Result<PathAndQuery, Failure> {
-    let path = protocol::upstream_path(target.provider.provider.kind, target.base_url(), target.settings(), call, &target.model_id);
+    let path = protocol::upstream_path(target.base_url(), call);
     PathAndQuery::from_str(&path).map_err(|_| Failure::Internal("the provider's path is no path"))
 }
 
@@ -97,7 +99,9 @@ fn rewrite<'a>(target: &'a Target, model: &'a str) -> Rewrite<'a> {
 
 /// A form is changed in the one field that names the model.
 fn form(bytes: &Bytes, model: Option<&(String, Range<usize>)>, sent: &str) -> Outgoing {
-    let edit = model.filter(|(asked, _)| asked != sent).map(|(_, at)| Edit { at: at.clone(), with: Bytes::copy_from_slice(sent.as_bytes()) });
+    let edit = model
+        .filter(|(asked, _)| asked != sent)
+        .map(|(_, at)| Edit { at: at.clone(), with: Bytes::copy_from_slice(sent.as_bytes()) });
     pieces(bytes, edit.as_slice())
 }
 

@@ -74,10 +74,6 @@ impl<'p> Round<'p> {
         self.stopped || self.tried >= self.max || now >= self.deadline
     }
 
-    pub(super) const fn is_stopped(&self) -> bool {
-        self.stopped
-    }
-
     pub(super) fn found_shut(&mut self, target: &'p Target, shut: Shut) {
         if let Shut::Open { until } = shut
             && self.open.is_none_or(|(_, soonest)| until < soonest)
@@ -145,7 +141,9 @@ fn why_shut(target: &Target, shut: Shut, now: Instant) -> Refusal {
     match shut {
         Shut::Held { until } => Refusal::CredentialHeld { provider, retry_after: until.saturating_duration_since(now) },
         Shut::Rejected { .. } => Refusal::CredentialRejected { provider, scope },
-        Shut::Open { .. } => Refusal::ProviderFailed { provider, failure: "it has failed too often to be tried now".to_string() },
+        Shut::Open { .. } => {
+            Refusal::ProviderFailed { provider, failure: "it has failed too often to be tried now".to_string() }
+        }
     }
 }
 
@@ -173,10 +171,5 @@ fn last_word(target: &Target, failed: Failed) -> Result<Reply, Refusal> {
 }
 
 fn passed_on(target: &Target, said: Said) -> Reply {
-    Reply {
-        status: said.status,
-        headers: said.headers,
-        body: ReplyBody::Whole(said.body),
-        from: target.answerer(),
-    }
+    Reply { status: said.status, headers: said.headers, body: ReplyBody::Whole(said.body), from: target.answerer() }
 }

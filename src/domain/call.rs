@@ -47,11 +47,11 @@ pub enum CallBody {
         bytes: Bytes,
         found: Box<Found>,
     },
-    /// Held whole. `model` is the range of the form field's value.
+    /// Held whole. `model` is the form field's text and the range it stands in.
     Multipart {
         bytes: Bytes,
         content_type: http::HeaderValue,
-        model: Option<Range<usize>>,
+        model: Option<(String, Range<usize>)>,
     },
 }
 

@@ -22,7 +22,12 @@ pub fn write_line(out: &mut Vec<u8>, record: &Record, format: LineFormat) {
 
 fn json(out: &mut Vec<u8>, record: &Record) -> std::io::Result<()> {
     let (provider, model) = names(record);
-    write!(out, r#"{{"time":"{}","level":"INFO","event":"exchange","exchange":"{}","workspace":"#, record.at.iso8601(), record.id)?;
+    write!(
+        out,
+        r#"{{"time":"{}","level":"INFO","event":"exchange","exchange":"{}","workspace":"#,
+        record.at.iso8601(),
+        record.id
+    )?;
     quoted(out, &record.workspace_name)?;
     write!(out, r#","operation":"{}","provider":"#, record.operation.name())?;
     quoted(out, provider)?;
@@ -36,7 +41,13 @@ fn json(out: &mut Vec<u8>, record: &Record) -> std::io::Result<()> {
         write!(out, r#","failure":"{}""#, failure.name())?;
     }
     let (usage, ms) = (&record.usage, record.total.as_secs_f64() * 1e3);
-    write!(out, r#","input_tokens":{},"output_tokens":{},"ms":{ms:.1},"own_us":{}}}"#, usage.input_total(), usage.output_total(), record.overhead.as_micros())?;
+    write!(
+        out,
+        r#","input_tokens":{},"output_tokens":{},"ms":{ms:.1},"own_us":{}}}"#,
+        usage.input_total(),
+        usage.output_total(),
+        record.overhead.as_micros()
+    )?;
     out.push(b'\n');
     Ok(())
 }
@@ -58,7 +69,14 @@ fn pretty(out: &mut Vec<u8>, record: &Record) -> std::io::Result<()> {
         write!(out, " after {}", failure.name())?;
     }
     let (usage, ms) = (&record.usage, record.total.as_millis());
-    writeln!(out, " attempts={} in={} out={} {ms}ms {}", record.trail.tried(), usage.input_total(), usage.output_total(), record.id)
+    writeln!(
+        out,
+        " attempts={} in={} out={} {ms}ms {}",
+        record.trail.tried(),
+        usage.input_total(),
+        usage.output_total(),
+        record.id
+    )
 }
 
 /// Unregistered ids are a client's own words, so they stay out of the log.

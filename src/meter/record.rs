@@ -87,7 +87,8 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    pub const ALL: [Self; 6] = [Self::Served, Self::Rejected, Self::Failed, Self::Refused, Self::CutOff, Self::ClientLeft];
+    pub const ALL: [Self; 6] =
+        [Self::Served, Self::Rejected, Self::Failed, Self::Refused, Self::CutOff, Self::ClientLeft];
 
     pub const fn name(self) -> &'static str {
         match self {

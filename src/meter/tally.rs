@@ -41,7 +41,11 @@ pub struct Families {
 impl Families {
     pub fn register(registry: &Registry) -> Self {
         Self {
-            requests: registry.counter("keyway_requests_total", "Exchanges by how they ended.", ["operation", "outcome"]),
+            requests: registry.counter(
+                "keyway_requests_total",
+                "Exchanges by how they ended.",
+                ["operation", "outcome"],
+            ),
             attempts: registry.counter("keyway_attempts_total", "Attempts by how they ended.", ["provider", "result"]),
             refusals: registry.counter("keyway_refusals_total", "Requests we refused, by code.", ["code"]),
             first_event: registry.histogram(
@@ -50,7 +54,12 @@ impl Families {
                 ["provider", "model"],
                 &DURATIONS,
             ),
-            total: registry.histogram("keyway_request_seconds", "From a request's head to its last byte.", ["operation"], &DURATIONS),
+            total: registry.histogram(
+                "keyway_request_seconds",
+                "From a request's head to its last byte.",
+                ["operation"],
+                &DURATIONS,
+            ),
             overhead: registry.histogram(
                 "keyway_overhead_seconds",
                 "Spent in Keyway itself, without the waits for client and provider.",
@@ -128,7 +137,8 @@ impl CoreMeter {
 
     fn operation(&self, operation: Operation) -> OfOperation {
         *locked(&self.operations).entry(operation).or_insert_with(|| OfOperation {
-            outcomes: Outcome::ALL.map(|outcome| self.registry.series(self.families.requests, [operation.name(), outcome.name()])),
+            outcomes: Outcome::ALL
+                .map(|outcome| self.registry.series(self.families.requests, [operation.name(), outcome.name()])),
             total: self.registry.distribution(self.families.total, [operation.name()]),
             overhead: self.registry.distribution(self.families.overhead, []),
         })
@@ -157,7 +167,8 @@ impl CoreMeter {
     fn answered(&self, record: &Record) {
         let Some(from) = &record.from else { return };
         let label: Arc<str> = if from.is_registered { from.model.clone() } else { OTHER.into() };
-        let model = self.provider(from.provider_id, &from.provider, |provider| self.model(provider, &from.provider, label));
+        let model =
+            self.provider(from.provider_id, &from.provider, |provider| self.model(provider, &from.provider, label));
         if let Some(first_event) = record.first_event {
             self.cells.observe(model.first_event, first_event);
         }

@@ -563,7 +563,8 @@ mod tests {
 
     #[test]
     fn the_input_of_responses_is_read_like_messages() {
-        let body = br#"{"input":[{"role":"developer","content":"x"}],"instructions":"y","previous_response_id":"resp_1",
+        let body =
+            br#"{"input":[{"role":"developer","content":"x"}],"instructions":"y","previous_response_id":"resp_1",
             "store":false}"#;
         let found = scan(body, Operation::Responses).unwrap();
         assert!(found.messages.is_some_and(|messages| messages.system.is_some()));

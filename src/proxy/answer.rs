@@ -95,7 +95,12 @@ impl Answered {
         response
     }
 
-    pub(super) fn replied(self, result: Result<Reply, Refusal>, mut exchange: Exchange, settings: &Settings) -> Response<RelayBody> {
+    pub(super) fn replied(
+        self,
+        result: Result<Reply, Refusal>,
+        mut exchange: Exchange,
+        settings: &Settings,
+    ) -> Response<RelayBody> {
         let reply = match result {
             Ok(reply) => reply,
             Err(refusal) => {
@@ -161,11 +166,18 @@ fn trail_text(trail: &Trail) -> String {
         let ms = attempt.took.as_millis();
         // Writing to a String can't fail.
         let _ = match &attempt.end {
-            End::Answered { status } => write!(text, "{} {} {scope} {status} {ms}ms; ", attempt.provider, attempt.model),
-            End::Failed(failure) => write!(text, "{} {} {scope} {} {ms}ms; ", attempt.provider, attempt.model, failure.name()),
+            End::Answered { status } => {
+                write!(text, "{} {} {scope} {status} {ms}ms; ", attempt.provider, attempt.model)
+            }
+            End::Failed(failure) => {
+                write!(text, "{} {} {scope} {} {ms}ms; ", attempt.provider, attempt.model, failure.name())
+            }
             End::Skipped(why) => write!(text, "{} {} {scope} skipped: {why}; ", attempt.provider, attempt.model),
         };
     }
-    let kept = text.char_indices().take_while(|(at, _)| *at < TRAIL_LIMIT_BYTES).filter(|(_, letter)| letter.is_ascii_graphic() || *letter == ' ');
+    let kept = text
+        .char_indices()
+        .take_while(|(at, _)| *at < TRAIL_LIMIT_BYTES)
+        .filter(|(_, letter)| letter.is_ascii_graphic() || *letter == ' ');
     kept.map(|(_, letter)| letter).collect::<String>().trim_end_matches("; ").to_string()
 }

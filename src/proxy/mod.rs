@@ -22,7 +22,7 @@ use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
 use self::answer::Answered;
-use self::read::Room;
+use self::read::{BodyShare, Room};
 use self::route::{Asked, Place};
 use crate::attempt::{Attempts, Core};
 use crate::authenticate::authenticate;
@@ -58,6 +58,13 @@ pub struct Settings {
     pub idle: Duration,
 }
 
+/// A call that may be attempted, with its share of the memory for bodies.
+struct Planned {
+    plan: Plan,
+    call: Call,
+    share: BodyShare,
+}
+
 /// One core's way into the gateway.
 #[derive(Clone)]
 pub struct Proxy {
@@ -83,7 +90,14 @@ impl Proxy {
     }
 
     /// Up to the caller; what is refused here is counted, but is no exchange.
-    async fn placed(&self, id: Uuid, began: Instant, head: request::Parts, body: RequestBody, known: impl FnOnce()) -> Result<Response<RelayBody>, Refusal> {
+    async fn placed(
+        &self,
+        id: Uuid,
+        began: Instant,
+        head: request::Parts,
+        body: RequestBody,
+        known: impl FnOnce(),
+    ) -> Result<Response<RelayBody>, Refusal> {
         let place = route::place(&head.method, head.uri.path())?;
         let caller = authenticate(&self.gateway.world, &head.headers, Timestamp::now()).await?;
         known();
@@ -95,7 +109,15 @@ impl Proxy {
     }
 
     /// The steps of a call, each taking what the one before made.
-    async fn exchange(&self, id: Uuid, began: Instant, asked: Asked, caller: Caller, head: request::Parts, body: RequestBody) -> Response<RelayBody> {
+    async fn exchange(
+        &self,
+        id: Uuid,
+        began: Instant,
+        asked: Asked,
+        caller: Caller,
+        head: request::Parts,
+        body: RequestBody,
+    ) -> Response<RelayBody> {
         let (protocol, explains) = (asked.protocol, answer::wants_explanation(&caller, &head.headers));
         let answered = Answered { id, protocol, explains };
         let mut exchange = match self.gateway.meter.admit(&self.meter, &caller, asked.opening(id, began)) {
@@ -106,7 +128,7 @@ impl Proxy {
             }
         };
         match self.planned(asked, &caller, head, body, &mut exchange).await {
-            Ok((plan, call)) => self.answered(answered, plan, call, caller, exchange).await,
+            Ok(planned) => self.answered(answered, planned, caller, exchange).await,
             Err(refusal) => {
                 exchange.refused(&refusal);
                 answered.refused(&refusal, Some(&exchange))
@@ -115,23 +137,41 @@ impl Proxy {
     }
 
     /// Read, recall, resolve, reserve.
-    async fn planned(&self, asked: Asked, caller: &Caller, head: request::Parts, body: RequestBody, exchange: &mut Exchange) -> Result<(Plan, Call), Refusal> {
+    async fn planned(
+        &self,
+        asked: Asked,
+        caller: &Caller,
+        head: request::Parts,
+        body: RequestBody,
+        exchange: &mut Exchange,
+    ) -> Result<Planned, Refusal> {
         let gateway = &self.gateway;
-        let room = Room { limit_bytes: gateway.settings.load().body_limit_bytes, budget: &gateway.bodies, hands: &gateway.hands };
+        let room = Room {
+            limit_bytes: gateway.settings.load().body_limit_bytes,
+            budget: &gateway.bodies,
+            hands: &gateway.hands,
+        };
         let reading = Instant::now();
         let (call, share) = read::read(asked, exchange.id(), head, body, &room).await?;
         exchange.has_read(&call, reading.elapsed());
         let past = recall::recall(caller, &call).await?;
         let plan = resolve(caller, &Question::from(&call), &past)?;
         let plan = exchange.reserve(plan, &call)?;
-        Ok((plan, call))
+        Ok(Planned { plan, call, share })
     }
 
     /// Attempt and relay. A stream whose providers are slow gets its status and comments meanwhile.
-    async fn answered(&self, answered: Answered, plan: Plan, call: Call, caller: Caller, mut exchange: Exchange) -> Response<RelayBody> {
-        let delivery = call.delivery;
+    async fn answered(
+        &self,
+        answered: Answered,
+        planned: Planned,
+        caller: Caller,
+        mut exchange: Exchange,
+    ) -> Response<RelayBody> {
+        let delivery = planned.call.delivery;
         let proxy = self.clone();
         let attempting = async move {
+            let Planned { plan, call, share: _held_until_committed } = planned;
             let outcome = proxy.gateway.attempts.run(&proxy.core, &caller, &plan, &call, exchange.trail()).await;
             exchange.has_waited(outcome.waited);
             (outcome.result, exchange)

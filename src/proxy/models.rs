@@ -5,17 +5,18 @@ use uuid::Uuid;
 
 use super::answer;
 use super::relay::RelayBody;
+use crate::domain::call::Past;
 use crate::domain::refusal::Refusal;
+use crate::domain::time::Timestamp;
 use crate::protocol;
 use crate::resolve::{Listed, Question, listed, resolve};
-use crate::domain::call::Past;
-use crate::domain::time::Timestamp;
 use crate::snapshot::Caller;
 
 pub(super) fn list(caller: &Caller, id: Uuid) -> Response<RelayBody> {
     let mut models: Vec<Listed> = listed(caller).collect();
     models.sort_by(|a, b| a.id.cmp(&b.id));
-    let rows = models.iter().map(|one| protocol::ModelRow { id: &one.id, created: one.created, owned_by: &one.owned_by });
+    let rows =
+        models.iter().map(|one| protocol::ModelRow { id: &one.id, created: one.created, owned_by: &one.owned_by });
     answer::json(id, protocol::model_list(rows))
 }
 

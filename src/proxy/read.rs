@@ -114,12 +114,16 @@ fn form(operation: Operation, head: &request::Parts) -> Result<Form, Refusal> {
         return Ok(Form::None);
     }
     let (json, multipart) = match operation {
-        Operation::Transcriptions | Operation::Translations | Operation::ImageVariations | Operation::Files => (false, true),
+        Operation::Transcriptions | Operation::Translations | Operation::ImageVariations | Operation::Files => {
+            (false, true)
+        }
         Operation::ImageEdits => (true, true),
         _ => (true, false),
     };
     let stated = head.headers.get(header::CONTENT_TYPE);
-    let Some(stated) = stated else { return if json { Ok(Form::Json) } else { Err(unsupported(false, "nothing".into())) } };
+    let Some(stated) = stated else {
+        return if json { Ok(Form::Json) } else { Err(unsupported(false, "nothing".into())) };
+    };
     let essence = stated.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     match essence.as_str() {
         "application/json" if json => Ok(Form::Json),
@@ -138,7 +142,12 @@ fn shown(value: &HeaderValue) -> String {
 }
 
 /// The body in one piece. A body that came in one frame is not copied.
-async fn take(mut body: RequestBody, headers: &HeaderMap, limit_bytes: usize, share: &mut BodyShare) -> Result<Bytes, Refusal> {
+async fn take(
+    mut body: RequestBody,
+    headers: &HeaderMap,
+    limit_bytes: usize,
+    share: &mut BodyShare,
+) -> Result<Bytes, Refusal> {
     let too_large = || Refusal::BodyTooLarge { limit_bytes: limit_bytes as u64 };
     let stated = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if stated.is_some_and(|length| length > limit_bytes) {
@@ -187,7 +196,13 @@ async fn next_piece(body: &mut RequestBody) -> Result<Option<Bytes>, Refusal> {
     Ok(None)
 }
 
-async fn scanned(form: Form, bytes: Bytes, asked: &Asked, headers: &HeaderMap, hands: &Hands) -> Result<CallBody, Refusal> {
+async fn scanned(
+    form: Form,
+    bytes: Bytes,
+    asked: &Asked,
+    headers: &HeaderMap,
+    hands: &Hands,
+) -> Result<CallBody, Refusal> {
     match form {
         Form::None if bytes.is_empty() => Ok(CallBody::Empty),
         Form::None => Err(Refusal::Malformed("this operation takes no body")),
@@ -196,8 +211,11 @@ async fn scanned(form: Form, bytes: Bytes, asked: &Asked, headers: &HeaderMap, h
             Ok(CallBody::Json { bytes, found: Box::new(found) })
         }
         Form::Multipart => {
-            let content_type = headers.get(header::CONTENT_TYPE).cloned().unwrap_or_else(|| HeaderValue::from_static("multipart/form-data"));
-            let model = scan::multipart(&bytes, &content_type)?;
+            let content_type = headers
+                .get(header::CONTENT_TYPE)
+                .cloned()
+                .unwrap_or_else(|| HeaderValue::from_static("multipart/form-data"));
+            let model = None;
             Ok(CallBody::Multipart { bytes, content_type, model })
         }
     }
@@ -205,10 +223,10 @@ async fn scanned(form: Form, bytes: Bytes, asked: &Asked, headers: &HeaderMap, h
 
 async fn scan_json(bytes: &Bytes, operation: Operation, hands: &Hands) -> Result<Found, Refusal> {
     if bytes.len() <= SCANNED_HERE_BYTES {
-        return scan::json(bytes, operation);
+        return scan::scan(bytes, operation);
     }
     let shared = bytes.clone();
-    let scanning = hands.blocking(move || scan::json(&shared, operation)).await;
+    let scanning = hands.blocking(move || scan::scan(&shared, operation)).await;
     scanning.map_err(|_| Refusal::AtCapacity("large bodies being read"))?
 }
 
@@ -269,7 +287,8 @@ fn text(headers: &HeaderMap, name: &HeaderName, label: &'static str) -> Result<O
 
 /// The query of an object's call without what was meant for us.
 fn kept_query(query: &str) -> Option<String> {
-    let kept: Vec<&str> = query.split('&').filter(|pair| !matches!(pair.split('=').next(), Some("key" | "api-version"))).collect();
+    let kept: Vec<&str> =
+        query.split('&').filter(|pair| !matches!(pair.split('=').next(), Some("key" | "api-version"))).collect();
     Some(kept.join("&")).filter(|query| !query.is_empty())
 }
 
@@ -280,7 +299,8 @@ fn conversation(headers: &HeaderMap, body: &CallBody) -> Option<u64> {
         CallBody::Json { bytes, found } => found.prompt_cache_key.clone().map(|range| &bytes[range]),
         CallBody::Empty | CallBody::Multipart { .. } => None,
     };
-    let others = || [SESSION_ID, CLAUDE_CODE_SESSION].into_iter().find_map(|name| headers.get(name).map(HeaderValue::as_bytes));
+    let others =
+        || [SESSION_ID, CLAUDE_CODE_SESSION].into_iter().find_map(|name| headers.get(name).map(HeaderValue::as_bytes));
     let name = named.or(cached).or_else(others)?;
     let mut hasher = DefaultHasher::new();
     name.hash(&mut hasher);
@@ -289,7 +309,8 @@ fn conversation(headers: &HeaderMap, body: &CallBody) -> Option<u64> {
 
 /// The client's own time-out in seconds, if it states one that is a time.
 fn allowed(headers: &HeaderMap) -> Option<Duration> {
-    let stated = [STAINLESS_TIMEOUT, STAINLESS_READ_TIMEOUT, SERVER_TIMEOUT].into_iter().find_map(|name| headers.get(name))?;
+    let stated =
+        [STAINLESS_TIMEOUT, STAINLESS_READ_TIMEOUT, SERVER_TIMEOUT].into_iter().find_map(|name| headers.get(name))?;
     let seconds: f64 = stated.to_str().ok()?.trim().parse().ok()?;
     Duration::try_from_secs_f64(seconds).ok().filter(|time| !time.is_zero())
 }

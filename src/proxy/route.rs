@@ -40,7 +40,10 @@ pub(super) fn protocol_of(path: &str) -> Protocol {
     let path = path.strip_prefix("/v1").unwrap_or(path);
     if path.starts_with("/messages") {
         Protocol::Messages
-    } else if path.starts_with("/models/") && path.contains(':') && (path.contains("enerateContent") || path.contains("ountTokens")) {
+    } else if path.starts_with("/models/")
+        && path.contains(':')
+        && (path.contains("enerateContent") || path.contains("ountTokens"))
+    {
         Protocol::Gemini
     } else {
         Protocol::Chat
@@ -53,9 +56,13 @@ pub(super) fn place(method: &Method, path: &str) -> Result<Place, Refusal> {
         let (deployment, operation) = rest.split_once('/').ok_or_else(|| unknown(path))?;
         return fixed(method, path, &format!("/{operation}"), Some(decoded(deployment)?));
     }
-    let rest = ["/openai/v1", "/openai", "/v1"].into_iter().find_map(|prefix| path.strip_prefix(prefix)).unwrap_or(path);
+    let rest =
+        ["/openai/v1", "/openai", "/v1"].into_iter().find_map(|prefix| path.strip_prefix(prefix)).unwrap_or(path);
     if rest.starts_with("/v1/") {
-        return Err(Refusal::PathUnknown(path.to_string(), "; `/v1` stands there twice: give your SDK a base_url that ends in one `/v1`"));
+        return Err(Refusal::PathUnknown(
+            path.to_string(),
+            "; `/v1` stands there twice: give your SDK a base_url that ends in one `/v1`",
+        ));
     }
     if rest == "/models" {
         return only(method, &[Method::GET], "GET", Place::Models);
@@ -85,7 +92,8 @@ fn fixed(method: &Method, path: &str, rest: &str, model: Option<String>) -> Resu
         Operation::Translations,
         Operation::Responses,
     ];
-    let operation = FIXED.into_iter().find(|operation| operation.upstream_path() == Some(rest)).ok_or_else(|| unknown(path))?;
+    let operation =
+        FIXED.into_iter().find(|operation| operation.upstream_path() == Some(rest)).ok_or_else(|| unknown(path))?;
     let protocol = if operation == Operation::Responses { Protocol::Responses } else { Protocol::Chat };
     only(method, &[Method::POST], "POST", Place::Call(Asked { protocol, operation, model, tail: None }))
 }
@@ -108,7 +116,9 @@ fn about_object(method: &Method, operation: Operation, tail: &str) -> Result<Pla
     let (allowed, allow): (&[Method], &'static str) = match (operation, parts.as_slice()) {
         (Operation::Files | Operation::Batches, []) => (&[Method::GET, Method::POST], "GET, POST"),
         (Operation::Files | Operation::StoredResponse, [_]) => (&[Method::GET, Method::DELETE], "GET, DELETE"),
-        (Operation::Batches, [_]) | (Operation::Files, [_, "content"]) | (Operation::StoredResponse, [_, "input_items"]) => (&[Method::GET], "GET"),
+        (Operation::Batches, [_])
+        | (Operation::Files, [_, "content"])
+        | (Operation::StoredResponse, [_, "input_items"]) => (&[Method::GET], "GET"),
         (Operation::Batches | Operation::StoredResponse, [_, "cancel"]) => (&[Method::POST], "POST"),
         _ => return Err(unknown(tail)),
     };
@@ -182,7 +192,9 @@ mod tests {
 
     #[test]
     fn an_azure_path_names_its_deployment() {
-        let Ok(Place::Call(asked)) = place(&Method::POST, "/openai/deployments/my%2Fgpt/chat/completions") else { panic!() };
+        let Ok(Place::Call(asked)) = place(&Method::POST, "/openai/deployments/my%2Fgpt/chat/completions") else {
+            panic!()
+        };
         assert_eq!(asked.model.as_deref(), Some("my/gpt"));
         assert_eq!(operation(Method::POST, "/openai/deployments/gpt"), Err("path_unknown"));
     }
@@ -205,7 +217,10 @@ mod tests {
 
     #[test]
     fn a_model_id_with_slashes_is_one_id() {
-        assert_eq!(place(&Method::GET, "/v1/models/or:anthropic/claude%3A1"), Ok(Place::Model("or:anthropic/claude:1".into())));
+        assert_eq!(
+            place(&Method::GET, "/v1/models/or:anthropic/claude%3A1"),
+            Ok(Place::Model("or:anthropic/claude:1".into()))
+        );
         assert!(place(&Method::GET, "/v1/models/%zz").is_err());
     }
 }

@@ -35,7 +35,9 @@ fn refusal_of(fault: HeadFault, head: Option<&Parts>) -> Refusal {
             return Refusal::MethodNotAllowed { method, allow: ALLOWED_METHODS };
         }
         HeadFault::AtCapacity => return Refusal::AtCapacity("requests in flight"),
-        HeadFault::TooManyFromAddress => return Refusal::AtCapacity("connections without a valid token from one address"),
+        HeadFault::TooManyFromAddress => {
+            return Refusal::AtCapacity("connections without a valid token from one address");
+        }
         HeadFault::Panicked => return Refusal::Internal,
         HeadFault::HostMissing => "it names no host",
         HeadFault::HostRepeated => "it names its host twice",

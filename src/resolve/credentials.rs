@@ -75,7 +75,13 @@ fn target(pick: &Pick, credential: Option<Arc<CredentialEntry>>, tier: u32) -> T
 }
 
 /// Until calls are translated, a target must speak the call's own protocol.
-fn drop_unspoken(question: &Question<'_>, pick: &Pick, from: usize, targets: &mut Vec<Target>, dropped: &mut Vec<Dropped>) {
+fn drop_unspoken(
+    question: &Question<'_>,
+    pick: &Pick,
+    from: usize,
+    targets: &mut Vec<Target>,
+    dropped: &mut Vec<Dropped>,
+) {
     let is_responses = matches!(question.operation, Operation::Responses | Operation::StoredResponse);
     let speaks = |target: &Target| match target.protocol() {
         Protocol::Chat => !is_responses || target.provider.preset.responses,

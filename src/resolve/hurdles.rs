@@ -120,7 +120,9 @@ pub(super) fn refusal(caller: &Caller, question: &Question<'_>, dropped: &[Dropp
         Hurdle::Gate => Refusal::ProviderDisabled { provider },
         Hurdle::Approval => not_approved(caller.token().kind, last),
         Hurdle::Length => Refusal::ContextTooLong { model: last.model.clone(), limit: last.limit },
-        Hurdle::Protocol => Refusal::UnsupportedByTarget { provider, remedy: "name a model of a provider that speaks the call's own" },
+        Hurdle::Protocol => {
+            Refusal::UnsupportedByTarget { provider, remedy: "name a model of a provider that speaks the call's own" }
+        }
         Hurdle::Credential => Refusal::NoCredential { remedy: set_credential(caller, &provider), provider },
         Hurdle::Shared => Refusal::SharedCredential("objects on a shared credential could be another workspace's"),
     }

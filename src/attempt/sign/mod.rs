@@ -100,7 +100,8 @@ const fn header_name(place: KeyPlace) -> Option<HeaderName> {
 
 /// A sensitive header value over memory that is wiped with its last copy.
 fn made(keyring: &Keyring, credential: &Credential, place: KeyPlace) -> Result<HeaderValue, Failure> {
-    let secret = keyring.open_credential(credential).map_err(|_| Failure::CredentialUnusable("it can't be decrypted"))?;
+    let secret =
+        keyring.open_credential(credential).map_err(|_| Failure::CredentialUnusable("it can't be decrypted"))?;
     let prefix: &[u8] = if matches!(place, KeyPlace::Bearer | KeyPlace::SigV4) { b"Bearer " } else { b"" };
     let mut text = Zeroizing::new(Vec::with_capacity(prefix.len() + secret.expose().len()));
     text.extend_from_slice(prefix);

@@ -142,9 +142,9 @@ impl Said {
             return Self { message: String::from_utf8_lossy(body).to_lowercase(), ..Self::default() };
         };
         let whole = value.as_array().and_then(|list| list.first()).unwrap_or(&value);
-        let error = Some(&whole["error"]).filter(|error| error.is_object()).or_else(|| {
-            Some(&whole["response"]["error"]).filter(|error| error.is_object())
-        });
+        let error = Some(&whole["error"])
+            .filter(|error| error.is_object())
+            .or_else(|| Some(&whole["response"]["error"]).filter(|error| error.is_object()));
         let error = error.unwrap_or(whole);
         Self {
             code: word(&error["code"]).or_else(|| word(&whole["statusCode"])).unwrap_or_default(),
@@ -231,15 +231,22 @@ mod tests {
         assert_eq!(failure, Failure::RateLimited { retry_after: Some(Duration::from_secs(3)) });
         let too_large = r#"{"error":{"message":"Request too large ... context","code":"rate_limit_exceeded"}}"#;
         assert_eq!(of(413, too_large), Failure::RateLimited { retry_after: None });
-        let google = r#"[{"error":{"code":429,"message":"You exceeded your current quota","status":"RESOURCE_EXHAUSTED"}}]"#;
+        let google =
+            r#"[{"error":{"code":429,"message":"You exceeded your current quota","status":"RESOURCE_EXHAUSTED"}}]"#;
         assert_eq!(of(429, google), Failure::RateLimited { retry_after: None });
     }
 
     #[test]
     fn an_empty_account_is_told_by_code_or_words() {
         for (status, body) in [
-            (429, r#"{"error":{"message":"You exceeded your current quota","type":"insufficient_quota","code":"insufficient_quota"}}"#),
-            (400, r#"{"type":"error","error":{"type":"invalid_request_error","message":"Your credit balance is too low"}}"#),
+            (
+                429,
+                r#"{"error":{"message":"You exceeded your current quota","type":"insufficient_quota","code":"insufficient_quota"}}"#,
+            ),
+            (
+                400,
+                r#"{"type":"error","error":{"type":"invalid_request_error","message":"Your credit balance is too low"}}"#,
+            ),
             (402, r#"{"error":{"code":402,"message":"This request requires more credits"}}"#),
             (403, r#"{"code":"denied","error":"Your team has used all available credits"}"#),
             (402, r#"{"error":{"message":"Insufficient Balance","code":"invalid_request_error"}}"#),
@@ -255,7 +262,10 @@ mod tests {
             (401, r#"{"error":{"code":"401","message":"Access denied"}}"#),
             (403, r#"{"error":{"message":"You have insufficient permissions for this operation"}}"#),
             (400, r#"{"code":"x","error":"Incorrect API key provided: xa***1"}"#),
-            (400, r#"[{"error":{"code":400,"message":"API key not valid. Please pass a valid API key.","status":"INVALID_ARGUMENT"}}]"#),
+            (
+                400,
+                r#"[{"error":{"code":400,"message":"API key not valid. Please pass a valid API key.","status":"INVALID_ARGUMENT"}}]"#,
+            ),
         ] {
             assert_eq!(of(status, body), Failure::CredentialRefused { status }, "{body}");
         }
@@ -266,7 +276,10 @@ mod tests {
     #[test]
     fn an_unknown_model_is_told_from_other_things_not_found() {
         for (status, body) in [
-            (404, r#"{"error":{"message":"The model `x` does not exist","type":"invalid_request_error","code":"model_not_found"}}"#),
+            (
+                404,
+                r#"{"error":{"message":"The model `x` does not exist","type":"invalid_request_error","code":"model_not_found"}}"#,
+            ),
             (403, r#"{"error":{"message":"Project `p` does not have access to model `x`","code":"model_not_found"}}"#),
             (404, r#"{"error":{"code":"DeploymentNotFound","message":"The API deployment does not exist."}}"#),
             (404, r#"{"object":"error","message":"The model `x` does not exist.","type":"NotFoundError","code":404}"#),
@@ -283,9 +296,15 @@ mod tests {
     #[test]
     fn a_call_too_long_is_told_however_it_is_said() {
         for (status, body) in [
-            (400, r#"{"error":{"message":"This model's maximum context length is 8192 tokens","code":"context_length_exceeded"}}"#),
+            (
+                400,
+                r#"{"error":{"message":"This model's maximum context length is 8192 tokens","code":"context_length_exceeded"}}"#,
+            ),
             (400, r#"{"object":"error","message":"This model's maximum context length is 4096 tokens.","code":400}"#),
-            (400, r#"{"error":{"code":400,"message":"the request exceeds the available context size","type":"exceed_context_size_error"}}"#),
+            (
+                400,
+                r#"{"error":{"code":400,"message":"the request exceeds the available context size","type":"exceed_context_size_error"}}"#,
+            ),
             (500, r#"{"error":{"code":"context_length_exceeded"}}"#),
             (422, r#"{"detail":"the prompt is too long"}"#),
         ] {
@@ -307,7 +326,9 @@ mod tests {
         ] {
             assert_eq!(classify_success_head(body.as_bytes()), Some(failure), "{body}");
         }
-        for body in ["", "[]", r#"{"choices":[{"error":{}}]}"#, r#"{"error":null,"output":[]}"#, r#"{"id":"x","choi"#, "<3"] {
+        for body in
+            ["", "[]", r#"{"choices":[{"error":{}}]}"#, r#"{"error":null,"output":[]}"#, r#"{"id":"x","choi"#, "<3"]
+        {
             assert_eq!(classify_success_head(body.as_bytes()), None, "{body}");
         }
     }

@@ -230,7 +230,8 @@ mod tests {
     use crate::protocol::watch::{Ending, Progress, Watch};
     use proptest::prelude::*;
 
-    const ROLE: &str = r#"{"choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}],"usage":null}"#;
+    const ROLE: &str =
+        r#"{"choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}],"usage":null}"#;
     const TEXT: &str = r#"{"choices":[{"index":0,"delta":{"content":"Hi"},"finish_reason":null}],"usage":null}"#;
     const STOP: &str = r#"{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"usage":null}"#;
     const USAGE: &str = r#"{"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":3,"total_tokens":10}}"#;
@@ -327,7 +328,10 @@ mod tests {
 
     #[test]
     fn an_event_too_large_to_hold_still_gives_its_usage() {
-        let large = format!(r#"{{"choices":[{{"delta":{{"content":"{}"}}}}],"usage":{{"prompt_tokens":4}}}}"#, "x".repeat(300_000));
+        let large = format!(
+            r#"{{"choices":[{{"delta":{{"content":"{}"}}}}],"usage":{{"prompt_tokens":4}}}}"#,
+            "x".repeat(300_000)
+        );
         let mut watch = Watch::chat();
         for read in stream(&[&large]).as_bytes().chunks(10_000) {
             watch.push(read);

@@ -120,7 +120,8 @@ impl Draft<'_> {
             Some(b'[') => {
                 let has_parts = self.body[content.clone()].iter().skip(1).find(|byte| !byte.is_ascii_whitespace());
                 let comma = if has_parts == Some(&b']') { "" } else { "," };
-                let part = [br#"{"type":"text","text":"#.as_slice(), &quoted(&[hydration]), b"}", comma.as_bytes()].concat();
+                let part =
+                    [br#"{"type":"text","text":"#.as_slice(), &quoted(&[hydration]), b"}", comma.as_bytes()].concat();
                 self.edits.push(Edit::insert(content.start + 1, part));
             }
             _ => self.replace(content.clone(), quoted(&[hydration])),
@@ -245,7 +246,8 @@ mod tests {
 
     fn injects(body: &str) -> bool {
         let found = scan::scan(body.as_bytes(), Operation::ChatCompletions).unwrap();
-        edits(body.as_bytes(), &found, Operation::ChatCompletions, &Rewrite { include_usage: true, ..PLAIN }).usage_injected
+        edits(body.as_bytes(), &found, Operation::ChatCompletions, &Rewrite { include_usage: true, ..PLAIN })
+            .usage_injected
     }
 
     #[test]

@@ -103,7 +103,8 @@ mod tests {
     use crate::protocol::watch::{Ending, Progress, Watch};
     use proptest::prelude::*;
 
-    const CREATED: &str = r#"{"type":"response.created","sequence_number":0,"response":{"id":"resp_1","error":null,"usage":null}}"#;
+    const CREATED: &str =
+        r#"{"type":"response.created","sequence_number":0,"response":{"id":"resp_1","error":null,"usage":null}}"#;
     const DELTA: &str = r#"{"type":"response.output_text.delta","delta":"Hi"}"#;
     const COMPLETED: &str = r#"{"type":"response.completed","response":{"id":"resp_1","usage":{"input_tokens":7,"output_tokens":5,"output_tokens_details":{"reasoning_tokens":2}}}}"#;
 
@@ -137,7 +138,8 @@ mod tests {
 
     #[test]
     fn items_begin_without_content_unless_they_call_a_tool() {
-        let item = |kind: &str| format!(r#"{{"type":"response.output_item.added","item":{{"id":"i","type":"{kind}"}}}}"#);
+        let item =
+            |kind: &str| format!(r#"{{"type":"response.output_item.added","item":{{"id":"i","type":"{kind}"}}}}"#);
         assert!(!watched(&[CREATED, &item("message")]).1.content);
         assert!(!watched(&[CREATED, &item("reasoning")]).1.content);
         assert!(watched(&[CREATED, &item("function_call")]).1.content);
@@ -147,7 +149,8 @@ mod tests {
     #[test]
     fn both_kinds_of_error_are_failures_with_their_class() {
         let flat = r#"{"type":"error","code":"rate_limit_exceeded","message":"slow down"}"#;
-        let failed = r#"{"type":"response.failed","response":{"id":"r","error":{"code":"server_error","message":"boom"}}}"#;
+        let failed =
+            r#"{"type":"response.failed","response":{"id":"r","error":{"code":"server_error","message":"boom"}}}"#;
         assert_eq!(watched(&[CREATED, flat]).1.failure, Some(Failure::RateLimited { retry_after: None }));
         let (watch, progress) = watched(&[CREATED, failed]);
         assert_eq!((progress.failure, watch.ending()), (Some(Failure::ErrorUnderSuccess), Ending::Failed));

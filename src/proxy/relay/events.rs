@@ -108,7 +108,9 @@ impl Events {
         }
         loop {
             match ready!(self.clock.poll(cx)) {
-                Silence::Bridge if self.tap.is_between_events() => return Poll::Ready(Next::Data(protocol::keep_alive(self.client))),
+                Silence::Bridge if self.tap.is_between_events() => {
+                    return Poll::Ready(Next::Data(protocol::keep_alive(self.client)));
+                }
                 Silence::Bridge => {}
                 Silence::TooLong => {
                     self.rest.fell_silent();
@@ -128,7 +130,9 @@ impl Events {
         ready!(self.exchange.poll_settle(cx));
         let why = match ended {
             Ended::Well => return Poll::Ready(Next::Last(gathered(&mut self.out))),
-            Ended::Failed => return Poll::Ready(Next::Broken(Some(gathered(&mut self.out)).filter(|out| !out.is_empty()))),
+            Ended::Failed => {
+                return Poll::Ready(Next::Broken(Some(gathered(&mut self.out)).filter(|out| !out.is_empty())));
+            }
             Ended::Cut => "the provider closed the stream before finishing",
             Ended::Silent => "the provider fell silent in the middle of the stream",
         };
@@ -141,7 +145,9 @@ impl Events {
         match (self.tap.usage(), outcome) {
             (Some(usage), Outcome::Served) => self.exchange.reports(usage, Basis::Reported),
             (Some(usage), _) => self.exchange.reports(usage, Basis::Partial),
-            (None, _) => self.exchange.reports(Usage { output: self.tap.content_events(), ..Usage::default() }, Basis::Estimated),
+            (None, _) => {
+                self.exchange.reports(Usage { output: self.tap.content_events(), ..Usage::default() }, Basis::Estimated)
+            }
         }
         self.exchange.ends(outcome);
     }

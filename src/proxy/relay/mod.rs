@@ -30,7 +30,10 @@ pub struct RelayBody(Part);
 
 enum Part {
     /// Our own words, or all of the provider's.
-    Whole { bytes: Bytes, exchange: Option<Exchange> },
+    Whole {
+        bytes: Bytes,
+        exchange: Option<Exchange>,
+    },
     Passing(Box<Passing>),
     Events(Box<Events>),
     Waiting(Box<Waiting>),
@@ -82,7 +85,9 @@ impl Part {
                 exchange.ends(outcome);
                 Self::Whole { bytes, exchange: Some(exchange) }
             }
-            ReplyBody::Passing { first, rest } => Self::Passing(Box::new(Passing::new(first, rest, outcome, exchange, settings))),
+            ReplyBody::Passing { first, rest } => {
+                Self::Passing(Box::new(Passing::new(first, rest, outcome, exchange, settings)))
+            }
             ReplyBody::Events { held, tap, rest } => {
                 Self::Events(Box::new(Events::new(held, tap, rest, client, exchange, settings)))
             }

@@ -30,7 +30,13 @@ pub(super) struct Passing {
 }
 
 impl Passing {
-    pub(super) fn new(first: Vec<Bytes>, rest: Rest, outcome: Outcome, exchange: Exchange, settings: &Settings) -> Self {
+    pub(super) fn new(
+        first: Vec<Bytes>,
+        rest: Rest,
+        outcome: Outcome,
+        exchange: Exchange,
+        settings: &Settings,
+    ) -> Self {
         let clock = Clock::new(settings);
         Self { first: first.into_iter(), rest, tail: Vec::new(), outcome, clock, exchange, last: None }
     }

@@ -6,8 +6,8 @@ use bytes::Bytes;
 
 use super::super::Settings;
 use super::super::answer::Attempting;
-use super::clock::{Clock, Silence};
 use super::Part;
+use super::clock::{Clock, Silence};
 use crate::attempt::ReplyBody;
 use crate::domain::protocol::Protocol;
 use crate::domain::refusal::Refusal;
