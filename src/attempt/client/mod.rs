@@ -163,8 +163,7 @@ impl Client {
 
     /// Ends every HTTP/2 connection and the sweep. Calls over HTTP/1.1 end with whoever holds them.
     pub fn abort(&self) {
-        self.pool.close_idle();
-        self.pool.tasks.abort();
+        self.pool.abort();
     }
 
     /// A connection for a call, and whether it had served before.

@@ -4,7 +4,8 @@
 //! Opens none itself.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU8};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
@@ -120,9 +121,9 @@ impl Pool {
 
     /// Takes a connection back that has come to rest.
     pub(super) fn keep(pool: &Arc<Self>, site: &Site, credential: Option<Id<Credential>>, single: Box<Single>) {
+        let idle = pool.counts.idle.fetch_add(1, Relaxed) as usize + 1;
         let since = Instant::now();
         lock(&site.lines).idle.entry(credential).or_default().push(Idle { single, since });
-        let idle = pool.counts.idle.fetch_add(1, Relaxed) as usize + 1;
         if idle > pool.settings.idle_per_core {
             pool.close_oldest(idle - pool.settings.idle_per_core + pool.settings.idle_per_core / CLOSED_AT_ONCE);
         }
@@ -139,8 +140,15 @@ impl Pool {
         self.close_older_than(Duration::ZERO);
     }
 
+    /// Ends all that is the pool's: what is idle, and every HTTP/2 connection with its calls.
+    pub(super) fn abort(&self) {
+        self.close_idle();
+        self.tasks.abort();
+        self.sweeping.store(false, SeqCst);
+    }
+
     fn close_oldest(&self, number: usize) {
-        let sites: Vec<_> = lock(&self.sites).values().cloned().collect();
+        let sites = self.all_sites();
         let mut ages: Vec<Instant> = Vec::new();
         for site in &sites {
             ages.extend(lock(&site.lines).idle.values().flatten().map(|idle| idle.since));
@@ -152,18 +160,21 @@ impl Pool {
         }
     }
 
-    /// When the next one is due, if any connection is left.
-    fn close_older_than(&self, age: Duration) -> Option<Instant> {
+    fn close_older_than(&self, age: Duration) {
         let now = Instant::now();
-        let sites: Vec<_> = lock(&self.sites).values().cloned().collect();
-        sites
-            .iter()
-            .filter_map(|site| {
-                self.close_where(site, |idle| now.duration_since(idle.since) >= age);
-                site.close_resting(now, age);
-                site.oldest()
-            })
-            .min()
+        for site in self.all_sites() {
+            self.close_where(&site, |idle| now.duration_since(idle.since) >= age);
+            site.close_resting(now, age);
+        }
+    }
+
+    /// Since when the connection has rested that has rested longest, if there is any connection.
+    fn oldest(&self) -> Option<Instant> {
+        self.all_sites().iter().filter_map(|site| site.oldest()).min()
+    }
+
+    fn all_sites(&self) -> Vec<Arc<Site>> {
+        lock(&self.sites).values().cloned().collect()
     }
 
     fn close_where(&self, site: &Site, goes: impl Fn(&Idle) -> bool) {
@@ -176,7 +187,7 @@ impl Pool {
     }
 
     fn sweep_from_now_on(pool: &Arc<Self>) {
-        if !pool.sweeping.swap(true, Relaxed) {
+        if !pool.sweeping.swap(true, SeqCst) {
             pool.tasks.spawn(sweep(Arc::downgrade(pool)));
         }
     }
@@ -184,19 +195,21 @@ impl Pool {
 
 /// Closes what has rested too long, until nothing rests.
 async fn sweep(pool: Weak<Pool>) {
-    let mut next = None;
+    let mut next = Instant::now() + SWEEP_EVERY;
     loop {
-        sleep_until(next.unwrap_or_else(|| Instant::now() + SWEEP_EVERY)).await;
+        sleep_until(next).await;
         let Some(pool) = pool.upgrade() else { return };
         let idle = pool.settings.pool_idle;
-        let soon = Instant::now() + SWEEP_EVERY;
-        match pool.close_older_than(idle) {
-            Some(oldest) => next = Some((oldest + idle).max(soon)),
-            None => {
-                pool.sweeping.store(false, Relaxed);
+        pool.close_older_than(idle);
+        let Some(oldest) = pool.oldest() else {
+            pool.sweeping.swap(false, SeqCst);
+            // One that came to rest just before has left the sweep to us.
+            if pool.oldest().is_none() || pool.sweeping.swap(true, SeqCst) {
                 return;
             }
-        }
+            continue;
+        };
+        next = (oldest + idle).max(Instant::now() + SWEEP_EVERY);
     }
 }
 
@@ -224,7 +237,7 @@ impl Site {
 
     fn is_forgettable(self: &Arc<Self>) -> bool {
         let lines = lock(&self.lines);
-        Arc::strong_count(self) == 1 && lines.idle.is_empty() && lines.shared.is_empty()
+        Arc::strong_count(self) == 1 && lines.idle.values().all(Vec::is_empty) && lines.shared.is_empty()
     }
 
     fn close_resting(&self, now: Instant, age: Duration) {

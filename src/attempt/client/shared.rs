@@ -109,22 +109,25 @@ impl Lease {
     }
 
     fn died(&self, error: &hyper::Error, heard: u64) -> Died {
-        let Some(cause) = cause::<h2::Error>(error) else { return Died::of(failure_of(error)) };
-        // A goodbye is meant for the connection, a refusal for the stream alone.
-        if !cause.is_reset() {
+        let cause = cause::<h2::Error>(error);
+        // A reset is meant for the stream alone, all else for the connection: no further call goes out on it.
+        if !cause.is_some_and(h2::Error::is_reset) {
             self.0.retired.store(true, Relaxed);
         }
-        if cause.is_remote() && (cause.is_go_away() || cause.reason() == Some(h2::Reason::REFUSED_STREAM)) {
-            return Died::refused();
+        match cause {
+            Some(cause) if is_refusal(cause) => Died::refused(),
+            _ if self.0.watch.reads() == heard => Died::unheard(Failure::Reset),
+            Some(cause) if cause.is_library() && cause.reason() == Some(h2::Reason::PROTOCOL_ERROR) => {
+                Died::of(Failure::Garbage("the answer breaks the rules of HTTP/2".into()))
+            }
+            _ => Died::of(failure_of(error)),
         }
-        if self.0.watch.reads() == heard {
-            return Died::unheard(Failure::Reset);
-        }
-        if cause.is_library() && cause.reason() == Some(h2::Reason::PROTOCOL_ERROR) {
-            return Died::of(Failure::Garbage("the answer breaks the rules of HTTP/2".into()));
-        }
-        Died::of(Failure::Reset)
     }
+}
+
+/// The peer did nothing with the call, and says so: it refused the stream, or said goodbye before it.
+fn is_refusal(error: &h2::Error) -> bool {
+    error.is_remote() && (error.is_go_away() || error.reason() == Some(h2::Reason::REFUSED_STREAM))
 }
 
 impl Drop for Lease {

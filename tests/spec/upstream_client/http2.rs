@@ -15,14 +15,14 @@ use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use keyway::attempt::client::{Broken, Destination, Http2};
+use keyway::attempt::client::{Broken, ClientSettings, Destination, Http2};
 use keyway::domain::failure::Failure;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::peer::{Peer, plain};
-use super::{HELLO, SOON, ask, asks_whole, client, whole};
+use super::{HELLO, SOON, ask, asks_whole, client, client_with, whole};
 
 /// A body that a test feeds; its sender fails once the client has gone.
 struct Fed(mpsc::Receiver<Bytes>);
@@ -204,6 +204,27 @@ async fn after_a_goodbye_the_next_call_opens_a_new_connection() {
         assert_eq!(asks_whole(&client, &to).await, "hello");
     }
     peer.had_connections(2);
+}
+
+#[tokio::test]
+async fn a_connection_on_which_nothing_runs_is_closed_like_any_other() {
+    let (ended, mut end) = mpsc::channel(1);
+    let peer = Peer::plays(move |_, talk| {
+        let ended = ended.clone();
+        async move {
+            let mut connection = h2::server::handshake(talk.socket).await.unwrap();
+            while let Some(Ok((_, respond))) = connection.accept().await {
+                says_hello(respond);
+            }
+            ended.send(()).await.unwrap();
+        }
+    })
+    .await;
+    let to = Destination { http2: Http2::PriorKnowledge, ..peer.destination() };
+    let settings = ClientSettings { pool_idle: Duration::from_millis(100), ..ClientSettings::default() };
+    let client = client_with(settings);
+    assert_eq!(asks_whole(&client, &to).await, "hello");
+    timeout(SOON, end.recv()).await.expect("closed soon after it came to rest");
 }
 
 #[tokio::test]
