@@ -13,7 +13,7 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::desk::Answering;
-use super::wire::Wire;
+use super::wire::{Http, Wire};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BodyFault {
@@ -79,18 +79,22 @@ impl Arriving {
                 }
                 Some(Err(_)) => {
                     self.end();
-                    return Poll::Ready(Some(Err(BodyFault::Broken)));
+                    let late = self.wire.body_late.load(Relaxed);
+                    return Poll::Ready(Some(Err(if late { BodyFault::TimedOut } else { BodyFault::Broken })));
                 }
             }
         }
     }
 
+    /// HTTP/1.1 has one body at a time, and the connection's own timer for it.
     fn poll_time(&mut self, cx: &mut Context<'_>) -> Poll<BodyFault> {
+        if self.wire.http == Http::One {
+            return Poll::Pending;
+        }
         let stall = self.wire.limits().body_stall;
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + stall)));
         ready!(timer.as_mut().poll(cx));
         self.wire.counts().body_timeouts.add();
-        self.wire.unread.store(true, Relaxed);
         self.end();
         Poll::Ready(BodyFault::TimedOut)
     }

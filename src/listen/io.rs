@@ -28,14 +28,29 @@ pub(super) struct Io<S> {
     /// Read from the socket, not yet by hyper.
     ahead: BytesMut,
     ahead_ended: bool,
-    /// hyper has read all there was and will be woken by more.
-    is_read_awaited: bool,
-    idle_timer: Timer,
-    head_timer: Timer,
+    /// In this round of hyper's.
+    reads: Reads,
+    awaited: Option<Awaited>,
+    read_timer: Timer,
     write_timer: Timer,
     linger_timer: Timer,
     lingered_bytes: usize,
     is_shut: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Awaited {
+    Head,
+    HeadEnd,
+    Body,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reads {
+    /// hyper has read all there was and will be woken by more.
+    Awaited,
+    /// hyper does not want to read now.
+    Paused,
 }
 
 enum Mode {
@@ -64,9 +79,9 @@ impl<S> Io<S> {
             mode,
             ahead,
             ahead_ended: false,
-            is_read_awaited: false,
-            idle_timer: Timer::default(),
-            head_timer: Timer::default(),
+            reads: Reads::Paused,
+            awaited: None,
+            read_timer: Timer::default(),
             write_timer: Timer::default(),
             linger_timer: Timer::default(),
             lingered_bytes: 0,
@@ -79,7 +94,13 @@ impl<S> Io<S> {
         match &mut self.mode {
             Mode::Http1(_) if self.wire.upgraded.load(Relaxed) => Ok(()),
             Mode::Http1(scan) => {
+                let heads = scan.heads();
                 scan.push(bytes);
+                let began = self.awaited == Some(Awaited::Head) && scan.is_unfinished();
+                if began || self.awaited == Some(Awaited::Body) || scan.heads() != heads {
+                    self.awaited = None;
+                    self.read_timer.stop();
+                }
                 self.tell_fault();
                 Ok(())
             }
@@ -106,25 +127,45 @@ impl<S> Io<S> {
         }
     }
 
-    /// The wait for the next head, and for a head's end once it has begun. Asked only when there is nothing to read,
-    /// so a head that comes in one piece costs no timer.
-    fn poll_head_time(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// What the peer is awaited for, and for how long. Asked only when there is nothing to read, so a request that comes
+    /// in one piece costs no timer.
+    fn poll_time(&mut self, cx: &mut Context<'_>, reads: Reads) -> Poll<io::Result<()>> {
         let Mode::Http1(scan) = &self.mode else { return Poll::Pending };
-        if self.wire.answering.load(Relaxed) || self.wire.upgraded.load(Relaxed) {
-            self.idle_timer.stop();
-            self.head_timer.stop();
-            return Poll::Pending;
-        }
-        if scan.is_in_head() {
-            self.idle_timer.stop();
-            ready!(self.head_timer.poll(cx, self.wire.limits().head));
-            self.wire.counts().head_timeouts.add();
-            self.wire.unread.store(true, Relaxed);
+        let awaited = if self.wire.upgraded.load(Relaxed) {
+            None
+        } else if self.wire.answering.load(Relaxed) {
+            // A body that we do not take right now is not late.
+            (self.wire.body_open.load(Relaxed) && reads == Reads::Awaited).then_some(Awaited::Body)
         } else {
-            self.head_timer.stop();
-            ready!(self.idle_timer.poll(cx, self.wire.limits().idle));
+            Some(if scan.is_in_head() { Awaited::HeadEnd } else { Awaited::Head })
+        };
+        if self.awaited != awaited {
+            self.awaited = awaited;
+            self.read_timer.stop();
         }
-        Poll::Ready(Err(Error::new(ErrorKind::TimedOut, "no head came in time")))
+        let limits = self.wire.limits();
+        let limit = match awaited {
+            None => return Poll::Pending,
+            Some(Awaited::Head) => limits.idle,
+            Some(Awaited::HeadEnd) => limits.head,
+            Some(Awaited::Body) => limits.body_stall,
+        };
+        ready!(self.read_timer.poll(cx, limit));
+        self.too_late(awaited);
+        Poll::Ready(Err(Error::new(ErrorKind::TimedOut, "the peer sent nothing in time")))
+    }
+
+    fn too_late(&self, awaited: Option<Awaited>) {
+        match awaited {
+            Some(Awaited::HeadEnd) => self.wire.counts().head_timeouts.add(),
+            Some(Awaited::Body) => {
+                self.wire.counts().body_timeouts.add();
+                self.wire.body_late.store(true, Relaxed);
+            }
+            // Nothing was begun, so nothing can be lost.
+            Some(Awaited::Head) | None => return,
+        }
+        self.wire.unread.store(true, Relaxed);
     }
 
     fn wrote<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
@@ -180,7 +221,7 @@ impl<S: AsyncRead + Unpin> Io<S> {
 impl<S: AsyncRead + Unpin> AsyncRead for Io<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let me = &mut *self;
-        me.is_read_awaited = false;
+        me.reads = Reads::Paused;
         if !me.ahead.is_empty() {
             let here = me.ahead.len().min(buffer.remaining());
             buffer.put_slice(&me.ahead[..here]);
@@ -196,8 +237,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Io<S> {
         let before = buffer.filled().len();
         match Pin::new(&mut me.stream).poll_read(cx, buffer) {
             Poll::Pending => {
-                me.is_read_awaited = true;
-                me.poll_head_time(cx)
+                me.reads = Reads::Awaited;
+                me.poll_time(cx, Reads::Awaited)
             }
             Poll::Ready(Ok(())) => Poll::Ready(me.came_in(&buffer.filled()[before..])),
             broken @ Poll::Ready(Err(_)) => broken,
@@ -225,12 +266,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Io<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let is_read_awaited = std::mem::take(&mut self.is_read_awaited);
-        if !is_read_awaited && self.wire.may_look_ahead() {
+        let reads = std::mem::replace(&mut self.reads, Reads::Paused);
+        if reads == Reads::Paused && self.wire.may_look_ahead() {
             self.look_ahead(cx)?;
         }
         // Each round ends here, also the one that ended an answer and reads no further.
-        if let Poll::Ready(late) = self.poll_head_time(cx) {
+        if let Poll::Ready(late) = self.poll_time(cx, reads) {
             return Poll::Ready(late);
         }
         let flushed = Pin::new(&mut self.stream).poll_flush(cx);

@@ -77,6 +77,11 @@ impl Scan {
         }
     }
 
+    /// How many heads have ended.
+    pub(super) const fn heads(&self) -> u64 {
+        self.heads
+    }
+
     /// A head has begun and not ended.
     pub(super) fn is_in_head(&self) -> bool {
         self.at == At::Head

@@ -17,6 +17,8 @@ pub(super) struct Wire {
     pub(super) answering: AtomicBool,
     /// The request's body has not ended and is still wanted. HTTP/1.1 only.
     pub(super) body_open: AtomicBool,
+    /// The body stood still for too long. HTTP/1.1 only.
+    pub(super) body_late: AtomicBool,
     /// The peer may still be sending what nobody will read.
     pub(super) unread: AtomicBool,
     /// HTTP is over: the bytes belong to the protocol after an upgrade.
@@ -45,6 +47,7 @@ impl Wire {
             http,
             answering: AtomicBool::new(false),
             body_open: AtomicBool::new(false),
+            body_late: AtomicBool::new(false),
             unread: AtomicBool::new(false),
             upgraded: AtomicBool::new(false),
             heads: AtomicU64::new(0),

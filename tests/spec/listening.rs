@@ -49,6 +49,7 @@ impl Serve for Spy {
             "/ignore" => return answer(200, "ignored"),
             "/panic" => panic!("as asked"),
             "/prove" => peer.has_shown_a_token(),
+            "/later" => tokio::time::sleep(Duration::from_secs(50)).await,
             "/hang" => return self.hang().await,
             "/endless" => return Response::new(Paced::endless(self.0.clone()).boxed_unsync()),
             "/paced" => return Response::new(Paced::slowly(self.0.clone()).boxed_unsync()),

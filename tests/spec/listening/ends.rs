@@ -93,11 +93,9 @@ async fn an_upgrade_nobody_takes_is_none() {
     assert_eq!(door.served(), ["GET /one", "GET /two"]);
 }
 
-type Http2 = hyper::client::conn::http2::SendRequest<Full<Bytes>>;
-
-pub(super) async fn http2_client(
+pub(super) async fn http2_client<B: Body<Data = Bytes, Error = std::convert::Infallible> + Send + Unpin + 'static>(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-) -> (Http2, impl Future<Output = ()>) {
+) -> (hyper::client::conn::http2::SendRequest<B>, impl Future<Output = ()>) {
     let executor = hyper_util::rt::TokioExecutor::new();
     let io = hyper_util::rt::TokioIo::new(stream);
     let (client, connection) = hyper::client::conn::http2::handshake(executor, io).await.unwrap();

@@ -2,6 +2,7 @@
 
 use tokio::time::Instant;
 
+use super::ends::http2_client;
 use super::*;
 
 /// Reads to the end and says after how many seconds it came.
@@ -59,6 +60,17 @@ async fn a_silent_connection_is_kept_for_the_idle_time_only() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_busy_connection_is_not_idle_whatever_lies_between_its_requests() {
+    let door = Door::with(Limits::default());
+    let mut stream = door.pipe(4_096);
+    for _ in 0..5 {
+        send(&mut stream, [&get("/echo"), "\r\n"].concat()).await;
+        hears(&mut stream, "0 bytes").await;
+        tokio::time::sleep(Duration::from_secs(40)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stalled_body_is_a_408_after_thirty_seconds_and_a_dripping_one_is_read() {
     let door = Door::with(Limits::default());
     let mut stream = door.pipe(4_096);
@@ -75,6 +87,40 @@ async fn a_stalled_body_is_a_408_after_thirty_seconds_and_a_dripping_one_is_read
     assert_eq!(door.setup.counts.body_timeouts.read(), 1);
     drop(stream);
     door.is_empty_within(Duration::from_secs(1)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_http2_body_has_the_same_time() {
+    let door = Door::with(Limits::default());
+    let (mut client, connection) = http2_client(door.pipe(4_096)).await;
+    tokio::spawn(connection);
+    let request = Request::post("http://x/echo").header("content-length", "5").body(Never).unwrap();
+    let since = Instant::now();
+    let response = client.send_request(request).await.unwrap();
+    assert_eq!((response.status().as_u16(), since.elapsed().as_secs()), (408, 30));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_the_service_does_not_take_is_not_late() {
+    let door = Door::with(Limits::default());
+    let mut stream = door.pipe(4_096);
+    let since = Instant::now();
+    // The service takes nothing for 50 s, so neither can the peer send.
+    send(&mut stream, [&post("/later", 100_000), "x".repeat(100_000).as_str()].concat()).await;
+    assert_eq!(since.elapsed().as_secs(), 50);
+    hears(&mut stream, "100000 bytes").await;
+}
+
+/// A body whose first byte never comes.
+struct Never;
+
+impl Body for Never {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        Poll::Pending
+    }
 }
 
 #[tokio::test(start_paused = true)]
