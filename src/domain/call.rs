@@ -20,7 +20,8 @@ pub struct Call {
     /// What the client calls the model; `None` is «the default».
     pub model: Option<String>,
     pub method: http::Method,
-    /// Path below `/v1` for operations on provider-side objects; the query without our own parameters.
+    /// What follows the operation's own path, for operations on provider-side objects; the query without our own
+    /// parameters.
     pub tail: Option<String>,
     pub query: Option<String>,
     /// The client's headers; only those on a protocol's allow-list go on.
@@ -45,11 +46,11 @@ pub enum CallBody {
         bytes: Bytes,
         found: Box<Found>,
     },
-    /// Held whole. `model` is the range of the form field's value.
+    /// Held whole. `model` is the form field's text and the range of its value.
     Multipart {
         bytes: Bytes,
         content_type: http::HeaderValue,
-        model: Option<Range<usize>>,
+        model: Option<(String, Range<usize>)>,
     },
 }
 

@@ -98,10 +98,7 @@ impl<'a> Reader<'a> {
 
     /// Reads an array; `each` is called at each element and reads it to its end.
     #[inline]
-    pub(super) fn array<E: From<Flaw>>(
-        &mut self,
-        mut each: impl FnMut(&mut Self) -> Result<(), E>,
-    ) -> Result<(), E> {
+    pub(super) fn array<E: From<Flaw>>(&mut self, mut each: impl FnMut(&mut Self) -> Result<(), E>) -> Result<(), E> {
         self.open()?;
         if self.closes(b']') {
             return Ok(());
@@ -454,7 +451,9 @@ mod tests {
 
     #[test]
     fn a_flaw_names_the_byte_where_the_grammar_was_left() {
-        for (json, at) in [(r#"{"a":1,}"#, 7), (r#"{"a" 1}"#, 5), ("[1 2]", 3), ("\"a\u{1}\"", 2), (r#""\x""#, 1), ("01", 1)] {
+        for (json, at) in
+            [(r#"{"a":1,}"#, 7), (r#"{"a" 1}"#, 5), ("[1 2]", 3), ("\"a\u{1}\"", 2), (r#""\x""#, 1), ("01", 1)]
+        {
             let mut reader = Reader::new(json.as_bytes());
             let flaw = reader.skip().and_then(|_| reader.end()).unwrap_err();
             assert_eq!(flaw.at, at, "{json}: {}", flaw.what);

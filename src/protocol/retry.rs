@@ -83,7 +83,9 @@ mod tests {
 
     #[test]
     fn nonsense_is_no_wait_and_no_wait_is_endless() {
-        for nonsense in ["", "soon", "-1", "NaN", "inf", "Sun, 06 Foo 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:37 CET"] {
+        for nonsense in
+            ["", "soon", "-1", "NaN", "inf", "Sun, 06 Foo 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:37 CET"]
+        {
             assert_eq!(wait("retry-after", nonsense, 0), None, "{nonsense}");
         }
         assert_eq!(wait("retry-after", "1e300", 0), Some(WAIT_LIMIT));

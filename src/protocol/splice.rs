@@ -56,10 +56,8 @@ impl From<Bytes> for Pieces {
 
 impl IntoIterator for Pieces {
     type Item = Bytes;
-    type IntoIter = std::iter::Filter<
-        std::iter::Chain<std::iter::Once<Bytes>, std::vec::IntoIter<Bytes>>,
-        fn(&Bytes) -> bool,
-    >;
+    type IntoIter =
+        std::iter::Filter<std::iter::Chain<std::iter::Once<Bytes>, std::vec::IntoIter<Bytes>>, fn(&Bytes) -> bool>;
 
     fn into_iter(self) -> Self::IntoIter {
         std::iter::once(self.first).chain(self.rest).filter(|piece| !piece.is_empty())

@@ -60,7 +60,10 @@ impl Ends {
 pub enum Block<'a> {
     Whole(&'a [u8]),
     /// Larger than the limit: its first and its last bytes.
-    Cut { head: &'a [u8], tail: &'a [u8] },
+    Cut {
+        head: &'a [u8],
+        tail: &'a [u8],
+    },
 }
 
 /// What is kept of an event that is too large: enough for its type, and for the usage that stands at its end.

@@ -71,14 +71,14 @@ const PERMISSION_TEXTS: &[&str] = &["key", "credential", "permission", "authenti
 const MODERATION_CODES: &[&str] = &["content_filter", "content_policy_violation", "moderation", "moderation_blocked"];
 
 /// What an answer with a status of 3xx, 4xx or 5xx means.
-pub fn classify(status: u16, head: &HeaderMap, body: &[u8], preset: &str, now: SystemTime) -> Failure {
+pub fn classify(status: u16, head: &HeaderMap, body: &[u8], now: SystemTime) -> Failure {
     let said = Said::read(&body[..body.len().min(BODY_LIMIT_BYTES)]);
     let is_call = (400..500).contains(&status);
     match status {
         ..=399 => Failure::Garbage(format!("a status of {status}")),
         408 => Failure::TimedOut,
-        498 if preset == "groq" => Failure::Overloaded(status),
-        424 | 425 => Failure::Overloaded(status),
+        // 498 is a word of one vendor's own: its flexible tier has no room.
+        424 | 425 | 498 => Failure::Overloaded(status),
         _ if said.is_about_quota(status) => Failure::QuotaExhausted { status },
         401 => Failure::CredentialRefused { status },
         429 => Failure::RateLimited { retry_after: retry_after(head, now) },
@@ -142,9 +142,9 @@ impl Said {
             return Self { message: String::from_utf8_lossy(body).to_lowercase(), ..Self::default() };
         };
         let whole = value.as_array().and_then(|list| list.first()).unwrap_or(&value);
-        let error = Some(&whole["error"]).filter(|error| error.is_object()).or_else(|| {
-            Some(&whole["response"]["error"]).filter(|error| error.is_object())
-        });
+        let error = Some(&whole["error"])
+            .filter(|error| error.is_object())
+            .or_else(|| Some(&whole["response"]["error"]).filter(|error| error.is_object()));
         let error = error.unwrap_or(whole);
         Self {
             code: word(&error["code"]).or_else(|| word(&whole["statusCode"])).unwrap_or_default(),
@@ -206,13 +206,13 @@ mod tests {
     use std::time::Duration;
 
     fn of(status: u16, body: &str) -> Failure {
-        classify(status, &HeaderMap::new(), body.as_bytes(), "openai", SystemTime::UNIX_EPOCH)
+        classify(status, &HeaderMap::new(), body.as_bytes(), SystemTime::UNIX_EPOCH)
     }
 
     #[test]
     fn statuses_alone_tell_the_usual_classes() {
         assert_eq!(of(408, ""), Failure::TimedOut);
-        for status in [500, 502, 503, 504, 529, 424] {
+        for status in [500, 502, 503, 504, 529, 424, 498] {
             assert_eq!(of(status, "<html>"), Failure::Overloaded(status));
         }
         assert_eq!(of(401, ""), Failure::CredentialRefused { status: 401 });
@@ -221,25 +221,31 @@ mod tests {
         for status in [400, 403, 404, 409, 413, 422] {
             assert_eq!(of(status, r#"{"error":{"message":"no"}}"#), Failure::CallRejected(status));
         }
-        assert_eq!(classify(498, &HeaderMap::new(), b"", "groq", SystemTime::UNIX_EPOCH), Failure::Overloaded(498));
     }
 
     #[test]
     fn a_rate_limit_brings_its_wait() {
         let head = HeaderMap::from_iter([(http::header::RETRY_AFTER, "3".parse().unwrap())]);
-        let failure = classify(429, &head, b"{}", "openai", SystemTime::UNIX_EPOCH);
+        let failure = classify(429, &head, b"{}", SystemTime::UNIX_EPOCH);
         assert_eq!(failure, Failure::RateLimited { retry_after: Some(Duration::from_secs(3)) });
         let too_large = r#"{"error":{"message":"Request too large ... context","code":"rate_limit_exceeded"}}"#;
         assert_eq!(of(413, too_large), Failure::RateLimited { retry_after: None });
-        let google = r#"[{"error":{"code":429,"message":"You exceeded your current quota","status":"RESOURCE_EXHAUSTED"}}]"#;
+        let google =
+            r#"[{"error":{"code":429,"message":"You exceeded your current quota","status":"RESOURCE_EXHAUSTED"}}]"#;
         assert_eq!(of(429, google), Failure::RateLimited { retry_after: None });
     }
 
     #[test]
     fn an_empty_account_is_told_by_code_or_words() {
         for (status, body) in [
-            (429, r#"{"error":{"message":"You exceeded your current quota","type":"insufficient_quota","code":"insufficient_quota"}}"#),
-            (400, r#"{"type":"error","error":{"type":"invalid_request_error","message":"Your credit balance is too low"}}"#),
+            (
+                429,
+                r#"{"error":{"message":"You exceeded your current quota","type":"insufficient_quota","code":"insufficient_quota"}}"#,
+            ),
+            (
+                400,
+                r#"{"type":"error","error":{"type":"invalid_request_error","message":"Your credit balance is too low"}}"#,
+            ),
             (402, r#"{"error":{"code":402,"message":"This request requires more credits"}}"#),
             (403, r#"{"code":"denied","error":"Your team has used all available credits"}"#),
             (402, r#"{"error":{"message":"Insufficient Balance","code":"invalid_request_error"}}"#),
@@ -255,7 +261,10 @@ mod tests {
             (401, r#"{"error":{"code":"401","message":"Access denied"}}"#),
             (403, r#"{"error":{"message":"You have insufficient permissions for this operation"}}"#),
             (400, r#"{"code":"x","error":"Incorrect API key provided: xa***1"}"#),
-            (400, r#"[{"error":{"code":400,"message":"API key not valid. Please pass a valid API key.","status":"INVALID_ARGUMENT"}}]"#),
+            (
+                400,
+                r#"[{"error":{"code":400,"message":"API key not valid. Please pass a valid API key.","status":"INVALID_ARGUMENT"}}]"#,
+            ),
         ] {
             assert_eq!(of(status, body), Failure::CredentialRefused { status }, "{body}");
         }
@@ -266,7 +275,10 @@ mod tests {
     #[test]
     fn an_unknown_model_is_told_from_other_things_not_found() {
         for (status, body) in [
-            (404, r#"{"error":{"message":"The model `x` does not exist","type":"invalid_request_error","code":"model_not_found"}}"#),
+            (
+                404,
+                r#"{"error":{"message":"The model `x` does not exist","type":"invalid_request_error","code":"model_not_found"}}"#,
+            ),
             (403, r#"{"error":{"message":"Project `p` does not have access to model `x`","code":"model_not_found"}}"#),
             (404, r#"{"error":{"code":"DeploymentNotFound","message":"The API deployment does not exist."}}"#),
             (404, r#"{"object":"error","message":"The model `x` does not exist.","type":"NotFoundError","code":404}"#),
@@ -283,9 +295,15 @@ mod tests {
     #[test]
     fn a_call_too_long_is_told_however_it_is_said() {
         for (status, body) in [
-            (400, r#"{"error":{"message":"This model's maximum context length is 8192 tokens","code":"context_length_exceeded"}}"#),
+            (
+                400,
+                r#"{"error":{"message":"This model's maximum context length is 8192 tokens","code":"context_length_exceeded"}}"#,
+            ),
             (400, r#"{"object":"error","message":"This model's maximum context length is 4096 tokens.","code":400}"#),
-            (400, r#"{"error":{"code":400,"message":"the request exceeds the available context size","type":"exceed_context_size_error"}}"#),
+            (
+                400,
+                r#"{"error":{"code":400,"message":"the request exceeds the available context size","type":"exceed_context_size_error"}}"#,
+            ),
             (500, r#"{"error":{"code":"context_length_exceeded"}}"#),
             (422, r#"{"detail":"the prompt is too long"}"#),
         ] {
@@ -307,7 +325,9 @@ mod tests {
         ] {
             assert_eq!(classify_success_head(body.as_bytes()), Some(failure), "{body}");
         }
-        for body in ["", "[]", r#"{"choices":[{"error":{}}]}"#, r#"{"error":null,"output":[]}"#, r#"{"id":"x","choi"#, "<3"] {
+        for body in
+            ["", "[]", r#"{"choices":[{"error":{}}]}"#, r#"{"error":null,"output":[]}"#, r#"{"id":"x","choi"#, "<3"]
+        {
             assert_eq!(classify_success_head(body.as_bytes()), None, "{body}");
         }
     }
@@ -315,7 +335,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_bytes_make_it_panic(status in any::<u16>(), body in any::<Vec<u8>>(), json in r#"[\[\]{}:,"a-f0-9]{0,40}"#) {
-            let _ = classify(status, &HeaderMap::new(), &body, "", SystemTime::UNIX_EPOCH);
+            let _ = classify(status, &HeaderMap::new(), &body, SystemTime::UNIX_EPOCH);
             let _ = of(status, &format!("{{\"error\":{json}"));
             let _ = classify_success_head(format!("{{\"error\":{json}").as_bytes());
         }

@@ -197,7 +197,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn usage(fields: &str) -> Usage {
-        usage_of_whole(format!(r#"{{"choices":[{{"usage":{{"prompt_tokens":9}}}}],"usage":{{{fields}}}}}"#).as_bytes()).unwrap()
+        usage_of_whole(format!(r#"{{"choices":[{{"usage":{{"prompt_tokens":9}}}}],"usage":{{{fields}}}}}"#).as_bytes())
+            .unwrap()
     }
 
     #[test]

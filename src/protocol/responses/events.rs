@@ -100,10 +100,12 @@ fn nested_text<'a>(data: &'a [u8], outer: &[u8], inner: &[u8]) -> Option<Text<'a
 #[cfg(test)]
 mod tests {
     use crate::domain::failure::Failure;
+    use crate::domain::protocol::Protocol;
     use crate::protocol::watch::{Ending, Progress, Watch};
     use proptest::prelude::*;
 
-    const CREATED: &str = r#"{"type":"response.created","sequence_number":0,"response":{"id":"resp_1","error":null,"usage":null}}"#;
+    const CREATED: &str =
+        r#"{"type":"response.created","sequence_number":0,"response":{"id":"resp_1","error":null,"usage":null}}"#;
     const DELTA: &str = r#"{"type":"response.output_text.delta","delta":"Hi"}"#;
     const COMPLETED: &str = r#"{"type":"response.completed","response":{"id":"resp_1","usage":{"input_tokens":7,"output_tokens":5,"output_tokens_details":{"reasoning_tokens":2}}}}"#;
 
@@ -116,7 +118,7 @@ mod tests {
     }
 
     fn watched(events: &[&str]) -> (Watch, Progress) {
-        let mut watch = Watch::responses();
+        let mut watch = Watch::of(Protocol::Responses);
         let progress = watch.push(stream(events, true).as_bytes());
         watch.finish();
         (watch, progress)
@@ -125,7 +127,7 @@ mod tests {
     #[test]
     fn a_completed_response_gives_usage_id_and_a_clean_end() {
         for named in [true, false] {
-            let mut watch = Watch::responses();
+            let mut watch = Watch::of(Protocol::Responses);
             let terminal_at = stream(&[CREATED, DELTA], named).len();
             let progress = watch.push(stream(&[CREATED, DELTA, COMPLETED], named).as_bytes());
             assert_eq!(progress, Progress { events: 3, content: true, failure: None, terminal_at: Some(terminal_at) });
@@ -137,7 +139,8 @@ mod tests {
 
     #[test]
     fn items_begin_without_content_unless_they_call_a_tool() {
-        let item = |kind: &str| format!(r#"{{"type":"response.output_item.added","item":{{"id":"i","type":"{kind}"}}}}"#);
+        let item =
+            |kind: &str| format!(r#"{{"type":"response.output_item.added","item":{{"id":"i","type":"{kind}"}}}}"#);
         assert!(!watched(&[CREATED, &item("message")]).1.content);
         assert!(!watched(&[CREATED, &item("reasoning")]).1.content);
         assert!(watched(&[CREATED, &item("function_call")]).1.content);
@@ -147,7 +150,8 @@ mod tests {
     #[test]
     fn both_kinds_of_error_are_failures_with_their_class() {
         let flat = r#"{"type":"error","code":"rate_limit_exceeded","message":"slow down"}"#;
-        let failed = r#"{"type":"response.failed","response":{"id":"r","error":{"code":"server_error","message":"boom"}}}"#;
+        let failed =
+            r#"{"type":"response.failed","response":{"id":"r","error":{"code":"server_error","message":"boom"}}}"#;
         assert_eq!(watched(&[CREATED, flat]).1.failure, Some(Failure::RateLimited { retry_after: None }));
         let (watch, progress) = watched(&[CREATED, failed]);
         assert_eq!((progress.failure, watch.ending()), (Some(Failure::ErrorUnderSuccess), Ending::Failed));
@@ -164,7 +168,7 @@ mod tests {
         let large = format!(
             r#"{{"type":"response.completed","response":{{"id":"r","output":["{text}"],"usage":{{"input_tokens":3}}}}}}"#
         );
-        let mut watch = Watch::responses();
+        let mut watch = Watch::of(Protocol::Responses);
         for read in stream(&[&large], true).as_bytes().chunks(9_000) {
             watch.push(read);
         }
@@ -174,7 +178,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_bytes_make_it_panic(json in r#"[\[\]{}:,"a-f0-9]{0,40}"#, bytes in any::<Vec<u8>>()) {
-            let mut watch = Watch::responses();
+            let mut watch = Watch::of(Protocol::Responses);
             watch.push(&bytes);
             for kind in ["response.completed", "error", "response.output_item.added"] {
                 watch.push(format!("\n\nevent: {kind}\ndata: {{\"response\":{json}\n\n").as_bytes());
