@@ -1,77 +1,191 @@
-//! Wire formats.
+//! Wire formats: the only room that knows vendors' field names. Bytes in, bytes out; no sockets, no clock.
+//!
+//! What every protocol can do is here as one function each, with a closed `match`; each protocol's own part lies in its
+//! folder. Below them lie the tools that know bytes only: `json` reads, `splice` edits, `sse` frames, `watch` looks on.
+//! Never knows who calls, where a call goes or what it costs.
 
 pub mod chat;
+mod gemini;
 mod json;
+mod messages;
+pub mod path;
 pub mod responses;
 mod retry;
 pub mod scan;
+pub mod scrub;
 pub mod splice;
 pub mod sse;
 pub mod watch;
-// TEMPORARY
-use crate::domain::failure::Failure;
-use crate::domain::protocol::{Operation, Protocol};
-use crate::domain::refusal::Refusal;
+
+use std::time::SystemTime;
+
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
+
+use crate::domain::failure::Failure;
+use crate::domain::protocol::{Operation, Protocol};
+use crate::domain::refusal::{Family, Refusal};
+use crate::domain::usage::Usage;
+use chat::refusal::ErrorObject;
+
+pub use chat::errors::classify_success_head as failure_under_success;
+pub use chat::headers::request_headers;
+pub use chat::models::{ModelRow, model_list, model_object};
+pub use chat::whole::object_id;
+pub use path::upstream_path;
+pub use scrub::scrub;
 pub use watch::{Ending, Progress, Watch};
-pub fn failure_under_success(b: &[u8]) -> Option<Failure> {
-    chat::errors::classify_success_head(b)
+
+/// Can a provider be called in this protocol?
+pub const fn speaks(protocol: Protocol) -> bool {
+    match protocol {
+        Protocol::Chat | Protocol::Responses => true,
+        Protocol::Messages | Protocol::Gemini | Protocol::Bedrock => false,
+    }
 }
-pub fn answer_headers(_p: Protocol, _o: Operation, from: &HeaderMap, _own: bool) -> HeaderMap {
-    let mut h = HeaderMap::new();
-    for n in ["content-type", "retry-after", "retry-after-ms", "x-request-id"] {
-        if let Some(v) = from.get(n) {
-            h.insert(http::HeaderName::from_static(n), v.clone());
+
+/// A new head towards the client; rate limits only where the credential is the caller's or its workspace's own.
+pub fn answer_headers(protocol: Protocol, operation: Operation, provider: &HeaderMap, is_own: bool) -> HeaderMap {
+    match protocol {
+        Protocol::Chat | Protocol::Responses | Protocol::Messages | Protocol::Gemini | Protocol::Bedrock => {
+            chat::headers::answer_headers(operation, provider, is_own)
         }
     }
-    h
 }
-pub fn classify(_p: Protocol, s: StatusCode, h: &HeaderMap, b: &[u8], now: std::time::SystemTime) -> Failure {
-    chat::errors::classify(s.as_u16(), h, b, "custom", now)
+
+/// What a provider's answer with a status other than of success means.
+pub fn classify(protocol: Protocol, status: StatusCode, head: &HeaderMap, body: &[u8], now: SystemTime) -> Failure {
+    match protocol {
+        // The other vendors' errors are read by the same table until they are spoken to.
+        Protocol::Chat | Protocol::Responses | Protocol::Messages | Protocol::Gemini | Protocol::Bedrock => {
+            chat::errors::classify(status.as_u16(), head, body, now)
+        }
+    }
 }
-pub fn is_error_body(_p: Protocol, b: &[u8]) -> bool {
-    b.trim_ascii_start().starts_with(b"{")
+
+/// Is this an error that an SDK of this protocol can read, so that the client may hear it as the provider said it?
+pub fn is_error_body(protocol: Protocol, body: &[u8]) -> bool {
+    match protocol {
+        Protocol::Chat | Protocol::Responses | Protocol::Messages | Protocol::Gemini | Protocol::Bedrock => {
+            chat::whole::is_object(body)
+        }
+    }
 }
-pub fn request_headers(_p: Protocol, from: &HeaderMap) -> HeaderMap {
-    answer_headers(_p, Operation::ChatCompletions, from, true)
+
+/// The usage that a whole answer reports.
+pub fn usage_of_whole(protocol: Protocol, body: &[u8]) -> Option<Usage> {
+    match protocol {
+        Protocol::Chat | Protocol::Responses | Protocol::Messages | Protocol::Gemini | Protocol::Bedrock => {
+            chat::usage::usage_of_whole(body)
+        }
+    }
 }
-pub fn upstream_path(base: &crate::domain::address::BaseUrl, call: &crate::domain::call::Call) -> String {
-    format!("{}{}", base.path, call.operation.upstream_path().unwrap_or("/files"))
+
+/// The body of a refusal, in the shape of the client's protocol.
+pub fn refusal_body(protocol: Protocol, refusal: &Refusal) -> Bytes {
+    let row = refusal.row();
+    match protocol {
+        // Nobody calls us in Bedrock's protocol.
+        Protocol::Chat | Protocol::Responses | Protocol::Bedrock => chat::refusal::body(refusal),
+        Protocol::Messages => messages::error_body(&refusal.to_string(), row.status, row.family),
+        Protocol::Gemini => gemini::error_body(&refusal.to_string(), row.status),
+    }
 }
-pub fn refusal_body(_p: Protocol, r: &Refusal) -> Bytes {
-    serde_json::json!({"error":{"message":r.to_string(),"type":"x","param":null,"code":r.row().code}})
-        .to_string()
-        .into()
+
+/// The last event of a stream whose status was out before it was refused.
+pub fn refusal_event(protocol: Protocol, refusal: &Refusal) -> Bytes {
+    let message = refusal.to_string();
+    error_event(protocol, &ErrorObject::of(refusal, &message), || refusal_body(protocol, refusal))
 }
-pub fn refusal_event(p: Protocol, r: &Refusal) -> Bytes {
-    [b"data: ".as_slice(), &refusal_body(p, r), b"\n\n"].concat().into()
+
+/// The last event of a stream that broke behind its first content. If it broke within an event, that one is ended first.
+pub fn broken_event(protocol: Protocol, is_between_events: bool, why: &str) -> Bytes {
+    const CODE: &str = "provider_failed";
+    const STATUS: u16 = 502;
+    let error = ErrorObject::new(why, Family::Server, CODE);
+    let event = error_event(protocol, &error, || match protocol {
+        Protocol::Gemini => gemini::error_body(why, STATUS),
+        Protocol::Messages | Protocol::Chat | Protocol::Responses | Protocol::Bedrock => {
+            messages::error_body(why, STATUS, Family::Server)
+        }
+    });
+    if is_between_events { event } else { [b"\n\n".as_slice(), &event].concat().into() }
 }
-pub fn keep_alive(_p: Protocol) -> Bytes {
-    Bytes::from_static(b": keep-alive\n\n")
+
+fn error_event(protocol: Protocol, error: &ErrorObject<'_>, body: impl FnOnce() -> Bytes) -> Bytes {
+    match protocol {
+        Protocol::Chat | Protocol::Bedrock => chat::refusal::event(error),
+        Protocol::Responses => responses::refusal::event(error, 0),
+        Protocol::Messages => messages::error_event(&body()),
+        Protocol::Gemini => [b"data: ".as_slice(), &body(), b"\n\n"].concat().into(),
+    }
 }
-pub fn broken_event(_p: Protocol, between: bool, why: &str) -> Bytes {
-    format!("{}data: {{\"error\":{{\"message\":\"{why}\"}}}}\n\n", if between { "" } else { "\n\n" }).into()
+
+/// What bridges a silence without saying anything.
+pub const fn keep_alive(protocol: Protocol) -> Bytes {
+    match protocol {
+        Protocol::Chat | Protocol::Responses | Protocol::Gemini | Protocol::Bedrock => {
+            Bytes::from_static(b": keep-alive\n\n")
+        }
+        Protocol::Messages => Bytes::from_static(messages::PING),
+    }
 }
-pub fn usage_of_whole(_p: Protocol, b: &[u8]) -> Option<crate::domain::usage::Usage> {
-    chat::usage::usage_of_whole(b)
-}
-pub struct ModelRow<'a> {
-    pub id: &'a str,
-    pub created: crate::domain::time::Timestamp,
-    pub owned_by: &'a str,
-}
-pub fn model_object(r: ModelRow<'_>) -> Bytes {
-    serde_json::json!({"id":r.id,"object":"model","created":r.created.0/1000,"owned_by":r.owned_by}).to_string().into()
-}
-pub fn model_list<'a>(rows: impl Iterator<Item = ModelRow<'a>>) -> Bytes {
-    serde_json::json!({"object":"list","data":rows.map(|r| serde_json::json!({"id":r.id,"object":"model","created":r.created.0/1000,"owned_by":r.owned_by})).collect::<Vec<_>>()}).to_string().into()
-}
-impl Watch {
-    pub fn of(p: Protocol) -> Self {
-        match p {
-            Protocol::Responses => Self::responses(),
-            _ => Self::chat(),
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    const ALL: [Protocol; 5] =
+        [Protocol::Chat, Protocol::Responses, Protocol::Messages, Protocol::Gemini, Protocol::Bedrock];
+
+    fn data(event: &[u8]) -> Value {
+        let event = sse::event(event).unwrap();
+        serde_json::from_slice(&event.data).unwrap()
+    }
+
+    #[test]
+    fn every_protocol_hears_a_refusal_in_its_own_shape() {
+        let refusal = Refusal::ModelNotFound { model: "a\"b\n".to_string(), closest: String::new() };
+        let message = refusal.to_string();
+        for protocol in ALL {
+            let body: Value = serde_json::from_slice(&refusal_body(protocol, &refusal)).unwrap();
+            assert_eq!(body["error"]["message"], message.as_str(), "{protocol}");
+            assert_eq!(data(&refusal_event(protocol, &refusal))["error"]["message"], message.as_str(), "{protocol}");
+        }
+        let body: Value = serde_json::from_slice(&refusal_body(Protocol::Messages, &refusal)).unwrap();
+        assert_eq!((&body["type"], &body["error"]["type"]), (&"error".into(), &"not_found_error".into()));
+        let body: Value = serde_json::from_slice(&refusal_body(Protocol::Gemini, &refusal)).unwrap();
+        assert_eq!((&body["error"]["code"], &body["error"]["status"]), (&404.into(), &"NOT_FOUND".into()));
+    }
+
+    #[test]
+    fn a_broken_stream_ends_with_an_error_and_never_with_done() {
+        for protocol in ALL {
+            let event = broken_event(protocol, true, "it broke");
+            assert_eq!(data(&event)["error"]["message"], "it broke", "{protocol}");
+            assert!(event.ends_with(b"\n\n") && memchr::memmem::find(&event, b"[DONE]").is_none());
+            assert!(broken_event(protocol, false, "it broke").starts_with(b"\n\n"));
+        }
+        let flat = data(&broken_event(Protocol::Responses, true, "it broke"));
+        assert_eq!((&flat["type"], &flat["message"]), (&"error".into(), &"it broke".into()));
+        assert_eq!(flat["code"], "provider_failed");
+    }
+
+    #[test]
+    fn our_own_error_event_is_known_as_one_by_our_own_watch() {
+        for protocol in ALL.into_iter().filter(|protocol| speaks(*protocol)) {
+            let mut watch = Watch::of(protocol);
+            watch.push(&broken_event(protocol, true, "it broke"));
+            assert_eq!(watch.ending(), Ending::Failed);
+        }
+    }
+
+    #[test]
+    fn only_json_objects_are_errors_that_an_sdk_can_read() {
+        assert!(is_error_body(Protocol::Chat, br#" {"error":{"message":"no"}} "#));
+        for body in [&b"<html>"[..], b"", b"[]", b"{", br#"{"error":"cut"#] {
+            assert!(!is_error_body(Protocol::Chat, body));
         }
     }
 }

@@ -3,12 +3,16 @@
 //! Pure. The whole grammar is checked and no tree is built. What two parsers could read in two ways (a field that stands
 //! twice) is refused, so that what we decide by is what the provider acts on. Never knows where the call will go.
 
+mod multipart;
+
 use std::ops::Range;
 
 use super::json::{Flaw, NAME_LIMIT, Reader, Text};
 use crate::domain::call::{Found, Messages, StreamOptions};
 use crate::domain::protocol::Operation;
 use crate::domain::refusal::Refusal;
+
+pub use multipart::{model_edit, multipart};
 
 /// Longer names of models are nobody's.
 pub const MODEL_LIMIT_BYTES: usize = 512;
@@ -23,7 +27,7 @@ const OBJECT_ID_LIMIT_BYTES: usize = 512;
 const TOKEN_ID_BYTES: usize = 3;
 
 /// Scans a body. The operation says how `messages` and `input` are to be read.
-pub fn scan(body: &[u8], operation: Operation) -> Result<Found, Refusal> {
+pub fn json(body: &[u8], operation: Operation) -> Result<Found, Refusal> {
     let mut reader = Reader::new(body);
     if body.starts_with(b"\xef\xbb\xbf") {
         return Err(Stop::Flaw(reader.flaw("a byte order mark")).into());
@@ -433,7 +437,7 @@ mod tests {
     use serde::de::IgnoredAny;
 
     fn chat(body: &str) -> Result<Found, Refusal> {
-        scan(body.as_bytes(), Operation::ChatCompletions)
+        json(body.as_bytes(), Operation::ChatCompletions)
     }
 
     fn fault(body: &str) -> String {
@@ -530,7 +534,7 @@ mod tests {
         ] {
             assert!(fault(body).contains(what), "{body}: {}", fault(body));
         }
-        assert!(scan(b"{\"a\":\"\xff\"}", Operation::Embeddings).is_err());
+        assert!(json(b"{\"a\":\"\xff\"}", Operation::Embeddings).is_err());
         assert!(chat(&format!("{{\"a\":{}{}}}", "[".repeat(64), "]".repeat(64))).is_err());
     }
 
@@ -557,7 +561,7 @@ mod tests {
 
     #[test]
     fn token_ids_and_tools_count_as_text() {
-        assert_eq!(scan(br#"{"input":[[1,2],[3]]}"#, Operation::Embeddings).unwrap().text_bytes, 9);
+        assert_eq!(json(br#"{"input":[[1,2],[3]]}"#, Operation::Embeddings).unwrap().text_bytes, 9);
         assert_eq!(chat(r#"{"tools":[{"a":{}}]}"#).unwrap().text_bytes, r#"[{"a":{}}]"#.len());
     }
 
@@ -566,7 +570,7 @@ mod tests {
         let body =
             br#"{"input":[{"role":"developer","content":"x"}],"instructions":"y","previous_response_id":"resp_1",
             "store":false}"#;
-        let found = scan(body, Operation::Responses).unwrap();
+        let found = json(body, Operation::Responses).unwrap();
         assert!(found.messages.is_some_and(|messages| messages.system.is_some()));
         assert!(found.instructions);
         assert_eq!((found.previous_response_id.as_deref(), found.store), (Some("resp_1"), Some(false)));
@@ -575,7 +579,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let _ = scan(&bytes, Operation::ChatCompletions);
+            let _ = json(&bytes, Operation::ChatCompletions);
         }
 
         #[test]

@@ -7,6 +7,7 @@ use super::chat;
 use super::responses;
 use super::sse::{Block, Splitter};
 use crate::domain::failure::Failure;
+use crate::domain::protocol::Protocol;
 use crate::domain::usage::Usage;
 
 /// Larger events are not held by the watch: it learns what it needs from their heads and tails.
@@ -77,12 +78,15 @@ pub struct Watch {
 }
 
 impl Watch {
-    pub(super) fn chat() -> Self {
-        Self::over(Format::Chat(chat::events::Events::default()))
-    }
-
-    pub(super) fn responses() -> Self {
-        Self::over(Format::Responses(responses::events::Events))
+    /// For a stream in this protocol. Resolving lets no call through to a protocol that we don't speak yet, so what
+    /// those would be watched for is never asked.
+    pub fn of(protocol: Protocol) -> Self {
+        match protocol {
+            Protocol::Chat | Protocol::Messages | Protocol::Gemini | Protocol::Bedrock => {
+                Self::over(Format::Chat(chat::events::Events::default()))
+            }
+            Protocol::Responses => Self::over(Format::Responses(responses::events::Events)),
+        }
     }
 
     fn over(format: Format) -> Self {

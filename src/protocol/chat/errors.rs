@@ -71,14 +71,14 @@ const PERMISSION_TEXTS: &[&str] = &["key", "credential", "permission", "authenti
 const MODERATION_CODES: &[&str] = &["content_filter", "content_policy_violation", "moderation", "moderation_blocked"];
 
 /// What an answer with a status of 3xx, 4xx or 5xx means.
-pub fn classify(status: u16, head: &HeaderMap, body: &[u8], preset: &str, now: SystemTime) -> Failure {
+pub fn classify(status: u16, head: &HeaderMap, body: &[u8], now: SystemTime) -> Failure {
     let said = Said::read(&body[..body.len().min(BODY_LIMIT_BYTES)]);
     let is_call = (400..500).contains(&status);
     match status {
         ..=399 => Failure::Garbage(format!("a status of {status}")),
         408 => Failure::TimedOut,
-        498 if preset == "groq" => Failure::Overloaded(status),
-        424 | 425 => Failure::Overloaded(status),
+        // 498 is a word of one vendor's own: its flexible tier has no room.
+        424 | 425 | 498 => Failure::Overloaded(status),
         _ if said.is_about_quota(status) => Failure::QuotaExhausted { status },
         401 => Failure::CredentialRefused { status },
         429 => Failure::RateLimited { retry_after: retry_after(head, now) },
@@ -206,13 +206,13 @@ mod tests {
     use std::time::Duration;
 
     fn of(status: u16, body: &str) -> Failure {
-        classify(status, &HeaderMap::new(), body.as_bytes(), "openai", SystemTime::UNIX_EPOCH)
+        classify(status, &HeaderMap::new(), body.as_bytes(), SystemTime::UNIX_EPOCH)
     }
 
     #[test]
     fn statuses_alone_tell_the_usual_classes() {
         assert_eq!(of(408, ""), Failure::TimedOut);
-        for status in [500, 502, 503, 504, 529, 424] {
+        for status in [500, 502, 503, 504, 529, 424, 498] {
             assert_eq!(of(status, "<html>"), Failure::Overloaded(status));
         }
         assert_eq!(of(401, ""), Failure::CredentialRefused { status: 401 });
@@ -221,13 +221,12 @@ mod tests {
         for status in [400, 403, 404, 409, 413, 422] {
             assert_eq!(of(status, r#"{"error":{"message":"no"}}"#), Failure::CallRejected(status));
         }
-        assert_eq!(classify(498, &HeaderMap::new(), b"", "groq", SystemTime::UNIX_EPOCH), Failure::Overloaded(498));
     }
 
     #[test]
     fn a_rate_limit_brings_its_wait() {
         let head = HeaderMap::from_iter([(http::header::RETRY_AFTER, "3".parse().unwrap())]);
-        let failure = classify(429, &head, b"{}", "openai", SystemTime::UNIX_EPOCH);
+        let failure = classify(429, &head, b"{}", SystemTime::UNIX_EPOCH);
         assert_eq!(failure, Failure::RateLimited { retry_after: Some(Duration::from_secs(3)) });
         let too_large = r#"{"error":{"message":"Request too large ... context","code":"rate_limit_exceeded"}}"#;
         assert_eq!(of(413, too_large), Failure::RateLimited { retry_after: None });
@@ -336,7 +335,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_bytes_make_it_panic(status in any::<u16>(), body in any::<Vec<u8>>(), json in r#"[\[\]{}:,"a-f0-9]{0,40}"#) {
-            let _ = classify(status, &HeaderMap::new(), &body, "", SystemTime::UNIX_EPOCH);
+            let _ = classify(status, &HeaderMap::new(), &body, SystemTime::UNIX_EPOCH);
             let _ = of(status, &format!("{{\"error\":{json}"));
             let _ = classify_success_head(format!("{{\"error\":{json}").as_bytes());
         }

@@ -226,6 +226,7 @@ fn is_full(reader: &mut Reader<'_>) -> Result<bool, Flaw> {
 #[cfg(test)]
 mod tests {
     use crate::domain::failure::Failure;
+    use crate::domain::protocol::Protocol;
     use crate::domain::usage::Usage;
     use crate::protocol::watch::{Ending, Progress, Watch};
     use proptest::prelude::*;
@@ -241,7 +242,7 @@ mod tests {
     }
 
     fn watched(events: &[&str]) -> (Watch, Progress) {
-        let mut watch = Watch::chat();
+        let mut watch = Watch::of(Protocol::Chat);
         let progress = watch.push(stream(events).as_bytes());
         watch.finish();
         (watch, progress)
@@ -276,7 +277,7 @@ mod tests {
         ] {
             assert_eq!(watched(&[event]).1.content, is_content, "{event}");
         }
-        assert_eq!(Watch::chat().push(b": PROCESSING\n\nid: 1\n\n").events, 0);
+        assert_eq!(Watch::of(Protocol::Chat).push(b": PROCESSING\n\nid: 1\n\n").events, 0);
     }
 
     #[test]
@@ -309,7 +310,7 @@ mod tests {
         assert_eq!(watched(&[ROLE, TEXT]).0.ending(), Ending::Cut);
         assert_eq!(watched(&[TEXT, STOP]).0.ending(), Ending::Clean);
         assert_eq!(watched(&[]).0.ending(), Ending::Cut);
-        let mut watch = Watch::chat();
+        let mut watch = Watch::of(Protocol::Chat);
         watch.push(b"data: [DO");
         assert!(!watch.at_boundary());
         watch.push(b"NE]");
@@ -332,7 +333,7 @@ mod tests {
             r#"{{"choices":[{{"delta":{{"content":"{}"}}}}],"usage":{{"prompt_tokens":4}}}}"#,
             "x".repeat(300_000)
         );
-        let mut watch = Watch::chat();
+        let mut watch = Watch::of(Protocol::Chat);
         for read in stream(&[&large]).as_bytes().chunks(10_000) {
             watch.push(read);
         }
@@ -344,7 +345,7 @@ mod tests {
         fn any_split_is_seen_the_same(size in 1..200usize, crlf in any::<bool>()) {
             let text = stream(&[ROLE, TEXT, TEXT, STOP, USAGE, "[DONE]"]);
             let text = if crlf { text.replace('\n', "\r\n") } else { text };
-            let mut watch = Watch::chat();
+            let mut watch = Watch::of(Protocol::Chat);
             let reads: Vec<Progress> = text.as_bytes().chunks(size).map(|read| watch.push(read)).collect();
             watch.finish();
             prop_assert_eq!(reads.iter().map(|read| read.events).sum::<usize>(), 6);
@@ -354,7 +355,7 @@ mod tests {
 
         #[test]
         fn no_bytes_make_it_panic(reads in proptest::collection::vec(any::<Vec<u8>>(), 0..8), data in r#"[\[\]{}:,"a-f0-9]{0,40}"#) {
-            let mut watch = Watch::chat();
+            let mut watch = Watch::of(Protocol::Chat);
             for read in &reads {
                 watch.push(read);
             }

@@ -233,7 +233,7 @@ mod tests {
     };
 
     fn rewritten_as(body: &str, operation: Operation, rewrite: &Rewrite<'_>) -> String {
-        let found = scan::scan(body.as_bytes(), operation).unwrap();
+        let found = scan::json(body.as_bytes(), operation).unwrap();
         let edits = edits(body.as_bytes(), &found, operation, rewrite).edits;
         let body = bytes::Bytes::copy_from_slice(body.as_bytes());
         let whole: Vec<u8> = splice::apply(&body, &edits).into_iter().flatten().collect();
@@ -245,7 +245,7 @@ mod tests {
     }
 
     fn injects(body: &str) -> bool {
-        let found = scan::scan(body.as_bytes(), Operation::ChatCompletions).unwrap();
+        let found = scan::json(body.as_bytes(), Operation::ChatCompletions).unwrap();
         edits(body.as_bytes(), &found, Operation::ChatCompletions, &Rewrite { include_usage: true, ..PLAIN })
             .usage_injected
     }
@@ -255,7 +255,7 @@ mod tests {
         let body = "{ \"x\":1e5,\n\"model\" :\"old\" , \"seed\":12345678901234567890}";
         assert_eq!(rewritten(body, &PLAIN), body.replace("old", "new"));
         assert_eq!(rewritten(body, &Rewrite { model: "a\"b", ..PLAIN }), body.replace("old", "a\\\"b"));
-        let found = scan::scan(body.as_bytes(), Operation::ChatCompletions).unwrap();
+        let found = scan::json(body.as_bytes(), Operation::ChatCompletions).unwrap();
         let same = edits(body.as_bytes(), &found, Operation::ChatCompletions, &Rewrite { model: "old", ..PLAIN });
         assert_eq!(same, Edits::default());
     }

@@ -32,6 +32,13 @@ fn begins_full(value: &[u8]) -> bool {
     }
 }
 
+/// Is this one JSON object, whole and sound?
+pub fn is_object(body: &[u8]) -> bool {
+    let mut reader = Reader::new(body);
+    reader.space();
+    reader.peek() == Some(b'{') && reader.skip().and_then(|_| reader.end()).is_ok()
+}
+
 /// The id of the object that an answer holds: a stored response, a file, a batch.
 pub fn object_id(body: &[u8]) -> Option<String> {
     let mut id = None;

@@ -100,6 +100,7 @@ fn nested_text<'a>(data: &'a [u8], outer: &[u8], inner: &[u8]) -> Option<Text<'a
 #[cfg(test)]
 mod tests {
     use crate::domain::failure::Failure;
+    use crate::domain::protocol::Protocol;
     use crate::protocol::watch::{Ending, Progress, Watch};
     use proptest::prelude::*;
 
@@ -117,7 +118,7 @@ mod tests {
     }
 
     fn watched(events: &[&str]) -> (Watch, Progress) {
-        let mut watch = Watch::responses();
+        let mut watch = Watch::of(Protocol::Responses);
         let progress = watch.push(stream(events, true).as_bytes());
         watch.finish();
         (watch, progress)
@@ -126,7 +127,7 @@ mod tests {
     #[test]
     fn a_completed_response_gives_usage_id_and_a_clean_end() {
         for named in [true, false] {
-            let mut watch = Watch::responses();
+            let mut watch = Watch::of(Protocol::Responses);
             let terminal_at = stream(&[CREATED, DELTA], named).len();
             let progress = watch.push(stream(&[CREATED, DELTA, COMPLETED], named).as_bytes());
             assert_eq!(progress, Progress { events: 3, content: true, failure: None, terminal_at: Some(terminal_at) });
@@ -167,7 +168,7 @@ mod tests {
         let large = format!(
             r#"{{"type":"response.completed","response":{{"id":"r","output":["{text}"],"usage":{{"input_tokens":3}}}}}}"#
         );
-        let mut watch = Watch::responses();
+        let mut watch = Watch::of(Protocol::Responses);
         for read in stream(&[&large], true).as_bytes().chunks(9_000) {
             watch.push(read);
         }
@@ -177,7 +178,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_bytes_make_it_panic(json in r#"[\[\]{}:,"a-f0-9]{0,40}"#, bytes in any::<Vec<u8>>()) {
-            let mut watch = Watch::responses();
+            let mut watch = Watch::of(Protocol::Responses);
             watch.push(&bytes);
             for kind in ["response.completed", "error", "response.output_item.added"] {
                 watch.push(format!("\n\nevent: {kind}\ndata: {{\"response\":{json}\n\n").as_bytes());

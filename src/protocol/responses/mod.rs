@@ -1,3 +1,4 @@
-//! The OpenAI Responses format. Its errors, headers and request edits are those of chat.
+//! The OpenAI Responses format. Its requests, headers and errors are those of chat; its events are its own.
 
 pub(super) mod events;
+pub(super) mod refusal;
