@@ -17,10 +17,12 @@ use crate::domain::time::Timestamp;
 /// What problems without a file are said to be in.
 const ENVIRONMENT: &str = "environment";
 
-/// The variables that may hold master keys, the first that is set wins. The first is a list; the others are names
-/// under which other platforms keep theirs.
-const KEY_LIST: &str = "KEYWAY_ENCRYPTION_KEYS";
-const KEY_ALIASES: [&str; 3] = ["ATLAS_ENCRYPTION_KEY", "BETTER_AUTH_SECRET", "ENCRYPTION_KEY"];
+/// The variable that holds master keys, with commas between them.
+const KEYS: &str = "KEYWAY_ENCRYPTION_KEYS";
+
+/// Names under which other platforms keep theirs; the first that is set counts.
+const KEYS_ELSEWHERE: [&str; 4] =
+    ["ATLAS_ENCRYPTION_KEYS", "ATLAS_ENCRYPTION_KEY", "BETTER_AUTH_SECRET", "ENCRYPTION_KEY"];
 
 /// The configuration of a start without a file.
 pub(super) fn config(env: Env<'_>, now: Timestamp) -> Result<Config, Problems> {
@@ -108,21 +110,27 @@ pub(super) fn override_settings(config: &mut Config, env: Env<'_>) -> Result<(),
             None => problems.push(problem("KEYWAY_LOG is no log level".into(), "set KEYWAY_LOG=info".into())),
         }
     }
+    if config.listen.data == config.listen.admin && config.listen.data.port() != 0 {
+        let what = format!("both listeners would be at {}", config.listen.data);
+        problems.push(problem(what, "give KEYWAY_LISTEN or KEYWAY_ADMIN_LISTEN another port".into()));
+    }
     encryption_keys(config, env);
     if matches!(config.store, Store::Postgres(_)) && config.encryption.keys.is_empty() {
         let what = "the directory is kept in Postgres, and there is no key to seal its secrets with".to_string();
-        problems.push(problem(what, format!("set {KEY_LIST}, or [encryption] keys in gateway.toml")));
+        problems.push(problem(what, format!("set {KEYS}, or [encryption] keys in gateway.toml")));
     }
     Problems::none(problems)
 }
 
-/// The list wins over the file; an alias only fills in for a file that says nothing.
+/// Our own variable wins over the file; one of another platform only fills in where the file says nothing.
 fn encryption_keys(config: &mut Config, env: Env<'_>) {
-    let alias = || KEY_ALIASES.into_iter().find_map(|name| stated(env, name).map(|key| (name, vec![secret(&key)])));
-    let list = stated(env, KEY_LIST).map(|keys| (KEY_LIST, keys.split(',').map(secret).collect()));
-    let stated = list.or_else(|| if config.encryption.keys.is_empty() { alias() } else { None });
-    let Some((variable, keys)) = stated else { return };
-    config.encryption.keys = keys;
+    let others = if config.encryption.keys.is_empty() { &KEYS_ELSEWHERE[..] } else { &[] };
+    let names = std::iter::once(KEYS).chain(others.iter().copied());
+    let Some((variable, text)) = names.filter_map(|name| Some((name, stated(env, name)?))).next() else { return };
+    config.encryption.keys = match variable.ends_with('S') {
+        true => text.split(',').map(str::trim).filter(|key| !key.is_empty()).map(secret).collect(),
+        false => vec![secret(&text)],
+    };
     config.warnings.push(problem(
         format!("the encryption key comes from {variable}, and an environment can't be wiped from memory"),
         "prefer [encryption] keys = [{ file = \"…\" }]".into(),
@@ -130,7 +138,7 @@ fn encryption_keys(config: &mut Config, env: Env<'_>) {
 }
 
 fn secret(text: &str) -> Arc<Secret> {
-    Arc::new(Secret::new(text.trim().as_bytes().to_vec()))
+    Arc::new(Secret::new(text.as_bytes().to_vec()))
 }
 
 /// An empty variable is one that nobody set: compose files and charts pass those on.

@@ -75,6 +75,13 @@ impl Config {
         Ok(config)
     }
 
+    /// Reads a text that no file holds, called by a name in what is said about it.
+    pub fn from_text(name: &str, text: &str, env: Env<'_>) -> Result<Self, Problems> {
+        let mut config = parse(name.to_string(), PathBuf::new(), text, env, Timestamp::now())?;
+        environment::override_settings(&mut config, env)?;
+        Ok(config)
+    }
+
     /// A start without a file: the presets' own variables, and one workspace.
     pub fn from_environment(env: Env<'_>) -> Result<Self, Problems> {
         environment::config(env, Timestamp::now())

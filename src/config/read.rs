@@ -54,7 +54,11 @@ impl<'r> Value<'r> {
         self.text_or("text in quotes")
     }
 
-    /// A value won't do. It is shown as the file says it: what a variable holds may be a secret.
+    /// A string as the file says it, for messages: what a variable holds may be a secret.
+    pub(super) fn shown(&self) -> &'r str {
+        self.raw.as_str().unwrap_or("…")
+    }
+
     fn unfit<T>(&self, wanted: &str) -> Option<T> {
         match self.raw {
             DeValue::String(written) => self.wrong(&format!("can't be `{written}`"), &format!("write {wanted}")),

@@ -86,8 +86,8 @@ impl<'r> Table<'r> {
         Self { reader, path: String::new(), at: 0, entries: Some(document), asked: Vec::new() }.whole(read)
     }
 
-    fn absent(&self, path: String) -> Self {
-        Self { reader: self.reader, path, at: self.at, entries: None, asked: Vec::new() }
+    fn absent(&self, key: &str) -> Self {
+        Self { reader: self.reader, path: self.path_of(key), at: self.at, entries: None, asked: Vec::new() }
     }
 
     fn of(value: &Value<'r>) -> Option<Self> {
@@ -128,13 +128,16 @@ impl<'r> Table<'r> {
 
     /// Every question passes here, so this is where a setting becomes known.
     fn ask(&mut self, key: &'static str, default: impl FnOnce() -> Option<String>) -> Option<Value<'r>> {
-        let path = self.path_of(key);
         if let Some(settings) = &mut self.reader.found.borrow_mut().settings {
-            settings.push(Setting { path: path.clone(), default: default() });
+            settings.push(Setting { path: self.path_of(key), default: default() });
         }
         self.asked.push(key);
+        self.value(key)
+    }
+
+    fn value(&self, key: &str) -> Option<Value<'r>> {
         let raw = self.entries?.get(key)?;
-        Some(Value { reader: self.reader, path, raw: raw.get_ref(), at: raw.span().start })
+        Some(Value { reader: self.reader, path: self.path_of(key), raw: raw.get_ref(), at: raw.span().start })
     }
 
     /// Does the file say anything about it?
@@ -223,14 +226,7 @@ impl<'r> Table<'r> {
     /// A table within this one. Where it is absent, `read` sees an empty one and so gives the defaults.
     pub(super) fn section<T>(&mut self, key: &'static str, read: impl FnOnce(&mut Self) -> T) -> T {
         self.asked.push(key);
-        let path = self.path_of(key);
-        let found = self.entries.and_then(|entries| entries.get(key)).map(|raw| Value {
-            reader: self.reader,
-            path: path.clone(),
-            raw: raw.get_ref(),
-            at: raw.span().start,
-        });
-        found.and_then(|value| Self::of(&value)).unwrap_or_else(|| self.absent(path)).whole(read)
+        self.value(key).and_then(|value| Self::of(&value)).unwrap_or_else(|| self.absent(key)).whole(read)
     }
 
     /// A table that may be left out as a whole.
@@ -249,15 +245,10 @@ impl<'r> Table<'r> {
     /// Every `[[key]]`, in the file's order.
     pub(super) fn each<T>(&mut self, key: &'static str, mut read: impl FnMut(&mut Self) -> T) -> Vec<T> {
         self.asked.push(key);
-        let path = self.path_of(key);
-        let Some(raw) = self.entries.and_then(|entries| entries.get(key)) else {
-            if self.only_lists_settings() {
-                self.absent(path).whole(read);
-            }
-            return Vec::new();
-        };
-        let value = Value { reader: self.reader, path, raw: raw.get_ref(), at: raw.span().start };
-        value.list(|one| Self::of(one).map(|table| table.whole(&mut read)))
+        match self.value(key) {
+            Some(value) => value.list(|one| Self::of(one).map(|table| table.whole(&mut read))),
+            None => self.only_lists_settings().then(|| self.absent(key).whole(read)).into_iter().collect(),
+        }
     }
 
     /// Every entry of a table whose keys are names that people choose.

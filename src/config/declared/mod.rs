@@ -2,7 +2,9 @@
 //!
 //! They are read in an order in which each refers only to earlier ones, so a reference is checked where it is read.
 
+mod model;
 mod provider;
+mod route;
 mod tenancy;
 
 use std::collections::BTreeMap;
@@ -12,10 +14,20 @@ use super::read::Value;
 use super::table::{Reader, Table, Written};
 use crate::domain::address::Egress;
 use crate::domain::directory::Directory;
-use crate::domain::entity::{Identity, Org, Owner, Provider, Workspace};
+use crate::domain::entity::{Identity, Listing, Org, Owner, Provider, Workspace};
 use crate::domain::id::Id;
 use crate::domain::limits::Limits;
 use crate::domain::time::Timestamp;
+
+/// In the middle, so that there is room before and behind those that say nothing.
+const PRIORITY: u32 = 100;
+
+const WEIGHTS: std::ops::RangeInclusive<u64> = 1..=1_000_000;
+const PRIORITIES: std::ops::RangeInclusive<u64> = 0..=u32::MAX as u64;
+const AT_LEAST_ONE: std::ops::RangeInclusive<u64> = 1..=u64::MAX;
+
+/// Words that a model string may begin with and that are no provider.
+const RESERVED: [&str; 3] = ["role", "endpoint", "default"];
 
 /// Everything that `[[provider]]`, `[[model]]` and the like declare.
 pub(super) fn directory(root: &mut Table<'_>, egress: &Egress, now: Timestamp) -> Directory {
@@ -30,8 +42,8 @@ pub(super) fn directory(root: &mut Table<'_>, egress: &Egress, now: Timestamp) -
     };
     root.each("identity", |table| identity(table, &mut declaring));
     root.each("provider", |table| provider::provider(table, &mut declaring));
-    root.each("model", |table| provider::model(table, &mut declaring));
-    root.each("route", |table| provider::route(table, &mut declaring));
+    root.each("model", |table| model::model(table, &mut declaring));
+    root.each("route", |table| route::route(table, &mut declaring));
     root.each("org", |table| tenancy::org(table, &mut declaring));
     root.each("workspace", |table| tenancy::workspace(table, &mut declaring));
     root.each("gate", |table| tenancy::gate(table, &mut declaring));
@@ -48,6 +60,22 @@ struct Declaring<'e> {
     providers: Named<Provider>,
     orgs: Named<Org>,
     workspaces: Named<Workspace>,
+}
+
+impl Declaring<'_> {
+    /// A model that a listed provider does not declare may still be discovered, so this is no problem yet.
+    fn warn_of_unlisted(&self, value: &Value<'_>, provider: Id<Provider>, model: &str) {
+        let listed = self.directory.providers.iter().find(|one| one.id == provider && one.models == Listing::Listed);
+        let declared = self.directory.models.iter().any(|one| one.provider == provider && one.model_id == model);
+        if let (Some(listed), false, false) = (listed, declared, model.is_empty()) {
+            let what = format!(
+                "`{}` names the model `{model}`, which no [[model]] declares for `{}`",
+                value.path, listed.name
+            );
+            let remedy = "add the [[model]], unless it will be discovered or stored".to_string();
+            value.reader.warning(value.at, what, remedy);
+        }
+    }
 }
 
 /// The names of one kind of entity. A name stands here even if the rest of its entity is wrong: that is one problem,
@@ -85,9 +113,9 @@ impl<T> Named<T> {
         let kind = self.kind;
         let remedy = match nearest(name, self.ids.keys().map(String::as_str)) {
             Some(known) => format!("did you mean `{known}`?"),
-            None => format!("add [[{kind}]] id = \"{name}\", or write one of: {}", self.list()),
+            None => format!("declare it in a [[{kind}]], or write one of: {}", self.list()),
         };
-        value.wrong(&format!("names the {kind} `{name}`, which is not declared"), &remedy)
+        value.wrong(&format!("names the {kind} `{}`, which is not declared", value.shown()), &remedy)
     }
 
     fn list(&self) -> String {

@@ -4,33 +4,19 @@ use std::str::FromStr as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Declaring, limits};
+use super::{AT_LEAST_ONE, Declaring, PRIORITIES, PRIORITY, RESERVED, WEIGHTS};
 use crate::config::problem::nearest;
 use crate::config::read::Value;
 use crate::config::table::{Table, Written};
 use crate::domain::address::{Address, BaseUrl, Egress, EgressDenied, NotABaseUrl};
-use crate::domain::entity::{
-    Credential, Grant, Hydration, KeyMaterial, Listing, Model, ModelDefaults, Overrides, Owner, Provider,
-    ProviderSettings, Route, RouteKind, RouteTarget, Source,
-};
+use crate::domain::entity::{Credential, Grant, KeyMaterial, Listing, Overrides, Owner, Provider, ProviderSettings};
 use crate::domain::id::Id;
 use crate::domain::preset::{KeyPlace, Kind, PRESETS, Preset, preset};
-use crate::domain::prices::{PriceHistory, Prices};
 use crate::domain::protocol::Protocol;
 use crate::domain::secret::Secret;
 
 /// The wait for a first event, or for a whole answer.
 const TIMEOUT: Duration = Duration::from_secs(120);
-
-/// In the middle, so that there is room before and behind those that say nothing.
-const PRIORITY: u32 = 100;
-
-const WEIGHTS: std::ops::RangeInclusive<u64> = 1..=1_000_000;
-const PRIORITIES: std::ops::RangeInclusive<u64> = 0..=u32::MAX as u64;
-const AT_LEAST_ONE: std::ops::RangeInclusive<u64> = 1..=u64::MAX;
-
-/// Words that a model string may begin with and that are no provider.
-const RESERVED: [&str; 3] = ["role", "endpoint", "default"];
 
 /// The protocols and kinds of listing, as a file names them.
 const PROTOCOLS: [(&str, Protocol); 5] = [
@@ -113,7 +99,7 @@ fn kind(value: &Value<'_>) -> Option<&'static Preset> {
             Some(known) => format!("did you mean `{known}`?"),
             None => format!("write one of: {}", names().collect::<Vec<_>>().join(", ")),
         };
-        value.wrong(&format!("can't be `{text}`"), &remedy)
+        value.wrong(&format!("can't be `{}`", value.shown()), &remedy)
     })
 }
 
@@ -276,182 +262,5 @@ fn credential(
         updated_at: declaring.now,
         deleted_at: None,
         declared: true,
-    }
-}
-
-pub(super) fn model(table: &mut Table<'_>, declaring: &mut Declaring<'_>) -> Option<()> {
-    let provider = table.required("provider", "\"openai\"", |value| declaring.providers.find(value));
-    let model_id = table.required("id", "\"gpt-4o-mini\"", model_name);
-    let display_name = table.get("display_name", Value::text);
-    let context_length = table.get("context_length", |value| value.number(AT_LEAST_ONE));
-    let max_completion_tokens = table.get("max_completion_tokens", |value| value.number(AT_LEAST_ONE));
-    let timeout = table.get("timeout", Value::duration);
-    let (local, local_path) = (table.flag("local", false), table.get("local_path", Value::text));
-    let approved_for_agent = table.flag("approved_for_agent", false);
-    let approved_for_chat = table.flag("approved_for_chat", true);
-    let (defaults, hydration) = (defaults(table), hydration(table, declaring));
-    let prices = prices(table);
-    let capabilities = table.list("capabilities", Value::text);
-    let enabled = table.flag("enabled", true);
-    let limits = limits(table);
-    let (provider, model_id) = (provider?, model_id?);
-    let id = Id::declared("model", &format!("{provider}/{}", model_id.value));
-    if declaring.directory.models.iter().any(|model| model.id == id) {
-        let what = format!("there are two [[model]] with the id `{}` for one provider", model_id.value);
-        table.reader.problem(model_id.at, what, "remove one of them".into());
-    }
-    declaring.directory.models.push(Model {
-        id,
-        number: None,
-        provider,
-        model_id: model_id.value,
-        display_name,
-        context_length,
-        max_completion_tokens,
-        timeout,
-        limits,
-        local,
-        local_path,
-        defaults,
-        approved_for_agent,
-        approved_for_chat,
-        hydration,
-        prices,
-        capabilities,
-        enabled,
-        source: Source::Registered,
-        discovered_at: None,
-        created_at: declaring.now,
-        updated_at: declaring.now,
-        deleted_at: None,
-        declared: true,
-    });
-    Some(())
-}
-
-/// What a client may name as a model: the same bounds as for a call's `model`.
-fn model_name(value: &Value<'_>) -> Option<Written<String>> {
-    const LONGEST: usize = 512;
-    let name = value.written()?;
-    if name.value.len() > LONGEST || name.value.chars().any(char::is_control) || name.value.contains("..") {
-        return value.wrong("can't be a model's name", "use at most 512 bytes without control characters and `..`");
-    }
-    Some(name)
-}
-
-fn defaults(table: &mut Table<'_>) -> ModelDefaults {
-    ModelDefaults {
-        temperature: table.get("temperature", Value::decimal),
-        max_tokens: table.get("max_tokens", |value| value.number(AT_LEAST_ONE)),
-        system_prompt: table.get("system_prompt", Value::text_or_file),
-    }
-}
-
-fn hydration(table: &mut Table<'_>, declaring: &Declaring<'_>) -> Option<Hydration> {
-    let enabled = table.flag("enable_hydration", true);
-    let identity = table.get("hydration_identity", |value| declaring.identities.find(value))?;
-    Some(Hydration { enabled, identity })
-}
-
-/// Without any price stated the history is empty: unknown is not zero.
-fn prices(table: &mut Table<'_>) -> PriceHistory {
-    let prices = Prices {
-        input: table.get("input_cost", Value::money),
-        output: table.get("output_cost", Value::money),
-        cache_read: table.get("cache_read_cost", Value::money),
-        cache_write_5m: table.get("cache_write_5m_cost", Value::money),
-        cache_write_1h: table.get("cache_write_1h_cost", Value::money),
-        reasoning: table.get("reasoning_cost", Value::money),
-        audio_input: table.get("audio_input_cost", Value::money),
-        audio_output: table.get("audio_output_cost", Value::money),
-        per_request: table.get("request_cost", Value::money),
-    };
-    if prices == Prices::default() { PriceHistory::default() } else { PriceHistory::always(prices) }
-}
-
-pub(super) fn route(table: &mut Table<'_>, declaring: &mut Declaring<'_>) -> Option<()> {
-    let role = table.get("role", |value| route_name(value, declaring));
-    let alias = table.get("alias", |value| route_name(value, declaring));
-    let provider = table.required("provider", "\"openai\"", |value| declaring.providers.find(value));
-    let model = table.get("model", |value| {
-        let name = model_name(value)?.value;
-        declaring.warn_of_unlisted(value, provider?, &name);
-        Some(name)
-    });
-    let priority = table.number("priority", PRIORITY, PRIORITIES);
-    let weight = table.number("weight", 1, WEIGHTS);
-    let notes = table.get("notes", Value::text);
-    let (kind, name) = one_of(table, role, alias)?;
-    let provider = provider?;
-    let id = Id::declared("route", &format!("{kind:?}/{name}/{provider}/{}", model.as_deref().unwrap_or("")));
-    let both_kinds = |other: &Route| other.name == name && other.kind != kind;
-    if declaring.directory.routes.iter().any(|other| other.id == id) {
-        let what = format!("there are two [[route]] from `{name}` to the same model");
-        table.reader.problem(table.at, what, "remove one of them".into());
-    } else if declaring.directory.routes.iter().any(both_kinds) {
-        let what = format!("`{name}` is both a role and an alias, and the role would always win");
-        table.reader.problem(table.at, what, "rename one of them".into());
-    }
-    declaring.directory.routes.push(Route {
-        id,
-        number: None,
-        owner: Owner::Platform,
-        name,
-        kind,
-        target: RouteTarget { provider, model },
-        priority,
-        weight,
-        notes,
-        created_at: declaring.now,
-        deleted_at: None,
-        declared: true,
-    });
-    Some(())
-}
-
-/// A role's or an alias' name: nothing that would be read as something else before.
-fn route_name(value: &Value<'_>, declaring: &Declaring<'_>) -> Option<String> {
-    let name = model_name(value)?.value;
-    let head = name.split(':').next().unwrap_or(&name);
-    if RESERVED.contains(&head) {
-        return value.wrong(&format!("can't be `{name}`, which has a meaning of its own"), "choose another name");
-    }
-    if declaring.directory.providers.iter().any(|provider| provider.prefix == name) {
-        let what = format!("is `{name}`, which is also a provider's prefix");
-        return value.wrong(&what, "rename the route, or give the provider another `prefix`");
-    }
-    Some(name)
-}
-
-fn one_of(table: &Table<'_>, role: Option<String>, alias: Option<String>) -> Option<(RouteKind, String)> {
-    match (role, alias) {
-        (Some(role), None) => Some((RouteKind::Role, role)),
-        (None, Some(alias)) => Some((RouteKind::Alias, alias)),
-        (Some(_), Some(_)) => {
-            let what = "a [[route]] serves a role or an alias, not both".to_string();
-            table.reader.problem(table.at, what, "make two of it".into());
-            None
-        }
-        (None, None) if table.states("role") || table.states("alias") => None,
-        (None, None) => {
-            table.lacks("role", "\"summariser\"` or `alias = \"fast\"");
-            None
-        }
-    }
-}
-
-impl Declaring<'_> {
-    /// A model that a listed provider does not declare may still be discovered, so this is no problem yet.
-    pub(super) fn warn_of_unlisted(&self, value: &Value<'_>, provider: Id<Provider>, model: &str) {
-        let listed = self.directory.providers.iter().find(|one| one.id == provider && one.models == Listing::Listed);
-        let declared = self.directory.models.iter().any(|one| one.provider == provider && one.model_id == model);
-        if let (Some(listed), false, false) = (listed, declared, model.is_empty()) {
-            let what = format!(
-                "`{}` names the model `{model}`, which no [[model]] declares for `{}`",
-                value.path, listed.name
-            );
-            let remedy = "add the [[model]], unless it will be discovered or stored".to_string();
-            value.reader.warning(value.at, what, remedy);
-        }
     }
 }

@@ -91,7 +91,7 @@ fn choice(value: &Value<'_>, declaring: &Declaring<'_>) -> Option<DefaultChoice>
         })?;
     }
     let text = value.text()?;
-    let (name, model) = text.split_once(':').unwrap_or((&text, ""));
+    let (name, model) = text.split_once([':', '/']).unwrap_or((&text, ""));
     let provider = match declaring.providers.named(name) {
         Some(provider) => provider,
         None => by_prefix(value, name, model, declaring)?,
