@@ -1,1 +1,3 @@
-fn main() { keyway::cli::run() }
+fn main() {
+    keyway::cli::run()
+}

@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body_util::BodyExt;
 use tokio::time::{Instant, timeout_at};
 
@@ -46,30 +46,32 @@ pub(super) struct Said {
 pub(super) async fn once(run: &Run<'_>, target: &Target, deadline: Deadline) -> Result<Reply, Failed> {
     let places = places::take(&run.attempts.parallel, target, run.settings.per_address).await?;
     let request = request::build(run, target)?;
-    let drops_usage = request.drops_usage;
+    let asked = Asked { target, drops_usage: request.drops_usage, shown: request.shown };
     let until = deadline.at.min(Instant::now() + target.timeout());
     let answering = async {
         let answer = run.core.client.send(&request.destination, request.head, request.body).await?;
-        judged(run, answer, places, target, drops_usage).await
+        judged(run, answer, places, &asked).await
     };
     timeout_at(until, answering).await.unwrap_or_else(|_| Err(deadline.failure(Instant::now()).into()))
 }
 
-/// Is the answer good enough to be the client's?
-async fn judged(
-    run: &Run<'_>,
-    answer: Answer,
-    places: Places,
-    target: &Target,
+/// What was asked, as far as it bears on how the answer is read.
+struct Asked<'a> {
+    target: &'a Target,
     drops_usage: bool,
-) -> Result<Reply, Failed> {
+    shown: Option<HeaderValue>,
+}
+
+/// Is the answer good enough to be the client's?
+async fn judged(run: &Run<'_>, answer: Answer, places: Places, asked: &Asked<'_>) -> Result<Reply, Failed> {
+    let target = asked.target;
     let headers = passed_headers(target, run.call, &answer.headers);
     if !answer.status.is_success() {
-        return Err(failed(answer, headers, target).await);
+        return Err(failed(answer, headers, asked).await);
     }
     let rest = Rest::new(answer.body, places, Accused::new(&run.attempts.breakers, run.caller.workspace(), target));
     let body = match (run.call.delivery, is_events(&answer.headers)) {
-        (Delivery::Streamed, true) => gate::events(rest, Tap::new(run.call.protocol, drops_usage)).await?,
+        (Delivery::Streamed, true) => gate::events(rest, Tap::new(run.call.protocol, asked.drops_usage)).await?,
         _ => gate::whole(rest, &answer.headers, run.settings.answer_limit_bytes).await?,
     };
     Ok(Reply { status: answer.status, headers, body, from: target.answerer() })
@@ -87,12 +89,20 @@ fn passed_headers(target: &Target, call: &Call, from: &HeaderMap) -> HeaderMap {
 }
 
 /// Reads what the provider says of its failure, within bounds, and classifies it.
-async fn failed(answer: Answer, headers: HeaderMap, target: &Target) -> Failed {
-    let status = answer.status;
-    let body = error_body(answer.body).await;
-    let failure = protocol::classify(target.protocol(), status, &answer.headers, &body, SystemTime::now());
+async fn failed(answer: Answer, headers: HeaderMap, asked: &Asked<'_>) -> Failed {
+    let (status, protocol) = (answer.status, asked.target.protocol());
+    let said = error_body(answer.body).await;
+    let failure = protocol::classify(protocol, status, &answer.headers, &said, SystemTime::now());
+    // Some providers repeat the key they were shown.
+    let body = asked.shown.as_ref().map_or(said.clone(), |shown| protocol::scrub(&said, key_of(shown)));
     let said = Said { status, headers, body };
-    Failed { failure, said: Some(said).filter(|said| protocol::is_error_body(target.protocol(), &said.body)) }
+    Failed { failure, said: Some(said).filter(|said| protocol::is_error_body(protocol, &said.body)) }
+}
+
+/// The key itself, without the word `Bearer` before it.
+fn key_of(shown: &HeaderValue) -> &[u8] {
+    let value = shown.as_bytes();
+    value.strip_prefix(b"Bearer ").unwrap_or(value)
 }
 
 /// As much of an error's body as concerns anyone; what breaks off is taken as it is.

@@ -1,6 +1,5 @@
 //! The upstream request for one target: a new head from allow-lists, the client's body with a few bytes changed.
 
-use std::ops::Range;
 use std::str::FromStr;
 
 use bytes::Bytes;
@@ -14,6 +13,7 @@ use crate::domain::call::{Call, CallBody};
 use crate::domain::failure::Failure;
 use crate::protocol;
 use crate::protocol::chat::request::{Rewrite, edits};
+use crate::protocol::scan::model_edit;
 use crate::protocol::splice::{Edit, apply};
 use crate::resolve::Target;
 
@@ -26,6 +26,8 @@ pub(super) struct Request {
     pub(super) body: Outgoing,
     /// The answer's usage event is kept from the client, who did not ask for it.
     pub(super) drops_usage: bool,
+    /// The header's value that shows the credential, so that it can be taken out of what the provider says.
+    pub(super) shown: Option<HeaderValue>,
 }
 
 pub(super) fn build(run: &Run<'_>, target: &Target) -> Result<Request, Failure> {
@@ -35,7 +37,7 @@ pub(super) fn build(run: &Run<'_>, target: &Target) -> Result<Request, Failure> 
     if let Some(content_type) = content_type(&call.body) {
         headers.insert(header::CONTENT_TYPE, content_type);
     }
-    sign(run, target, &mut headers)?;
+    let shown = sign(run, target, &mut headers)?;
     let head = Head { method: call.method.clone(), path: path(target, call)?, headers };
     let destination = Destination {
         address: target.base_url().address.clone(),
@@ -43,18 +45,17 @@ pub(super) fn build(run: &Run<'_>, target: &Target) -> Result<Request, Failure> 
         http2: Http2::Offered,
     };
     let (body, drops_usage) = body(target, call);
-    Ok(Request { destination, head, body, drops_usage })
+    Ok(Request { destination, head, body, drops_usage, shown })
 }
 
-fn sign(run: &Run<'_>, target: &Target, headers: &mut HeaderMap) -> Result<(), Failure> {
-    let Some(credential) = &target.credential else { return Ok(()) };
-    let keyring = &run.attempts.keyring;
-    if let Some((name, value)) =
-        run.core.signer.header(keyring, credential, target.provider.preset.key, Instant::now())?
-    {
-        headers.insert(name, value);
-    }
-    Ok(())
+fn sign(run: &Run<'_>, target: &Target, headers: &mut HeaderMap) -> Result<Option<HeaderValue>, Failure> {
+    let Some(credential) = &target.credential else { return Ok(None) };
+    let signed =
+        run.core.signer.header(&run.attempts.keyring, credential, target.provider.preset.key, Instant::now())?;
+    Ok(signed.map(|(name, value)| {
+        headers.insert(name, value.clone());
+        value
+    }))
 }
 
 fn content_type(body: &CallBody) -> Option<HeaderValue> {
@@ -66,7 +67,13 @@ fn content_type(body: &CallBody) -> Option<HeaderValue> {
 }
 
 fn path(target: &Target, call: &Call) -> Result<PathAndQuery, Failure> {
-    let path = protocol::upstream_path(target.base_url(), call);
+    let path = protocol::upstream_path(
+        target.provider.provider.kind,
+        target.base_url(),
+        target.settings(),
+        call,
+        &target.model_id,
+    );
     PathAndQuery::from_str(&path).map_err(|_| Failure::Internal("the provider's path is no path"))
 }
 
@@ -74,7 +81,11 @@ fn path(target: &Target, call: &Call) -> Result<PathAndQuery, Failure> {
 fn body(target: &Target, call: &Call) -> (Outgoing, bool) {
     match &call.body {
         CallBody::Empty => (Outgoing::empty(), false),
-        CallBody::Multipart { bytes, model, .. } => (form(bytes, model.as_ref(), &target.sent_model()), false),
+        CallBody::Multipart { bytes, .. } if !call.operation.names_model() => (bytes.clone().into(), false),
+        CallBody::Multipart { bytes, content_type, model } => {
+            let edit = model_edit(bytes, content_type, model.as_ref(), &target.sent_model());
+            (pieces(bytes, edit.as_slice()), false)
+        }
         CallBody::Json { bytes, .. } if !call.operation.names_model() => (bytes.clone().into(), false),
         CallBody::Json { bytes, found } => {
             let changed = edits(bytes, found, call.operation, &rewrite(target, &target.sent_model()));
@@ -95,14 +106,6 @@ fn rewrite<'a>(target: &'a Target, model: &'a str) -> Rewrite<'a> {
         hydration: entry.and_then(|entry| entry.hydration.as_deref()),
         include_usage: target.provider.preset.stream_options,
     }
-}
-
-/// A form is changed in the one field that names the model.
-fn form(bytes: &Bytes, model: Option<&(String, Range<usize>)>, sent: &str) -> Outgoing {
-    let edit = model
-        .filter(|(asked, _)| asked != sent)
-        .map(|(_, at)| Edit { at: at.clone(), with: Bytes::copy_from_slice(sent.as_bytes()) });
-    pieces(bytes, edit.as_slice())
 }
 
 fn pieces(bytes: &Bytes, edits: &[Edit]) -> Outgoing {

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::domain::protocol::Protocol;
 use crate::domain::usage::Usage;
-use crate::protocol::chat::filter::UsageFilter;
+use crate::protocol::chat::UsageFilter;
 use crate::protocol::{Ending, Progress, Watch};
 
 pub struct Tap {

@@ -8,6 +8,8 @@ use bytes::Bytes;
 use http::HeaderMap;
 use uuid::Uuid;
 
+use super::entity::{Credential, Provider};
+use super::id::Id;
 use super::protocol::{Delivery, Operation, Protocol};
 
 #[derive(Debug)]
@@ -52,6 +54,33 @@ pub enum CallBody {
         content_type: http::HeaderValue,
         model: Option<(String, Range<usize>)>,
     },
+}
+
+impl Call {
+    /// Does it touch an object that lies at the provider and belongs to whoever made it?
+    pub fn touches_objects(&self) -> bool {
+        let named = match &self.body {
+            CallBody::Json { found, .. } => {
+                found.previous_response_id.is_some() || found.conversation || !found.object_ids.is_empty()
+            }
+            CallBody::Empty | CallBody::Multipart { .. } => false,
+        };
+        named || !self.operation.names_model()
+    }
+
+    /// What weights are drawn from: the conversation where the client names one, else this call alone.
+    pub fn seed(&self) -> u64 {
+        let (high, low) = self.id.as_u64_pair();
+        self.conversation.unwrap_or(high ^ low)
+    }
+
+    /// A low estimate of the input's length in tokens: too low to refuse a call that would fit.
+    pub fn least_input_tokens(&self) -> u64 {
+        match &self.body {
+            CallBody::Json { found, .. } => (found.text_bytes / 8) as u64,
+            CallBody::Empty | CallBody::Multipart { .. } => 0,
+        }
+    }
 }
 
 impl CallBody {
@@ -135,4 +164,14 @@ pub struct Messages {
     pub is_empty: bool,
     /// The `content` value of the first system or developer message, if there is one.
     pub system: Option<Range<usize>>,
+}
+
+/// What an earlier object that the call names has to say about where the call may go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Past {
+    /// Nothing earlier is named, or nothing is on record that would bind the call.
+    #[default]
+    None,
+    /// The object lies at a provider, made with this credential: only there can it be found.
+    Theirs { provider: Id<Provider>, credential: Option<Id<Credential>> },
 }

@@ -215,7 +215,7 @@ async fn scanned(
                 .get(header::CONTENT_TYPE)
                 .cloned()
                 .unwrap_or_else(|| HeaderValue::from_static("multipart/form-data"));
-            let model = None;
+            let model = scan::multipart(&bytes, &content_type)?;
             Ok(CallBody::Multipart { bytes, content_type, model })
         }
     }
@@ -223,10 +223,10 @@ async fn scanned(
 
 async fn scan_json(bytes: &Bytes, operation: Operation, hands: &Hands) -> Result<Found, Refusal> {
     if bytes.len() <= SCANNED_HERE_BYTES {
-        return scan::scan(bytes, operation);
+        return scan::json(bytes, operation);
     }
     let shared = bytes.clone();
-    let scanning = hands.blocking(move || scan::scan(&shared, operation)).await;
+    let scanning = hands.blocking(move || scan::json(&shared, operation)).await;
     scanning.map_err(|_| Refusal::AtCapacity("large bodies being read"))?
 }
 
