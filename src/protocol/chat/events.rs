@@ -73,7 +73,7 @@ fn has_value(key: &Finder<'_>, data: &[u8]) -> bool {
 
 /// Does this event say only what the stream used? It has no choice, and its usage is not `null`.
 pub(super) fn is_usage_only(block: &[u8]) -> bool {
-    if TELLING.usage.find(block).is_none() {
+    if !has_value(&TELLING.usage, block) {
         return false;
     }
     let Some(event) = sse::event(block) else { return false };
