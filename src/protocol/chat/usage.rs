@@ -37,7 +37,7 @@ impl Places {
             (b"response", Some(b'{')) => {
                 reader.object(|reader, key| within(reader, key, b"usage", &mut self.response))?;
             }
-            _ => drop(reader.skip()?),
+            _ => reader.skip()?,
         }
         Ok(())
     }
@@ -53,7 +53,7 @@ fn within(reader: &mut Reader<'_>, key: Text<'_>, name: &[u8], into: &mut Option
         *into = Some(Said::read(reader)?);
         return Ok(());
     }
-    reader.skip().map(drop)
+    reader.skip()
 }
 
 /// The usage at the end of an event that was too large to be kept whole: the last `"usage":{…}` in its tail. Inside a
@@ -63,10 +63,11 @@ pub fn usage_of_tail(tail: &[u8]) -> Option<Usage> {
     while let Some(at) = memchr::memmem::rfind(&tail[..end], br#""usage""#) {
         let mut reader = Reader::new(&tail[at + br#""usage""#.len()..]);
         reader.space();
-        if reader.colon() && reader.peek() == Some(b'{') {
-            if let Some(said) = Said::read(&mut reader).ok().filter(Said::is_any) {
-                return Some(said.buckets());
-            }
+        if reader.colon()
+            && reader.peek() == Some(b'{')
+            && let Some(said) = Said::read(&mut reader).ok().filter(Said::is_any)
+        {
+            return Some(said.buckets());
         }
         end = at;
     }
@@ -106,7 +107,7 @@ impl Said {
             b"completion_tokens_details" | b"output_tokens_details" | b"output_token_details" => {
                 self.details(reader, Self::output_detail)?;
             }
-            _ => drop(reader.skip()?),
+            _ => reader.skip()?,
         }
         Ok(())
     }
@@ -117,7 +118,7 @@ impl Said {
         detail: for<'a> fn(&'a mut Self, &[u8]) -> Option<&'a mut u64>,
     ) -> Result<(), Flaw> {
         if reader.peek() != Some(b'{') {
-            return reader.skip().map(drop);
+            return reader.skip();
         }
         reader.object(|reader, key| {
             let value = reader.unsigned()?;

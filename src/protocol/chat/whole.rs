@@ -16,7 +16,7 @@ pub(super) fn is_error(head: &[u8]) -> bool {
             is_error |= reader.string()?.is(b"error");
             return Ok(());
         }
-        reader.skip().map(drop)
+        reader.skip()
     });
     is_error
 }
@@ -36,7 +36,7 @@ fn begins_full(value: &[u8]) -> bool {
 pub fn is_object(body: &[u8]) -> bool {
     let mut reader = Reader::new(body);
     reader.space();
-    reader.peek() == Some(b'{') && reader.skip().and_then(|_| reader.end()).is_ok()
+    reader.peek() == Some(b'{') && reader.skip().and_then(|()| reader.end()).is_ok()
 }
 
 /// The id of the object that an answer holds: a stored response, a file, a batch.
@@ -53,7 +53,7 @@ pub fn object_id(body: &[u8]) -> Option<String> {
             id = text.decode().filter(|id| id.len() <= ID_LIMIT_BYTES);
             return Ok::<(), Flaw>(());
         }
-        reader.skip().map(drop)
+        reader.skip()
     });
     id
 }

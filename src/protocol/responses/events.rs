@@ -76,7 +76,7 @@ fn top_text<'a>(data: &'a [u8], name: &[u8]) -> Option<Text<'a>> {
             found = Some(reader.string()?);
             return Err(reader.flaw("enough"));
         }
-        reader.skip().map(drop)
+        reader.skip()
     });
     found
 }
@@ -92,7 +92,7 @@ fn nested_text<'a>(data: &'a [u8], outer: &[u8], inner: &[u8]) -> Option<Text<'a
             found = top_text(&data[reader.at()..], inner);
             return Err(reader.flaw("enough"));
         }
-        reader.skip().map(drop)
+        reader.skip()
     });
     found
 }
