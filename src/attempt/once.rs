@@ -26,7 +26,7 @@ const ERROR_BODY_BYTES: usize = 64 * 1024;
 /// An attempt that came to nothing, with what the provider said of it.
 pub(super) struct Failed {
     pub(super) failure: Failure,
-    pub(super) said: Option<Said>,
+    pub(super) said: Option<Box<Said>>,
 }
 
 impl std::convert::From<Failure> for Failed {
@@ -96,7 +96,8 @@ async fn failed(answer: Answer, headers: HeaderMap, asked: &Asked<'_>) -> Failed
     // Some providers repeat the key they were shown.
     let body = asked.shown.as_ref().map_or(said.clone(), |shown| protocol::scrub(&said, key_of(shown)));
     let said = Said { status, headers, body };
-    Failed { failure, said: Some(said).filter(|said| protocol::is_error_body(protocol, &said.body)) }
+    let is_readable = protocol::is_error_body(protocol, &said.body);
+    Failed { failure, said: is_readable.then(|| Box::new(said)) }
 }
 
 /// The key itself, without the word `Bearer` before it.

@@ -165,7 +165,7 @@ fn last_word(target: &Target, failed: Failed) -> Result<Reply, Refusal> {
         (Failure::RateLimited { retry_after }, None) => {
             Err(Refusal::CredentialHeld { provider, retry_after: retry_after.unwrap_or(Duration::from_secs(1)) })
         }
-        (_, Some(said)) => Ok(passed_on(target, said)),
+        (_, Some(said)) => Ok(passed_on(target, *said)),
         (failure, None) => Err(Refusal::ProviderFailed { provider, failure: failure.to_string() }),
     }
 }

@@ -56,13 +56,14 @@ impl Meter {
         let place = self.capacity.enter(caller.workspace())?;
         let permit = self.limiter.admit(&asking(caller), opening.began)?;
         Ok(Exchange {
-            record: Record::opened(caller, opening),
+            id: opening.id,
+            trail: Trail::default(),
+            record: Some(Box::new(Record::opened(caller, opening))),
             began: opening.began,
             elsewhere: Duration::ZERO,
             core: core.clone(),
             records: self.records.clone(),
             _permits: (place, permit),
-            is_settled: false,
         })
     }
 }
@@ -81,25 +82,27 @@ fn asking(caller: &Caller) -> Asking<'_> {
 /// One call on record. Settled exactly once: by whoever relays its last byte, or else when it is dropped because the
 /// client has gone.
 pub struct Exchange {
-    record: Record,
+    id: Uuid,
+    trail: Trail,
+    /// Gone once it is settled.
+    record: Option<Box<Record>>,
     began: Instant,
     /// Time that was the client's or the providers', not ours.
     elsewhere: Duration,
     core: Arc<CoreMeter>,
     records: Arc<Records>,
     _permits: (Place, Permit),
-    is_settled: bool,
 }
 
 impl Exchange {
     pub const fn id(&self) -> Uuid {
-        self.record.id
+        self.id
     }
 
     /// The body is here; how long it took was the client's doing.
     pub fn has_read(&mut self, call: &Call, took: Duration) {
         self.elsewhere += took;
-        self.record.delivery = call.delivery;
+        self.note(|record| record.delivery = call.delivery);
     }
 
     /// Holds the plan against what the caller may still spend. A dear plan may come back cheaper, or not at all;
@@ -110,39 +113,43 @@ impl Exchange {
 
     /// Where the attempts write themselves down.
     pub const fn trail(&mut self) -> &mut Trail {
-        &mut self.record.trail
+        &mut self.trail
     }
 
     pub const fn trail_so_far(&self) -> &Trail {
-        &self.record.trail
+        &self.trail
     }
 
     /// The attempts are over; this long they waited for providers.
     pub fn has_waited(&mut self, waited: Duration) {
         self.elsewhere += waited;
-        self.record.overhead = self.began.elapsed().saturating_sub(self.elsewhere);
+        let overhead = self.began.elapsed().saturating_sub(self.elsewhere);
+        self.note(|record| record.overhead = overhead);
     }
 
     pub fn has_reply(&mut self, from: &Answerer) {
-        self.record.from = Some(from.clone());
-        self.record.first_event = Some(self.began.elapsed());
+        let first_event = self.began.elapsed();
+        self.note(|record| {
+            record.from = Some(from.clone());
+            record.first_event = Some(first_event);
+        });
     }
 
     /// What the provider says was used. A later word stands.
-    pub const fn reports(&mut self, usage: Usage, basis: Basis) {
-        self.record.usage = usage;
-        self.record.basis = basis;
+    pub fn reports(&mut self, usage: Usage, basis: Basis) {
+        self.note(|record| (record.usage, record.basis) = (usage, basis));
     }
 
-    pub const fn ends(&mut self, outcome: Outcome) {
-        self.record.outcome = outcome;
+    pub fn ends(&mut self, outcome: Outcome) {
+        self.note(|record| record.outcome = outcome);
     }
 
-    /// Refused after it was let in: settled at once, for there is nothing more to come.
+    /// Refused after it was let in.
     pub fn refused(&mut self, refusal: &Refusal) {
-        self.record.outcome = Outcome::of_refusal(refusal);
-        self.record.refusal = Some(refusal.row().code);
-        self.settle();
+        self.note(|record| {
+            record.outcome = Outcome::of_refusal(refusal);
+            record.refusal = Some(refusal.row().code);
+        });
     }
 
     /// Ready when the record is safe. Awaited before the last frame goes out; at once as long as records are kept in
@@ -152,14 +159,20 @@ impl Exchange {
         Poll::Ready(())
     }
 
-    fn settle(&mut self) {
-        if std::mem::replace(&mut self.is_settled, true) {
-            return;
+    /// What is learned after the settlement comes too late to count.
+    fn note(&mut self, write: impl FnOnce(&mut Record)) {
+        if let Some(record) = &mut self.record {
+            write(record);
         }
-        self.record.total = self.began.elapsed();
-        self.record.at = Timestamp::now();
-        self.core.settled(&self.record);
-        self.records.push(self.core.index, self.record.clone());
+    }
+
+    fn settle(&mut self) {
+        let Some(mut record) = self.record.take() else { return };
+        record.trail = std::mem::take(&mut self.trail);
+        record.total = self.began.elapsed();
+        record.at = Timestamp::now();
+        self.core.settled(&record);
+        self.records.push(self.core.index, record);
     }
 }
 

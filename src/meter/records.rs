@@ -12,8 +12,9 @@ const WAITING_LIMIT: usize = 65_536;
 /// The queue between the cores and the writer. One lock a core settles under and the writer swaps under: both for
 /// nanoseconds, and nobody is woken, for the writer comes by itself.
 #[derive(Default)]
+#[expect(clippy::vec_box, reason = "a record moves into the queue by its pointer, not by its 400 bytes")]
 pub struct Records {
-    waiting: Vec<Mutex<Vec<Record>>>,
+    waiting: Vec<Mutex<Vec<Box<Record>>>>,
     is_wanted: AtomicBool,
     dropped: AtomicU64,
 }
@@ -33,7 +34,7 @@ impl Records {
         self.dropped.load(Ordering::Relaxed)
     }
 
-    pub(super) fn push(&self, core: usize, record: Record) {
+    pub(super) fn push(&self, core: usize, record: Box<Record>) {
         if !self.is_wanted.load(Ordering::Relaxed) {
             return;
         }
@@ -46,7 +47,8 @@ impl Records {
     }
 
     /// Takes all that waits, core by core.
-    pub fn take(&self) -> Vec<Record> {
+    #[expect(clippy::vec_box, reason = "as in the queue")]
+    pub fn take(&self) -> Vec<Box<Record>> {
         let mut all = Vec::new();
         for waiting in &self.waiting {
             all.append(&mut waiting.lock().unwrap_or_else(PoisonError::into_inner));

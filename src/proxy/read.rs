@@ -62,10 +62,11 @@ pub(super) struct BodyShare {
 
 impl BodyShare {
     fn grow(&mut self, bytes: usize) -> Result<(), Refusal> {
-        match self.budget.take(bytes) {
-            true => Ok(self.bytes += bytes),
-            false => Err(Refusal::AtCapacity("bytes of bodies in flight")),
+        if !self.budget.take(bytes) {
+            return Err(Refusal::AtCapacity("bytes of bodies in flight"));
         }
+        self.bytes += bytes;
+        Ok(())
     }
 }
 
@@ -256,7 +257,7 @@ fn call(asked: Asked, id: Uuid, head: request::Parts, body: CallBody) -> Result<
     };
     let model = match asked.model.or(in_body) {
         Some(model) => Some(model),
-        None => text(&headers, &X_KEYWAY_MODEL, "x-keyway-model")?,
+        None => named_model(&headers)?,
     };
     Ok(Call {
         id,
@@ -276,6 +277,15 @@ fn call(asked: Asked, id: Uuid, head: request::Parts, body: CallBody) -> Result<
         headers,
         body,
     })
+}
+
+/// The model that a header names for a form without one.
+fn named_model(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
+    let model = text(headers, &X_KEYWAY_MODEL, "x-keyway-model")?;
+    match model.as_deref().and_then(scan::fault_of_model) {
+        Some(why) => Err(Refusal::HeaderInvalid { header: "x-keyway-model", why }),
+        None => Ok(model),
+    }
 }
 
 /// A header of ours as text.

@@ -16,7 +16,7 @@ use crate::meter::{Exchange, Outcome};
 use crate::protocol::chat::usage::usage_of_tail;
 
 /// What is kept of an answer that is too long to be kept: usage stands at its end.
-const TAIL_BYTES: usize = 4 * 1024;
+const TAIL_BYTES: usize = 16 * 1024;
 
 pub(super) struct Passing {
     first: IntoIter<Bytes>,
