@@ -3,4 +3,5 @@
 #[path = "../house.rs"]
 mod house;
 mod sealed_file;
+mod settings;
 mod upstream_client;
