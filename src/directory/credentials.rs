@@ -110,6 +110,7 @@ pub struct CredentialLine {
 pub async fn set(access: &Access, new: NewCredential) -> Result<Set, DirectoryError> {
     let stored = access.load().await?;
     permitted(access.known(&stored), new.owner)?;
+    let new = labelled(access.known(&stored), new);
     let place = Place { owner: new.owner, provider: new.provider, label: new.label.clone() };
     let expected = place.find(&stored.credentials).map(|one| one.id);
     let id = expected.unwrap_or_else(Id::random);
@@ -138,6 +139,14 @@ pub async fn set(access: &Access, new: NewCredential) -> Result<Set, DirectoryEr
     // A key that was replaced was replaced for a reason: it is not to be found in the generation before.
     let before = if expected.is_some() { Before::Forget } else { Before::Keep };
     access.change(before, "set", entity, rule).await
+}
+
+/// A platform credential without a label has its provider's name, as one that gateway.toml declares does.
+fn labelled(known: Known<'_>, new: NewCredential) -> NewCredential {
+    match new.owner {
+        Owner::Platform if new.label.is_empty() => NewCredential { label: known.provider_name(new.provider), ..new },
+        _ => new,
+    }
 }
 
 /// What makes a credential unique.
@@ -361,7 +370,7 @@ pub async fn delete(access: &Access, id: Id<Credential>) -> Result<CredentialLin
     remove(access, &stored, shown.ok_or_else(|| unknown(id))?).await
 }
 
-/// Deletes an owner's credential for a provider; of the platform's, the one with this label.
+/// Deletes an owner's credential for a provider; of the platform's, the one with this label, or the unlabelled one.
 pub async fn delete_of(
     access: &Access,
     owner: Owner,
@@ -371,7 +380,8 @@ pub async fn delete_of(
     let stored = access.load().await?;
     let known = access.known(&stored);
     permitted(known, owner)?;
-    let place = Place { owner, provider, label: label.to_string() };
+    let label = if label.is_empty() { known.provider_name(provider) } else { label.to_string() };
+    let place = Place { owner, provider, label };
     let found = place.find(&stored.credentials).or_else(|| place.find(&access.declared.credentials));
     let missing = || DirectoryError::NotFound {
         kind: "credential for provider",
