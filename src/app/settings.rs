@@ -15,7 +15,10 @@ const RETRY_WINDOW: Duration = Duration::from_secs(10);
 pub(super) fn proxy(config: &Config) -> proxy::Settings {
     let attempts = &config.attempts;
     proxy::Settings {
-        body_limit_bytes: config.limits.body,
+        bodies: proxy::BodyLimits {
+            body_bytes: config.limits.body,
+            upload_bytes: config.limits.multipart_stream as u64,
+        },
         hold: attempts.hold,
         keep_alive: attempts.keep_alive,
         idle: attempts.idle_timeout,

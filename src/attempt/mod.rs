@@ -15,6 +15,7 @@ mod request;
 mod round;
 pub mod sign;
 mod tap;
+mod upload;
 mod window;
 
 pub use reply::{Reply, ReplyBody, Rest};

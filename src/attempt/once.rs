@@ -49,7 +49,8 @@ pub(super) async fn once(run: &Run<'_>, target: &Target, deadline: Deadline) -> 
     let asked = Asked { target, drops_usage: request.drops_usage, shown: request.shown };
     let until = deadline.at.min(Instant::now() + target.timeout());
     let answering = async {
-        let answer = run.core.client.send(&request.destination, request.head, request.body).await?;
+        let sent = run.core.client.send(&request.destination, request.head, request.body).await;
+        let answer = sent.map_err(|failure| request.broke.instead_of(failure))?;
         judged(run, answer, places, &asked).await
     };
     timeout_at(until, answering).await.unwrap_or_else(|_| Err(deadline.failure(Instant::now()).into()))

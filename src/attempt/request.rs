@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::Run;
 use super::client::{Destination, Head, Http2, Outgoing};
+use super::upload::{self, Broke};
 use crate::domain::call::{Call, CallBody};
 use crate::domain::failure::Failure;
 use crate::protocol;
@@ -28,10 +29,11 @@ pub(super) struct Request {
     pub(super) drops_usage: bool,
     /// The header's value that shows the credential, so that it can be taken out of what the provider says.
     pub(super) shown: Option<HeaderValue>,
+    pub(super) broke: Broke,
 }
 
 pub(super) fn build(run: &Run<'_>, target: &Target) -> Result<Request, Failure> {
-    let call = run.call;
+    let (call, broke) = (run.call, Broke::default());
     let mut headers = protocol::request_headers(target.protocol(), &call.headers);
     headers.insert(header::USER_AGENT, USER_AGENT);
     if let Some(content_type) = content_type(&call.body) {
@@ -44,8 +46,8 @@ pub(super) fn build(run: &Run<'_>, target: &Target) -> Result<Request, Failure> 
         credential: target.credential.as_ref().map(|one| one.id()),
         http2: Http2::Offered,
     };
-    let (body, drops_usage) = body(target, call);
-    Ok(Request { destination, head, body, drops_usage, shown })
+    let (body, drops_usage) = body(target, call, &broke)?;
+    Ok(Request { destination, head, body, drops_usage, shown, broke })
 }
 
 fn sign(run: &Run<'_>, target: &Target, headers: &mut HeaderMap) -> Result<Option<HeaderValue>, Failure> {
@@ -63,6 +65,7 @@ fn content_type(body: &CallBody) -> Option<HeaderValue> {
         CallBody::Empty => None,
         CallBody::Json { .. } => Some(JSON),
         CallBody::Multipart { content_type, .. } => Some(content_type.clone()),
+        CallBody::Upload(upload) => Some(upload.content_type.clone()),
     }
 }
 
@@ -78,9 +81,15 @@ fn path(target: &Target, call: &Call) -> Result<PathAndQuery, Failure> {
 }
 
 /// The body with the target's model in place of the client's, and whether usage was asked for behind the client's back.
-fn body(target: &Target, call: &Call) -> (Outgoing, bool) {
-    match &call.body {
+fn body(target: &Target, call: &Call, broke: &Broke) -> Result<(Outgoing, bool), Failure> {
+    Ok(match &call.body {
         CallBody::Empty => (Outgoing::empty(), false),
+        CallBody::Upload(upload) => {
+            let model = call.operation.names_model().then(|| target.sent_model());
+            let edit = model
+                .and_then(|model| model_edit(&upload.beginning, &upload.content_type, upload.model.as_ref(), &model));
+            (upload::outgoing(upload, edit.as_ref(), broke)?, false)
+        }
         CallBody::Multipart { bytes, .. } if !call.operation.names_model() => (bytes.clone().into(), false),
         CallBody::Multipart { bytes, content_type, model } => {
             let edit = model_edit(bytes, content_type, model.as_ref(), &target.sent_model());
@@ -91,7 +100,7 @@ fn body(target: &Target, call: &Call) -> (Outgoing, bool) {
             let changed = edits(bytes, found, call.operation, &rewrite(target, &target.sent_model()));
             (pieces(bytes, &changed.edits), changed.usage_injected)
         }
-    }
+    })
 }
 
 fn rewrite<'a>(target: &'a Target, model: &'a str) -> Rewrite<'a> {

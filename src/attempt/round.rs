@@ -8,7 +8,7 @@ use super::breaker::Shut;
 use super::once::{Failed, Said};
 use super::reply::{Reply, ReplyBody};
 use super::{Outcome, Settings};
-use crate::domain::call::Call;
+use crate::domain::call::{Call, CallBody};
 use crate::domain::entity::{Credential, Scope};
 use crate::domain::failure::{Failure, Next};
 use crate::domain::id::Id;
@@ -39,7 +39,8 @@ impl<'p> Round<'p> {
     pub(super) fn new(settings: &Settings, call: &Call, now: Instant) -> Self {
         let allowed = call.allowed.filter(|allowed| *allowed < settings.deadline);
         Self {
-            max: settings.max,
+            // What goes by once can't be tried twice.
+            max: if matches!(call.body, CallBody::Upload(_)) { 1 } else { settings.max },
             deadline: now + allowed.unwrap_or(settings.deadline),
             shortened: allowed.is_some(),
             tried: 0,
@@ -161,6 +162,7 @@ fn last_word(target: &Target, failed: Failed) -> Result<Reply, Refusal> {
         (Failure::CredentialUnusable(why), _) => Err(Refusal::CredentialUnusable { provider, scope, why }),
         (Failure::TimedOut | Failure::ClientTimedOut | Failure::ConnectTimedOut, _) => Err(Refusal::TimedOut),
         (Failure::Busy, _) => Err(Refusal::ProviderBusy { provider }),
+        (Failure::UploadBroken, _) => Err(Refusal::BodyBroken),
         (Failure::Internal(_), _) => Err(Refusal::Internal),
         (Failure::RateLimited { retry_after }, None) => {
             Err(Refusal::CredentialHeld { provider, retry_after: retry_after.unwrap_or(Duration::from_secs(1)) })

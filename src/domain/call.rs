@@ -2,10 +2,14 @@
 //! stand that the gateway may change.
 
 use std::ops::Range;
+use std::pin::Pin;
+use std::sync::Mutex;
 use std::time::Duration;
+use std::{fmt, io};
 
 use bytes::Bytes;
 use http::HeaderMap;
+use http_body::Body;
 use uuid::Uuid;
 
 use super::entity::{Credential, Provider};
@@ -41,7 +45,7 @@ pub struct Call {
 }
 
 /// The client's bytes, shared by all attempts.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub enum CallBody {
     Empty,
     Json {
@@ -54,6 +58,29 @@ pub enum CallBody {
         content_type: http::HeaderValue,
         model: Option<(String, Range<usize>)>,
     },
+    /// A form too large to be held: it goes by once, so there is one attempt.
+    Upload(Box<Upload>),
+}
+
+/// Bytes that are still on their way from the client.
+pub type Rest = Pin<Box<dyn Body<Data = Bytes, Error = io::Error> + Send>>;
+
+/// A large form: its beginning is here, the rest is read while it is sent on.
+pub struct Upload {
+    pub content_type: http::HeaderValue,
+    /// The form field `model`, if it stands in the beginning.
+    pub model: Option<(String, Range<usize>)>,
+    pub beginning: Bytes,
+    /// Taken by the one attempt.
+    pub rest: Mutex<Option<Rest>>,
+    /// The length of beginning and rest, where the client said it.
+    pub length: Option<u64>,
+}
+
+impl fmt::Debug for Upload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Upload({} bytes so far)", self.beginning.len())
+    }
 }
 
 impl Call {
@@ -63,7 +90,7 @@ impl Call {
             CallBody::Json { found, .. } => {
                 found.previous_response_id.is_some() || found.conversation || !found.object_ids.is_empty()
             }
-            CallBody::Empty | CallBody::Multipart { .. } => false,
+            CallBody::Empty | CallBody::Multipart { .. } | CallBody::Upload(_) => false,
         };
         named || !self.operation.names_model()
     }
@@ -78,7 +105,7 @@ impl Call {
     pub fn least_input_tokens(&self) -> u64 {
         match &self.body {
             CallBody::Json { found, .. } => (found.text_bytes / 8) as u64,
-            CallBody::Empty | CallBody::Multipart { .. } => 0,
+            CallBody::Empty | CallBody::Multipart { .. } | CallBody::Upload(_) => 0,
         }
     }
 }
@@ -88,6 +115,7 @@ impl CallBody {
         match self {
             Self::Empty => 0,
             Self::Json { bytes, .. } | Self::Multipart { bytes, .. } => bytes.len(),
+            Self::Upload(upload) => upload.beginning.len(),
         }
     }
 

@@ -47,6 +47,9 @@ pub enum Failure {
     /// The provider would say the same anywhere: the client must hear it.
     #[error("the provider refused the call with {0}")]
     CallRejected(u16),
+    /// The client's upload broke off while it was sent on.
+    #[error("the client's body broke off")]
+    UploadBroken,
     /// Our own doing. Counts against nobody.
     #[error("an error of our own: {0}")]
     Internal(&'static str),
@@ -94,7 +97,7 @@ impl Failure {
                 Next::OtherCredential
             }
             Self::ContextTooLong => Next::LongerContext,
-            Self::CallRejected(_) | Self::ClientTimedOut | Self::Internal(_) => Next::Stop,
+            Self::CallRejected(_) | Self::ClientTimedOut | Self::UploadBroken | Self::Internal(_) => Next::Stop,
         }
     }
 
@@ -118,6 +121,7 @@ impl Failure {
             | Self::Busy
             | Self::CredentialUnusable(_)
             | Self::CallRejected(_)
+            | Self::UploadBroken
             | Self::Internal(_) => Blame::Nobody,
         }
     }
@@ -144,12 +148,13 @@ impl Failure {
             Self::Busy => "busy",
             Self::CredentialUnusable(_) => "credential_unusable",
             Self::CallRejected(_) => "call_rejected",
+            Self::UploadBroken => "upload_broken",
             Self::Internal(_) => "internal",
         }
     }
 
     /// Every name above, so that metrics can hold one series each.
-    pub const NAMES: [&'static str; 20] = [
+    pub const NAMES: [&'static str; 21] = [
         "unreachable",
         "connect_timeout",
         "address_denied",
@@ -169,6 +174,7 @@ impl Failure {
         "busy",
         "credential_unusable",
         "call_rejected",
+        "upload_broken",
         "internal",
     ];
 }

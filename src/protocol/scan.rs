@@ -15,7 +15,7 @@ use crate::domain::call::{Found, Messages};
 use crate::domain::protocol::Operation;
 use crate::domain::refusal::Refusal;
 
-pub use multipart::{model_edit, multipart};
+pub use multipart::{beginning as beginning_of_form, model_edit, multipart};
 
 /// Longer names of models are nobody's.
 pub const MODEL_LIMIT_BYTES: usize = 512;

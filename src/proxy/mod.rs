@@ -9,8 +9,9 @@ mod recall;
 mod relay;
 mod route;
 mod serve;
+mod upload;
 
-pub use read::BodyBudget;
+pub use read::{BodyBudget, BodyLimits};
 pub use relay::RelayBody;
 
 use std::sync::Arc;
@@ -49,7 +50,7 @@ pub struct Gateway {
 /// What the operator may set about serving.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
-    pub body_limit_bytes: usize,
+    pub bodies: BodyLimits,
     /// A stream without content gets its status and comments after this long.
     pub hold: Duration,
     /// Silence is bridged by a comment this often.
@@ -146,11 +147,7 @@ impl Proxy {
         exchange: &mut Exchange,
     ) -> Result<Planned, Refusal> {
         let gateway = &self.gateway;
-        let room = Room {
-            limit_bytes: gateway.settings.load().body_limit_bytes,
-            budget: &gateway.bodies,
-            hands: &gateway.hands,
-        };
+        let room = Room { limits: gateway.settings.load().bodies, budget: &gateway.bodies, hands: &gateway.hands };
         let reading = Instant::now();
         let (call, share) = read::read(asked, exchange.id(), head, body, &room).await?;
         exchange.has_read(&call, reading.elapsed());

@@ -1,8 +1,8 @@
 //! Takes a request's body once, bounded in bytes and time, and finds in it the few things the gateway needs.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -11,7 +11,8 @@ use http_body_util::BodyExt;
 use uuid::Uuid;
 
 use super::route::Asked;
-use crate::domain::call::{Call, CallBody, Found};
+use super::upload::Passing;
+use crate::domain::call::{Call, CallBody, Found, Upload};
 use crate::domain::protocol::{Delivery, Operation};
 use crate::domain::refusal::Refusal;
 use crate::hands::Hands;
@@ -20,8 +21,19 @@ use crate::protocol::scan;
 
 /// Bodies above this are scanned by other hands: a megabyte takes longer than a core may be held.
 const SCANNED_HERE_BYTES: usize = 256 * 1024;
+/// The beginning of a form that is too large to be held: its model must stand in it.
+const BEGINNING_BYTES: usize = 64 * 1024;
 /// Room made at once for a body of unknown length; it grows from there.
 const FIRST_ROOM_BYTES: usize = 16 * 1024;
+
+/// The largest bodies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BodyLimits {
+    /// What is held.
+    pub body_bytes: usize,
+    /// A form that is sent on as it comes.
+    pub upload_bytes: u64,
+}
 
 /// The bytes of all bodies in flight, so that many large ones can't take all memory.
 #[derive(Debug)]
@@ -86,14 +98,14 @@ pub(super) async fn read(
 ) -> Result<(Call, BodyShare), Refusal> {
     let form = form(asked.operation, &head)?;
     let mut share = BodyShare { budget: room.budget.clone(), bytes: 0 };
-    let bytes = take(body, &head.headers, room.limit_bytes, &mut share).await?;
-    let body = scanned(form, bytes, &asked, &head.headers, room.hands).await?;
+    let taken = take(body, &head.headers, room.limits.body_bytes, &mut share).await?;
+    let body = scanned(form, taken, &asked, &head.headers, room).await?;
     Ok((call(asked, id, head, body)?, share))
 }
 
 /// What reading needs besides the request.
 pub(super) struct Room<'a> {
-    pub(super) limit_bytes: usize,
+    pub(super) limits: BodyLimits,
     pub(super) budget: &'a Arc<BodyBudget>,
     pub(super) hands: &'a Hands,
 }
@@ -142,37 +154,48 @@ fn shown(value: &HeaderValue) -> String {
     value.to_str().unwrap_or("unreadable").chars().take(80).collect()
 }
 
-/// The body in one piece. A body that came in one frame is not copied.
+/// What was taken of a body.
+enum Taken {
+    Whole(Bytes),
+    /// More than may be held: its beginning, and what is still to come.
+    Larger {
+        beginning: Bytes,
+        rest: RequestBody,
+        length: Option<u64>,
+    },
+}
+
+/// Takes a body up to what may be held. One that came in one frame is not copied.
 async fn take(
     mut body: RequestBody,
     headers: &HeaderMap,
     limit_bytes: usize,
     share: &mut BodyShare,
-) -> Result<Bytes, Refusal> {
-    let too_large = || Refusal::BodyTooLarge { limit_bytes: limit_bytes as u64 };
-    let stated = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    if stated.is_some_and(|length| length > limit_bytes) {
-        return Err(too_large());
-    }
-    share.grow(stated.unwrap_or(0))?;
+) -> Result<Taken, Refusal> {
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    let stated = length.map(|length| usize::try_from(length).unwrap_or(usize::MAX));
+    // Of a body that is known to be too large only as much is taken as its model needs.
+    let enough = if stated.is_some_and(|length| length > limit_bytes) { BEGINNING_BYTES } else { limit_bytes };
+    share.grow(stated.map_or(0, |length| length.min(enough)))?;
     let mut first = Bytes::new();
-    let mut rest: Option<BytesMut> = None;
+    let mut several: Option<BytesMut> = None;
     let mut taken = 0_usize;
     while let Some(piece) = next_piece(&mut body).await? {
         taken += piece.len();
-        if taken > limit_bytes {
-            return Err(too_large());
-        }
         if taken > share.bytes {
             share.grow(taken - share.bytes)?;
         }
-        match &mut rest {
+        match &mut several {
             None if first.is_empty() => first = piece,
-            None => rest = Some(joined(&first, &piece, stated)),
-            Some(rest) => rest.extend_from_slice(&piece),
+            None => several = Some(joined(&first, &piece, stated.map(|length| length.min(enough)))),
+            Some(several) => several.extend_from_slice(&piece),
+        }
+        if taken > enough {
+            let beginning = several.map_or(first, BytesMut::freeze);
+            return Ok(Taken::Larger { beginning, rest: body, length });
         }
     }
-    Ok(rest.map_or(first, BytesMut::freeze))
+    Ok(Taken::Whole(several.map_or(first, BytesMut::freeze)))
 }
 
 fn joined(first: &Bytes, second: &Bytes, stated: Option<usize>) -> BytesMut {
@@ -199,27 +222,54 @@ async fn next_piece(body: &mut RequestBody) -> Result<Option<Bytes>, Refusal> {
 
 async fn scanned(
     form: Form,
-    bytes: Bytes,
+    taken: Taken,
     asked: &Asked,
     headers: &HeaderMap,
-    hands: &Hands,
+    room: &Room<'_>,
 ) -> Result<CallBody, Refusal> {
-    match form {
-        Form::None if bytes.is_empty() => Ok(CallBody::Empty),
-        Form::None => Err(Refusal::Malformed("this operation takes no body")),
-        Form::Json => {
-            let found = scan_json(&bytes, asked.operation, hands).await?;
+    let content_type =
+        || headers.get(header::CONTENT_TYPE).cloned().unwrap_or(HeaderValue::from_static("multipart/form-data"));
+    match (form, taken) {
+        (Form::None, Taken::Whole(bytes)) if bytes.is_empty() => Ok(CallBody::Empty),
+        (Form::None, _) => Err(Refusal::Malformed("this operation takes no body")),
+        (Form::Json, Taken::Whole(bytes)) => {
+            let found = scan_json(&bytes, asked.operation, room.hands).await?;
             Ok(CallBody::Json { bytes, found: Box::new(found) })
         }
-        Form::Multipart => {
-            let content_type = headers
-                .get(header::CONTENT_TYPE)
-                .cloned()
-                .unwrap_or_else(|| HeaderValue::from_static("multipart/form-data"));
+        (Form::Json, Taken::Larger { .. }) => Err(Refusal::BodyTooLarge { limit_bytes: room.limits.body_bytes as u64 }),
+        (Form::Multipart, Taken::Whole(bytes)) => {
+            let content_type = content_type();
             let model = scan::multipart(&bytes, &content_type)?;
             Ok(CallBody::Multipart { bytes, content_type, model })
         }
+        (Form::Multipart, Taken::Larger { beginning, rest, length }) => {
+            upload(content_type(), beginning, rest, length, asked.operation, room.limits.upload_bytes)
+        }
     }
+}
+
+/// A form that goes by: what may be known of it is in its beginning.
+fn upload(
+    content_type: HeaderValue,
+    beginning: Bytes,
+    rest: RequestBody,
+    length: Option<u64>,
+    operation: Operation,
+    limit_bytes: u64,
+) -> Result<CallBody, Refusal> {
+    if length.is_some_and(|length| length > limit_bytes) {
+        return Err(Refusal::BodyTooLarge { limit_bytes });
+    }
+    let model = scan::beginning_of_form(&beginning, &content_type)?;
+    let left = limit_bytes.saturating_sub(beginning.len() as u64);
+    let rest = Passing::new(rest, left, operation.names_model());
+    Ok(CallBody::Upload(Box::new(Upload {
+        content_type,
+        model,
+        beginning,
+        rest: Mutex::new(Some(Box::pin(rest))),
+        length,
+    })))
 }
 
 async fn scan_json(bytes: &Bytes, operation: Operation, hands: &Hands) -> Result<Found, Refusal> {
@@ -249,6 +299,7 @@ fn call(asked: Asked, id: Uuid, head: request::Parts, body: CallBody) -> Result<
     let in_body = match &body {
         CallBody::Json { found, .. } => found.model_text.clone(),
         CallBody::Multipart { model, .. } => model.as_ref().map(|(text, _)| text.clone()),
+        CallBody::Upload(upload) => upload.model.as_ref().map(|(text, _)| text.clone()),
         CallBody::Empty => None,
     };
     let delivery = match &body {
@@ -307,7 +358,7 @@ fn conversation(headers: &HeaderMap, body: &CallBody) -> Option<u64> {
     let named = headers.get(X_KEYWAY_SESSION).map(HeaderValue::as_bytes);
     let cached = match body {
         CallBody::Json { bytes, found } => found.prompt_cache_key.clone().map(|range| &bytes[range]),
-        CallBody::Empty | CallBody::Multipart { .. } => None,
+        CallBody::Empty | CallBody::Multipart { .. } | CallBody::Upload(_) => None,
     };
     let others =
         || [SESSION_ID, CLAUDE_CODE_SESSION].into_iter().find_map(|name| headers.get(name).map(HeaderValue::as_bytes));

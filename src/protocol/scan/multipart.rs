@@ -19,11 +19,27 @@ const PARTS_LIMIT: usize = 64;
 /// A part's head names a field and perhaps a file.
 const HEAD_LIMIT_BYTES: usize = 8 * 1024;
 
+/// Is the form here altogether?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Extent {
+    Whole,
+    Beginning,
+}
+
 /// The text of the field `model` and where it stands, wherever in the form that is.
 pub fn multipart(body: &[u8], content_type: &HeaderValue) -> Result<Option<(String, Range<usize>)>, Refusal> {
+    form(body, content_type, Extent::Whole)
+}
+
+/// The same of a form of which only the beginning is here: fields that it does not show whole are not looked at.
+pub fn beginning(body: &[u8], content_type: &HeaderValue) -> Result<Option<(String, Range<usize>)>, Refusal> {
+    form(body, content_type, Extent::Beginning)
+}
+
+fn form(body: &[u8], content_type: &HeaderValue, extent: Extent) -> Result<Option<(String, Range<usize>)>, Refusal> {
     let delimiter = delimiter(content_type)?;
     let mut model = None;
-    each_part(body, &delimiter, |head, content| {
+    each_part(body, &delimiter, extent, |head, content| {
         let part = Part::read(&body[head.clone()]).map_err(|what| Refusal::BodyInvalid { what, at: head.start })?;
         part.check()?;
         if part.name != b"model" {
@@ -83,6 +99,7 @@ fn delimiter(content_type: &HeaderValue) -> Result<Vec<u8>, Refusal> {
 fn each_part(
     body: &[u8],
     delimiter: &[u8],
+    extent: Extent,
     mut each: impl FnMut(Range<usize>, Range<usize>) -> Result<(), Refusal>,
 ) -> Result<(), Refusal> {
     let fault = |what, at| Refusal::BodyInvalid { what, at };
@@ -101,14 +118,27 @@ fn each_part(
                 Err(fault("something follows the form's end", at))
             };
         }
+        if rest.len() < 2 && extent == Extent::Beginning {
+            return Ok(());
+        }
         if !rest.starts_with(b"\r\n") {
             return Err(fault("a boundary does not end its line", at));
         }
         let head = at + 2;
+        // What a beginning does not show whole is looked at no further.
+        let is_cut = |found: bool| !found && extent == Extent::Beginning;
         let room = &body[head..body.len().min(head + HEAD_LIMIT_BYTES)];
-        let length = memmem::find(room, b"\r\n\r\n").ok_or_else(|| fault("a part's head has no end", head))?;
+        let length = memmem::find(room, b"\r\n\r\n");
+        if is_cut(length.is_some() || room.len() >= HEAD_LIMIT_BYTES) {
+            return Ok(());
+        }
+        let length = length.ok_or_else(|| fault("a part's head has no end", head))?;
         let content = head + length + 4;
-        let next = next_delimiter(body, &between, content).ok_or_else(|| fault("the form has no end", content))?;
+        let next = next_delimiter(body, &between, content);
+        if is_cut(next.is_some()) {
+            return Ok(());
+        }
+        let next = next.ok_or_else(|| fault("the form has no end", content))?;
         each(head..head + length, content..next)?;
         at = next + 2 + delimiter.len();
     }
