@@ -4,6 +4,7 @@
 //! how a provider was reached, nor hold a client up.
 
 pub mod capacity;
+mod ids;
 pub mod limit;
 mod line;
 mod minute;

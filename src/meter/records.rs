@@ -47,7 +47,6 @@ impl Records {
     }
 
     /// Takes all that waits, core by core.
-    #[expect(clippy::vec_box, reason = "as in the queue")]
     pub fn take(&self) -> Vec<Box<Record>> {
         let mut all = Vec::new();
         for waiting in &self.waiting {

@@ -4,11 +4,15 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use uuid::Uuid;
+
+use super::ids::Ids;
 use super::record::{Outcome, Record};
 use crate::domain::entity::Provider;
 use crate::domain::id::Id;
 use crate::domain::protocol::Operation;
 use crate::domain::refusal::Refusal;
+use crate::domain::time::Timestamp;
 use crate::domain::trail::{Attempt, End};
 use crate::metrics::{Cells, CounterFamily, DURATIONS, Distribution, HistogramFamily, Registry, Series};
 
@@ -78,6 +82,7 @@ impl Families {
 /// One core's view of the families. Locks are uncontended: only its core takes them.
 pub struct CoreMeter {
     pub index: usize,
+    ids: Ids,
     cells: Arc<Cells>,
     registry: Arc<Registry>,
     families: Families,
@@ -109,7 +114,20 @@ const OTHER: &str = "other";
 
 impl CoreMeter {
     pub fn new(index: usize, cells: Arc<Cells>, registry: Arc<Registry>, families: Families) -> Self {
-        Self { index, cells, registry, families, operations: Mutex::default(), providers: Mutex::default() }
+        Self {
+            index,
+            ids: Ids::new(),
+            cells,
+            registry,
+            families,
+            operations: Mutex::default(),
+            providers: Mutex::default(),
+        }
+    }
+
+    /// An id for the next exchange of this core.
+    pub fn draw_id(&self, now: Timestamp) -> Uuid {
+        self.ids.draw(now)
     }
 
     /// A refusal before there was an exchange to settle.

@@ -101,14 +101,14 @@ impl Answered {
         mut exchange: Exchange,
         settings: &Settings,
     ) -> Response<RelayBody> {
-        let reply = match result {
+        let mut reply = match result {
             Ok(reply) => reply,
             Err(refusal) => {
                 exchange.refused(&refusal);
                 return self.refused(&refusal, Some(&exchange));
             }
         };
-        let mut headers = reply.headers.clone();
+        let mut headers = std::mem::take(&mut reply.headers);
         identify(&mut headers, self.id);
         self.name(&mut headers, &reply, &exchange);
         self.explain(&mut headers, Some(&exchange));

@@ -79,7 +79,8 @@ impl Proxy {
     pub async fn handle(&self, request: Request<RequestBody>, known: impl FnOnce()) -> Response<RelayBody> {
         let began = Instant::now();
         let (head, body) = request.into_parts();
-        let id = Uuid::now_v7();
+        let now = Timestamp::now();
+        let id = self.meter.draw_id(now);
         let protocol = route::protocol_of(head.uri.path());
         match self.placed(id, began, head, body, known).await {
             Ok(response) => response,

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use http::request::Parts;
 use http::{Request, Response};
-use uuid::Uuid;
 
 use super::answer;
 use super::relay::RelayBody;
 use super::{Proxy, route};
 use crate::domain::protocol::Protocol;
 use crate::domain::refusal::Refusal;
+use crate::domain::time::Timestamp;
 use crate::listen::{ALLOWED_METHODS, HeadFault, Peer, RequestBody, Serve};
 
 impl Serve for Proxy {
@@ -24,7 +24,7 @@ impl Serve for Proxy {
         let protocol = head.map_or(Protocol::Chat, |head| route::protocol_of(head.uri.path()));
         let refusal = refusal_of(fault, head);
         self.meter.refused_outside(&refusal);
-        answer::refusal(protocol, Uuid::now_v7(), &refusal)
+        answer::refusal(protocol, self.meter.draw_id(Timestamp::now()), &refusal)
     }
 }
 
