@@ -175,7 +175,7 @@ def keyway_config(keyway):
     (folder / "keyway.key").chmod(0o600)
     workspaces = "".join(
         f'[[workspace]]\nid = "w{number:04}"\norg = "bench"\n'
-        "limits = { requests_per_minute = 1000000000, parallel_calls = 1000000 }\n\n"
+        "limits = { requests_per_minute = 1000000000, parallel = 1000000 }\n\n"
         for number in range(WORKSPACES)
     )
     models = "".join(
@@ -198,6 +198,8 @@ body = "64MiB"
 bodies_in_flight = "1GiB"
 connections = 16384
 requests_in_flight = 16384
+requests_in_flight_per_workspace = 16384
+requests_in_flight_per_provider = 16384
 
 [egress]
 http = ["127.0.0.1"]
