@@ -1,1 +1,130 @@
-//! To be filled.
+//! Every change of the directory as one function: permission, rule, audit record, one store transaction.
+//!
+//! Takes a `Access` (the store, what `gateway.toml` declares beside it, where keys may be sent, who asks) and plain values;
+//! gives what an API or a command shows. One file per resource. Nothing is allowed unless a role says so, and nobody gives
+//! more than they hold. It must never know whether a command line, an API or an import asks, and keeps no secret: keys go
+//! straight to the store's keyring, tokens straight to whoever asked.
+
+mod actor;
+pub mod audit;
+pub mod credentials;
+mod error;
+pub mod keys;
+mod known;
+pub mod orgs;
+pub mod tokens;
+pub mod users;
+pub mod workspaces;
+
+use std::fmt::Display;
+use std::sync::Arc;
+
+pub use self::actor::{Actor, Over};
+pub use self::error::DirectoryError;
+pub use self::known::Known;
+
+use crate::domain::address::Egress;
+use crate::domain::directory::Directory;
+use crate::domain::time::Timestamp;
+use crate::store::audit::Act;
+use crate::store::{ChangeError, Store};
+
+/// An actor with the directory they may reach into.
+#[derive(Clone)]
+pub struct Access {
+    pub store: Store,
+    /// What `gateway.toml` or the environment states: seen here, never changed here.
+    pub declared: Arc<Directory>,
+    pub egress: Arc<Egress>,
+    pub actor: Actor,
+}
+
+/// What becomes of the directory as it was before a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Before {
+    Keep,
+    /// Something in it must not be found again.
+    Forget,
+}
+
+/// What a rule works on: the newest directory, under the store's lock.
+struct Turn<'a> {
+    stored: &'a mut Directory,
+    declared: &'a Directory,
+    actor: &'a Actor,
+    now: Timestamp,
+}
+
+impl Turn<'_> {
+    fn known(&self) -> Known<'_> {
+        Known { stored: self.stored, declared: self.declared, actor: self.actor }
+    }
+}
+
+impl Access {
+    /// The stored directory as it is now; `known` looks things up in it.
+    pub async fn load(&self) -> Result<Directory, DirectoryError> {
+        Ok(self.store.load().await?)
+    }
+
+    /// What this actor can see of a loaded directory and of the declared one.
+    pub fn known<'a>(&'a self, stored: &'a Directory) -> Known<'a> {
+        Known { stored, declared: &self.declared, actor: &self.actor }
+    }
+
+    /// One transaction. `entity` is what the audit log calls the thing: names and ids only.
+    async fn change<T, R>(
+        &self,
+        before: Before,
+        action: &'static str,
+        entity: impl Display,
+        rule: R,
+    ) -> Result<T, DirectoryError>
+    where
+        T: Send + 'static,
+        R: FnOnce(Turn<'_>) -> Result<T, DirectoryError> + Send + 'static,
+    {
+        let act = Act::new(self.actor.by(), action, entity);
+        let (declared, actor, now) = (Arc::clone(&self.declared), self.actor.clone(), Timestamp::now());
+        let rule = move |stored: &mut Directory| rule(Turn { stored, declared: &declared, actor: &actor, now });
+        let changed = match before {
+            Before::Keep => self.store.change(act, rule).await,
+            Before::Forget => self.store.change_and_forget(act, rule).await,
+        };
+        changed.map_err(|error| match error {
+            ChangeError::Refused(error) => error,
+            ChangeError::Store(error) => error.into(),
+        })
+    }
+}
+
+/// Moments as an API shows them.
+mod moment {
+    use serde::Serializer;
+
+    use crate::domain::time::Timestamp;
+
+    pub(super) fn serialize<S: Serializer>(moment: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&moment.iso8601())
+    }
+
+    pub(super) mod maybe {
+        use serde::Serializer;
+
+        use crate::domain::time::Timestamp;
+
+        #[expect(clippy::ref_option, reason = "serde hands the field itself")]
+        pub(in crate::directory) fn serialize<S: Serializer>(
+            moment: &Option<Timestamp>,
+            serializer: S,
+        ) -> Result<S::Ok, S::Error> {
+            match moment {
+                Some(moment) => serializer.serialize_some(&moment.iso8601()),
+                None => serializer.serialize_none(),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,101 @@
+//! Why a change did not happen: what, why, and what to do. Never a key, a token or a name the asker may not see.
+
+use crate::domain::address::EgressDenied;
+use crate::domain::permission::{AccessRole, Permission};
+use crate::domain::time::Timestamp;
+use crate::store::StoreError;
+
+#[derive(Debug, thiserror::Error)]
+pub enum DirectoryError {
+    /// Also what is said of something that exists and that the asker may not see.
+    #[error("there is no {kind} `{name}`{hint}")]
+    NotFound {
+        kind: &'static str,
+        name: String,
+        /// Empty, or a `;` and what to do.
+        hint: String,
+    },
+    #[error("{by} lacks the permission {permission:?}; it takes the role {} or more", permission.least_role())]
+    Denied { by: String, permission: Permission },
+    #[error("the role {asked} is more than {held}, and nobody gives more than they hold; ask for {held} or less")]
+    RoleTooHigh { asked: AccessRole, held: AccessRole },
+    #[error("the user {user} holds {held} there, and their token can't hold {asked}; {remedy}")]
+    UserHoldsLess { user: String, held: &'static str, asked: AccessRole, remedy: String },
+    #[error("there is already {kind} `{name}`; choose another name")]
+    Exists { kind: &'static str, name: String },
+    #[error("the {kind} `{name}` is declared in gateway.toml or by the environment; change it there")]
+    Declared { kind: &'static str, name: String },
+    #[error("{what} {why}; {remedy}")]
+    Invalid { what: &'static str, why: String, remedy: String },
+    #[error(
+        "the org `{org}` does not let its workspaces bring keys of their own; \
+         have its feature `byok` switched on, or use a platform credential"
+    )]
+    EnterpriseRequired { org: String },
+    #[error("the user {0} is disabled; enable them first")]
+    UserDisabled(String),
+    #[error("the token `{label}` was made to expire at {}, which is past; give a later moment", at.iso8601())]
+    Expired { label: String, at: Timestamp },
+    #[error(transparent)]
+    Egress(#[from] EgressDenied),
+    #[error("somebody changed the same {kind} at the same moment; look at it and try again")]
+    Raced { kind: &'static str },
+    #[error("the system gives no random bytes; nothing was changed")]
+    NoRandomness,
+    #[error(transparent)]
+    Broken(#[from] crate::store::audit::Broken),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl DirectoryError {
+    /// A stable word for programs, beside the sentence for people.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound { .. } => "not_found",
+            Self::Denied { .. } | Self::RoleTooHigh { .. } | Self::UserHoldsLess { .. } => "permission_denied",
+            Self::Exists { .. } => "already_exists",
+            Self::Declared { .. } => "declared",
+            Self::Invalid { .. } | Self::Expired { .. } | Self::UserDisabled(_) => "invalid",
+            Self::EnterpriseRequired { .. } => "enterprise_required",
+            Self::Egress(_) => "egress_denied",
+            Self::Raced { .. } => "conflict",
+            Self::Broken(_) => "audit_broken",
+            Self::NoRandomness | Self::Store(_) => "store_failed",
+        }
+    }
+
+    pub(super) fn invalid(what: &'static str, why: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self::Invalid { what, why: why.into(), remedy: remedy.into() }
+    }
+}
+
+/// Longest name of an org, workspace or label-like text: it stands in URLs, metrics and log lines.
+const NAME_MAX: usize = 64;
+/// Labels are for people to tell things apart; more is a document.
+const LABEL_MAX: usize = 200;
+
+/// A name that can stand in a URL and a metric.
+pub(super) fn name(what: &'static str, text: &str) -> Result<(), DirectoryError> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    match !text.is_empty() && text.len() <= NAME_MAX && text.bytes().all(fits) {
+        true => Ok(()),
+        false => Err(DirectoryError::invalid(
+            what,
+            "is no name",
+            format!("use 1 to {NAME_MAX} letters, digits, `.`, `_` and `-`"),
+        )),
+    }
+}
+
+/// Free text on one line.
+pub(super) fn label(what: &'static str, text: &str) -> Result<(), DirectoryError> {
+    match text.len() <= LABEL_MAX && !text.chars().any(char::is_control) {
+        true => Ok(()),
+        false => Err(DirectoryError::invalid(
+            what,
+            "is too long or holds control characters",
+            format!("use one line of at most {LABEL_MAX} bytes"),
+        )),
+    }
+}
