@@ -8,13 +8,17 @@ use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use axum::Router;
 use axum::body::Body;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::extract::State;
+use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::Request;
 use http::request::Parts;
+use http_body::Body as _;
+use http_body_util::Limited;
 use tower_service::Service;
 
 pub use health::{Readiness, Ready};
@@ -29,30 +33,56 @@ pub struct Admin {
     pub readiness: Arc<dyn Readiness>,
     /// The text of all metrics, made when somebody asks.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
-    /// Metrics are open to anyone who reaches a loopback listener, and to nobody else until tokens may see them.
-    pub open_metrics: bool,
+    pub settings: Arc<ArcSwap<Settings>>,
 }
 
-impl Admin {
-    /// Is it safe to show metrics without a token on this address?
-    pub const fn is_open(address: IpAddr) -> bool {
-        address.is_loopback()
+/// What the operator may set about the listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    pub metrics: Metrics,
+    pub body_limit_bytes: usize,
+}
+
+/// Who sees metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Metrics {
+    /// Nobody: there is no such path.
+    Off,
+    /// Anyone who reaches the listener, which is on this machine.
+    Open,
+    /// Nobody until tokens may see them.
+    Closed,
+}
+
+impl Settings {
+    /// Without a token metrics are safe to show on a loopback address only.
+    pub const fn new(address: IpAddr, metrics_enabled: bool, body_limit_bytes: usize) -> Self {
+        let metrics = match (metrics_enabled, address.is_loopback()) {
+            (false, _) => Metrics::Off,
+            (true, true) => Metrics::Open,
+            (true, false) => Metrics::Closed,
+        };
+        Self { metrics, body_limit_bytes }
     }
 }
 
 /// The listener's service.
 #[derive(Clone)]
-pub struct Desk(Router);
+pub struct Desk {
+    router: Router,
+    settings: Arc<ArcSwap<Settings>>,
+}
 
 impl Desk {
     pub fn new(admin: Admin) -> Self {
+        let settings = admin.settings.clone();
         let router = Router::new()
             .route("/metrics", get(metrics))
             .route("/healthz", get(|| async { "ok\n" }))
             .route("/readyz", get(health::ready))
             .fallback(unknown)
             .with_state(admin);
-        Self(router)
+        Self { router, settings }
     }
 }
 
@@ -60,7 +90,12 @@ impl Serve for Desk {
     type Body = Body;
 
     async fn call(&self, request: Request<RequestBody>, _peer: Arc<Peer>) -> Response {
-        let answered: Result<Response, Infallible> = self.0.clone().call(request.map(Body::new)).await;
+        let limit_bytes = self.settings.load().body_limit_bytes;
+        if request.size_hint().lower() > limit_bytes as u64 {
+            return refused(&Refusal::BodyTooLarge { limit_bytes: limit_bytes as u64 });
+        }
+        let request = request.map(|body| Body::new(Limited::new(body, limit_bytes)));
+        let answered: Result<Response, Infallible> = self.router.clone().call(request).await;
         answered.unwrap_or_else(|never| match never {})
     }
 
@@ -76,14 +111,15 @@ impl Serve for Desk {
     }
 }
 
-async fn metrics(axum::extract::State(admin): axum::extract::State<Admin>) -> Response {
-    if !admin.open_metrics {
-        return refused(&Refusal::MetricsDenied);
+async fn metrics(State(admin): State<Admin>, uri: Uri) -> Response {
+    match admin.settings.load().metrics {
+        Metrics::Off => unknown(uri).await,
+        Metrics::Closed => refused(&Refusal::MetricsDenied),
+        Metrics::Open => ([(header::CONTENT_TYPE, CONTENT_TYPE)], (admin.metrics)()).into_response(),
     }
-    ([(header::CONTENT_TYPE, CONTENT_TYPE)], (admin.metrics)()).into_response()
 }
 
-async fn unknown(uri: axum::http::Uri) -> Response {
+async fn unknown(uri: Uri) -> Response {
     refused(&Refusal::PathUnknown(uri.path().chars().take(120).collect(), ""))
 }
 

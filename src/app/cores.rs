@@ -1,8 +1,7 @@
 //! The data plane's threads: one single-threaded runtime per core, each with a listener of its own.
 
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -42,7 +41,7 @@ pub(super) struct DataPlane<S> {
     address: SocketAddr,
     receptions: Vec<Reception<S>>,
     counts: Vec<Arc<Counts>>,
-    threads: Vec<JoinHandle<usize>>,
+    threads: Mutex<Vec<JoinHandle<usize>>>,
     drain: watch::Sender<Option<Duration>>,
 }
 
@@ -51,14 +50,16 @@ impl DataPlane<Proxy> {
     pub(super) fn start(proxies: &[Proxy], listeners: Vec<TcpListener>, setup: &Setup) -> Result<Self, Trouble> {
         let address = listeners[0].local_addr().map_err(Trouble::Runtime)?;
         let (drain, draining) = watch::channel(None);
-        let mut plane = Self { address, receptions: Vec::new(), counts: Vec::new(), threads: Vec::new(), drain };
+        let mut plane = Self { address, receptions: Vec::new(), counts: Vec::new(), threads: Mutex::default(), drain };
+        let mut threads = Vec::new();
         for (index, (proxy, listener)) in proxies.iter().zip(listeners).enumerate() {
             let setup = setup.another_core();
             plane.counts.push(setup.counts.clone());
             let reception = Reception::new(proxy.clone(), setup);
             plane.receptions.push(reception.clone());
-            plane.threads.push(start(index, proxy.clone(), listener, reception, draining.clone())?);
+            threads.push(start(index, proxy.clone(), listener, reception, draining.clone())?);
         }
+        plane.threads = Mutex::new(threads);
         Ok(plane)
     }
 
@@ -70,16 +71,28 @@ impl DataPlane<Proxy> {
         &self.counts
     }
 
-    /// Waits for what is in progress, at most `limit`; says how many connections were cut then.
-    pub(super) async fn drain(self, limit: Duration) -> usize {
-        // Every core has a receiver as long as it runs.
-        let _ = self.drain.send(Some(limit));
+    /// New connections take this setup from now on.
+    pub(super) fn change(&self, setup: &Setup) {
+        for reception in &self.receptions {
+            reception.change(setup);
+        }
+    }
+
+    /// Accepts no more connections and waits for what is in progress, at most `limit` or until told to hurry; says how
+    /// many connections were cut then.
+    pub(super) async fn drain(&self, limit: Duration, hurry: impl Future<Output = ()>) -> usize {
+        self.drain.send_replace(Some(limit));
         for reception in &self.receptions {
             reception.close();
         }
-        let threads = self.threads;
-        let joined =
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut joined =
             tokio::task::spawn_blocking(move || threads.into_iter().filter_map(|thread| thread.join().ok()).sum());
+        tokio::select! {
+            cut = &mut joined => return cut.unwrap_or(0),
+            () = hurry => {}
+        }
+        self.drain.send_replace(Some(Duration::ZERO));
         joined.await.unwrap_or(0)
     }
 }
@@ -126,7 +139,13 @@ async fn core(
         () = sweep(&proxy) => {}
     }
     let limit = draining.wait_for(Option::is_some).await.ok().and_then(|limit| *limit).unwrap_or_default();
-    match reception.drain(limit).await {
+    draining.mark_unchanged();
+    let drained = tokio::select! {
+        drained = reception.drain(limit) => drained,
+        // Told a second time: somebody can't wait.
+        Ok(()) = draining.changed() => reception.drain(Duration::ZERO).await,
+    };
+    match drained {
         Drained::Finished => 0,
         Drained::Cut(cut) => cut,
     }

@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use tokio::time::Instant;
 
-use super::Server;
 use super::cores::DataPlane;
+use super::running::Server;
 use crate::attempt::breaker::Phase;
 use crate::proxy::Proxy;
 

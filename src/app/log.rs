@@ -3,20 +3,35 @@
 use std::io::Write;
 
 use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Registry, reload};
 
-use super::Server;
+use super::running::Server;
 use crate::config::{Log, LogFormat, LogLevel};
 use crate::meter::{LineFormat, write_line};
 
+/// Changes how much is written while the process runs.
+pub(super) struct Level(reload::Handle<LevelFilter, Registry>);
+
+impl Level {
+    pub(super) fn set(&self, log: &Log) {
+        // Fails only where the log is not ours, as in tests that started one before.
+        let _ = self.0.reload(level(log.level));
+    }
+}
+
 /// Starts the log once per process; a second start in one process (as in tests) changes nothing.
-pub(super) fn start(log: &Log) {
-    let builder =
-        tracing_subscriber::fmt().with_max_level(level(log.level)).with_writer(std::io::stderr).with_ansi(false);
-    // Fails only where a log was started before.
-    let _ = match log.format {
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
-        LogFormat::Pretty => builder.with_target(false).try_init(),
+pub(super) fn start(log: &Log) -> Level {
+    let (filter, handle) = reload::Layer::new(level(log.level));
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
+    let lines = match log.format {
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+        LogFormat::Pretty => lines.with_target(false).boxed(),
     };
+    // Fails only where a log was started before.
+    let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();
+    Level(handle)
 }
 
 const fn level(level: LogLevel) -> LevelFilter {

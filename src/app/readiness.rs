@@ -2,12 +2,12 @@
 
 use std::sync::atomic::Ordering;
 
-use super::Server;
+use super::running::Server;
 use crate::admin::{Readiness, Ready};
 
 impl Readiness for Server {
     fn now(&self) -> Ready {
-        let troubles: Vec<String> = self.trouble.load().iter().map(ToString::to_string).collect();
+        let troubles = self.troubles.all();
         let status = match (self.is_draining.load(Ordering::Relaxed), troubles.is_empty()) {
             (true, _) => "draining",
             (false, true) => "ready",

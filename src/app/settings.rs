@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::attempt::{self, breaker, budget, client};
+use crate::admin;
+use crate::attempt::{self, breaker, budget, client, parallel};
 use crate::config::Config;
 use crate::listen;
 use crate::meter::capacity;
@@ -31,6 +32,8 @@ pub(super) fn attempts(config: &Config) -> attempt::Settings {
         deadline: config.attempts.deadline,
         answer_limit_bytes: config.limits.answer,
         per_address: count(config.limits.requests_in_flight_per_provider),
+        held_events: config.attempts.hold_events as u64,
+        held_bytes: config.attempts.hold_bytes,
     }
 }
 
@@ -62,11 +65,19 @@ pub(super) fn client(config: &Config) -> client::ClientSettings {
     }
 }
 
+pub(super) fn patience(config: &Config) -> parallel::Patience {
+    parallel::Patience { waiters: config.attempts.parallel_waiters, wait: config.attempts.parallel_wait }
+}
+
 pub(super) fn capacity(config: &Config) -> capacity::Settings {
     capacity::Settings {
         in_all: count(config.limits.requests_in_flight),
         of_one_workspace: count(config.limits.requests_in_flight_per_workspace),
     }
+}
+
+pub(super) fn admin(config: &Config) -> admin::Settings {
+    admin::Settings::new(config.listen.admin.ip(), config.metrics.enabled, config.limits.admin_body)
 }
 
 pub(super) fn routing(config: &Config) -> snapshot::Routing {

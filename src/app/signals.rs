@@ -1,38 +1,67 @@
 //! What the operating system and the clock tell a running server.
 
-use std::sync::Arc;
+use std::io;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{Interval, MissedTickBehavior, interval};
 
-use super::{Server, log};
+use super::log;
+use super::running::Running;
 
 /// How often the store is asked whether another process changed it: a change is in force within a second.
 const POLL: Duration = Duration::from_millis(500);
 /// How often settled exchanges are written down.
 const WRITE: Duration = Duration::from_millis(100);
 
-/// Serves the signals until SIGTERM or SIGINT. Reload and poll run one at a time.
-pub(super) async fn until_terminated(server: &Arc<Server>) {
-    let signals = (signal(SignalKind::hangup()), signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
-    let (Ok(mut hangup), Ok(mut terminate), Ok(mut interrupt)) = signals else {
-        tracing::error!("signals can't be received; reload and drain will not work");
-        return std::future::pending().await;
-    };
-    let (mut poll, mut write) = (ticks(POLL), ticks(WRITE));
-    loop {
+/// Received from the moment this is made: before, SIGHUP would end the process.
+pub(super) struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    pub(super) fn new() -> io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    pub(super) async fn termination(&mut self) {
         tokio::select! {
-            _ = terminate.recv() => return,
-            _ = interrupt.recv() => return,
-            _ = hangup.recv() => server.reload().await,
-            _ = poll.tick() => server.refresh().await,
-            _ = write.tick() => log::write_records(server),
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
     }
 }
 
-fn ticks(every: Duration) -> tokio::time::Interval {
+/// Serves the signals until SIGTERM or SIGINT. Reload and poll run one at a time.
+pub(super) async fn until_terminated(running: &Running, signals: &mut Signals) {
+    let (mut poll, mut write) = (ticks(POLL), ticks(WRITE));
+    loop {
+        tokio::select! {
+            _ = signals.terminate.recv() => return,
+            _ = signals.interrupt.recv() => return,
+            _ = signals.hangup.recv() => running.reload().await,
+            _ = poll.tick() => running.server.refresh().await,
+            _ = write.tick() => log::write_records(&running.server),
+        }
+    }
+}
+
+/// Writes down what is settled, as long as it is polled.
+pub(super) async fn write_records(running: &Running) {
+    let mut write = ticks(WRITE);
+    loop {
+        write.tick().await;
+        log::write_records(&running.server);
+    }
+}
+
+fn ticks(every: Duration) -> Interval {
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks

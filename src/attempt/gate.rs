@@ -5,19 +5,18 @@ use http::{HeaderMap, header};
 use http_body::Body;
 use http_body_util::BodyExt;
 
+use super::Settings;
 use super::reply::{ReplyBody, Rest};
 use super::tap::Tap;
 use crate::domain::failure::Failure;
 use crate::protocol::{self, Ending};
 
-/// A stream that has said this much without content is committed as it is.
-const HELD_EVENTS: u64 = 64;
-const HELD_BYTES: usize = 256 * 1024;
 /// An error object or an error page shows itself in its first bytes.
 const JUDGED_BYTES: usize = 4 * 1024;
 
 /// Holds a stream up to its first content event, so that an error before it can still become another attempt.
-pub(super) async fn events(mut rest: Rest, mut tap: Tap) -> Result<ReplyBody, Failure> {
+/// Who has said as much as the settings allow without content is committed as it is.
+pub(super) async fn events(mut rest: Rest, mut tap: Tap, settings: &Settings) -> Result<ReplyBody, Failure> {
     let mut held: Vec<Bytes> = Vec::new();
     let mut bytes = 0;
     loop {
@@ -35,7 +34,7 @@ pub(super) async fn events(mut rest: Rest, mut tap: Tap) -> Result<ReplyBody, Fa
         if let Some(failure) = progress.failure.filter(|_| !progress.content) {
             return Err(failure);
         }
-        if progress.content || tap.events() >= HELD_EVENTS || bytes >= HELD_BYTES {
+        if progress.content || tap.events() >= settings.held_events || bytes >= settings.held_bytes {
             return Ok(ReplyBody::Events { held, tap, rest });
         }
     }

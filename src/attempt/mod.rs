@@ -50,6 +50,9 @@ pub struct Settings {
     pub answer_limit_bytes: usize,
     /// Calls in flight to one address; one more goes to the next target.
     pub per_address: u32,
+    /// What a stream may say without content before it is committed as it is.
+    pub held_events: u64,
+    pub held_bytes: usize,
 }
 
 /// What all cores share.

@@ -72,7 +72,10 @@ async fn judged(run: &Run<'_>, answer: Answer, places: Places, asked: &Asked<'_>
     }
     let rest = Rest::new(answer.body, places, Accused::new(&run.attempts.breakers, run.caller.workspace(), target));
     let body = match (run.call.delivery, is_events(&answer.headers)) {
-        (Delivery::Streamed, true) => gate::events(rest, Tap::new(run.call.protocol, asked.drops_usage)).await?,
+        (Delivery::Streamed, true) => {
+            let tap = Tap::new(run.call.protocol, asked.drops_usage);
+            gate::events(rest, tap, run.settings).await?
+        }
         _ => gate::whole(rest, &answer.headers, run.settings.answer_limit_bytes).await?,
     };
     Ok(Reply { status: answer.status, headers, body, from: target.answerer() })

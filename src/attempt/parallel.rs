@@ -10,15 +10,16 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::sync::oneshot;
 
 use crate::domain::address::Address;
 use crate::domain::entity::{Credential, Provider};
 use crate::domain::id::Id;
 
-/// Calls waiting for one key. What a wait of a second can hope to serve; more would only time out.
+/// Calls waiting for one key, unless set otherwise. What a wait of a second can hope to serve; more would only time out.
 const WAITERS: usize = 64;
-/// How long a call waits for its turn before the next target is the better choice.
+/// How long a call waits for its turn before the next target is the better choice, unless set otherwise.
 const WAIT: Duration = Duration::from_secs(1);
 /// Locks the keys are spread over, so that cores seldom meet.
 const SHARDS: usize = 16;
@@ -40,6 +41,21 @@ pub struct Busy;
 pub struct Parallel {
     shards: [Mutex<HashMap<Key, Lane>>; SHARDS],
     hasher: RandomState,
+    patience: ArcSwap<Patience>,
+}
+
+/// How calls wait for their turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// Calls waiting for one key; one more is turned away at once.
+    pub waiters: usize,
+    pub wait: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { waiters: WAITERS, wait: WAIT }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -59,10 +75,15 @@ pub struct Permit {
 
 impl Parallel {
     pub fn new() -> Arc<Self> {
-        Arc::new(Self { shards: Default::default(), hasher: RandomState::new() })
+        Arc::new(Self { shards: Default::default(), hasher: RandomState::new(), patience: ArcSwap::default() })
     }
 
-    /// A place, at once or in turn within a second.
+    /// From now on calls wait like this; those who wait already go on as they began.
+    pub fn set(&self, patience: Patience) {
+        self.patience.store(patience.into());
+    }
+
+    /// A place, at once or in turn within the wait that is set.
     pub async fn take(self: &Arc<Self>, key: Key, limit: u32) -> Result<Permit, Busy> {
         let turn = match self.line_up(key, limit) {
             Place::Taken(permit) => return Ok(permit),
@@ -70,7 +91,7 @@ impl Parallel {
             Place::Turn(turn) => turn,
         };
         // A permit that was handed over in the moment of the time-out is dropped with the channel: no place is lost.
-        match tokio::time::timeout(WAIT, turn).await {
+        match tokio::time::timeout(self.patience.load().wait, turn).await {
             Ok(Ok(permit)) => Ok(permit),
             Ok(Err(_)) | Err(_) => Err(Busy),
         }
@@ -106,7 +127,7 @@ impl Parallel {
             if lane.waiting.is_empty() && lane.taken < lane.limit {
                 lane.taken += 1;
                 Place::Taken(Permit { parallel: Arc::clone(self), key })
-            } else if lane.waiting.len() >= WAITERS {
+            } else if lane.waiting.len() >= self.patience.load().waiters {
                 Place::Full
             } else {
                 let (sender, turn) = oneshot::channel();
@@ -272,6 +293,17 @@ mod tests {
         assert_eq!(parallel.take_at_once(key(), 1).unwrap_err(), Busy, "one is still in flight");
         drop(third);
         assert!(parallel.take_at_once(key(), 1).is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_set_about_waiting_holds_for_the_next_call() {
+        let parallel = Parallel::new();
+        let _held = parallel.take(key(), 1).await.unwrap();
+        let began = tokio::time::Instant::now();
+        parallel.set(Patience { waiters: 1, wait: Duration::from_secs(3) });
+        let (first, second) = tokio::join!(parallel.take(key(), 1), parallel.take(key(), 1));
+        assert_eq!((first.unwrap_err(), second.unwrap_err()), (Busy, Busy));
+        assert_eq!(began.elapsed(), Duration::from_secs(3));
     }
 
     #[test]

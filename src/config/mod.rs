@@ -107,6 +107,13 @@ pub fn differences(old: &Config, new: &Config) -> Vec<&'static str> {
         ("[listen] cores", old.listen.cores != new.listen.cores),
         ("[data] dir", old.data != new.data),
         ("[store]", old.store != new.store),
+        ("[encryption] keys", old.encryption != new.encryption),
+        ("[attempts] connect_timeout", old.attempts.connect_timeout != new.attempts.connect_timeout),
+        ("[attempts] tls_timeout", old.attempts.tls_timeout != new.attempts.tls_timeout),
+        ("[attempts] pool_idle", old.attempts.pool_idle != new.attempts.pool_idle),
+        ("[attempts] pool_connections", old.attempts.pool_connections != new.attempts.pool_connections),
+        ("[egress] ca", old.egress.ca != new.egress.ca),
+        ("[log] format", old.log.format != new.log.format),
     ];
     fixed.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
 }

@@ -116,6 +116,12 @@ pub struct Encryption {
     pub keys: Vec<Arc<Secret>>,
 }
 
+impl PartialEq for Encryption {
+    fn eq(&self, other: &Self) -> bool {
+        self.keys.iter().map(|key| key.expose()).eq(other.keys.iter().map(|key| key.expose()))
+    }
+}
+
 /// `[routing]`: what holds where nothing closer says anything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Routing {
@@ -212,14 +218,10 @@ pub struct Limits {
     pub requests_in_flight_per_provider: usize,
     pub body: usize,
     pub admin_body: usize,
-    /// A multipart body larger than `body` streams through, up to here.
-    pub multipart_stream: usize,
-    /// All bodies and whole events held at one time. Eight of the largest bodies at once.
+    /// All bodies held at one time. Eight of the largest bodies at once.
     pub bodies_in_flight: usize,
     /// A provider's whole answer.
     pub answer: usize,
-    /// One event of a stream, where it must be held whole.
-    pub event: usize,
     pub headers: usize,
     pub head: usize,
     /// How long a connection may say nothing between requests.
@@ -243,10 +245,8 @@ impl Default for Limits {
             requests_in_flight_per_provider: 1_024,
             body: 32 * MIB,
             admin_body: 64 * KIB,
-            multipart_stream: 512 * MIB,
             bodies_in_flight: 256 * MIB,
             answer: 32 * MIB,
-            event: 16 * MIB,
             headers: 64,
             head: 32 * KIB,
             idle_timeout: Duration::from_secs(75),

@@ -68,10 +68,11 @@ impl<S: Serve> Reception<S> {
 
     /// Takes in one accepted socket: where the kernel does not deal connections out, one acceptor does.
     pub fn take_socket(&self, stream: TcpStream, address: SocketAddr) {
-        match prepare(&stream, &self.setup.limits) {
+        let setup = self.setup.load();
+        match prepare(&stream, &setup.limits) {
             Ok(()) => self.take(stream, address),
             // The peer has gone already.
-            Err(_) => self.setup.counts.accept_failures.add(),
+            Err(_) => setup.counts.accept_failures.add(),
         }
     }
 
@@ -94,7 +95,7 @@ impl<S: Serve> Reception<S> {
 
     /// Never the end of listening. Said once, until a connection is accepted again.
     async fn accept_failed(&self, error: &io::Error, in_trouble: &mut bool) {
-        self.setup.counts.accept_failures.add();
+        self.setup.load().counts.accept_failures.add();
         if is_the_peers_own(error) {
             return;
         }

@@ -36,21 +36,29 @@ const FIRST_WORD_IN_DRAIN: Duration = Duration::from_secs(1);
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Stream for T {}
 
+/// One connection's way through the reception, with the setup that held when it came.
+struct Visit<S> {
+    service: S,
+    setup: Arc<Setup>,
+    tasks: Tasks,
+}
+
 impl<S: Serve> Reception<S> {
     /// Takes in one connection, or closes it at once when there is no room. Must be called on the core's own runtime.
     pub fn take(&self, stream: impl Stream, address: SocketAddr) {
-        let (setup, counts) = (&self.setup, &self.setup.counts);
+        let visit = Visit { service: self.service.clone(), setup: self.setup.load_full(), tasks: self.tasks.clone() };
+        let (setup, counts) = (&visit.setup, &visit.setup.counts);
         let Ok(slot) = setup.turnstile.connection() else { return counts.refused_full.add() };
         let guest = Guest::new(counts.clone(), slot, self.tasks.hold());
         if setup.proxy_protocol && is_trusted(&setup.trusted_proxies, address.ip()) {
-            let me = self.clone();
-            self.tasks.spawn(async move { me.meet_behind_proxy(stream, address, guest).await });
-        } else if let Some(peer) = self.peer(address) {
-            let me = self.clone();
-            self.tasks.spawn(async move { me.meet(stream, peer, guest).await });
+            self.tasks.spawn(async move { visit.meet_behind_proxy(stream, address, guest).await });
+        } else if let Some(peer) = visit.peer(address) {
+            self.tasks.spawn(async move { visit.meet(stream, peer, guest).await });
         }
     }
+}
 
+impl<S: Serve> Visit<S> {
     fn peer(&self, address: SocketAddr) -> Option<Peer> {
         let Setup { turnstile, trusted_proxies, counts, tls, .. } = &*self.setup;
         let peer = Peer::new(address, tls.is_some(), trusted_proxies.clone(), turnstile.clone(), self.tasks.clone());

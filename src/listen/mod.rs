@@ -25,6 +25,7 @@ mod wire;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Request, Response};
@@ -90,7 +91,8 @@ impl Setup {
 #[derive(Clone)]
 pub struct Reception<S> {
     service: S,
-    setup: Arc<Setup>,
+    /// What the next connection takes; it keeps what it began with.
+    setup: Arc<ArcSwap<Setup>>,
     tasks: Tasks,
 }
 
@@ -103,7 +105,15 @@ pub enum Drained {
 
 impl<S: Serve> Reception<S> {
     pub fn new(service: S, setup: Setup) -> Self {
-        Self { service, setup: Arc::new(setup), tasks: Tasks::default() }
+        Self { service, setup: Arc::new(ArcSwap::from_pointee(setup)), tasks: Tasks::default() }
+    }
+
+    /// From the next connection on this setup holds. Places that are taken and counts stay what they are.
+    pub fn change(&self, setup: &Setup) {
+        let old = self.setup.load();
+        old.turnstile.set(&setup.limits);
+        let (turnstile, counts) = (old.turnstile.clone(), old.counts.clone());
+        self.setup.store(Arc::new(Setup { turnstile, counts, ..setup.clone() }));
     }
 
     /// Listeners stop accepting, idle connections close, answers in progress go on. From any thread.

@@ -9,9 +9,9 @@ use super::limits::Limits;
 
 #[derive(Debug)]
 pub struct Turnstile {
-    connections: usize,
-    per_address: usize,
-    requests: usize,
+    connections: AtomicUsize,
+    per_address: AtomicUsize,
+    requests: AtomicUsize,
     connections_open: AtomicUsize,
     requests_open: AtomicUsize,
     /// Connections without a valid token, by address. At most one entry per open connection.
@@ -27,13 +27,20 @@ pub(super) enum TurnedAway {
 impl Turnstile {
     pub fn new(limits: &Limits) -> Arc<Self> {
         Arc::new(Self {
-            connections: limits.connections,
-            per_address: limits.connections_per_address,
-            requests: limits.requests_in_flight,
+            connections: limits.connections.into(),
+            per_address: limits.connections_per_address.into(),
+            requests: limits.requests_in_flight.into(),
             connections_open: AtomicUsize::new(0),
             requests_open: AtomicUsize::new(0),
             unproven: Mutex::default(),
         })
+    }
+
+    /// From now on these many may come in; who is inside stays.
+    pub fn set(&self, limits: &Limits) {
+        self.connections.store(limits.connections, Relaxed);
+        self.per_address.store(limits.connections_per_address, Relaxed);
+        self.requests.store(limits.requests_in_flight, Relaxed);
     }
 
     pub fn connections_open(&self) -> usize {
@@ -52,14 +59,14 @@ impl Turnstile {
     pub(super) fn connection(self: &Arc<Self>) -> Result<ConnectionSlot, TurnedAway> {
         let slot = ConnectionSlot(self.clone());
         let before = self.connections_open.fetch_add(1, Relaxed);
-        if before >= self.connections { Err(TurnedAway::Full) } else { Ok(slot) }
+        if before >= self.connections.load(Relaxed) { Err(TurnedAway::Full) } else { Ok(slot) }
     }
 
     pub(super) fn address(self: &Arc<Self>, address: IpAddr) -> Result<AddressSlot, TurnedAway> {
         let block = block(address);
         let mut unproven = self.unproven.lock().unwrap_or_else(PoisonError::into_inner);
         let held = unproven.entry(block).or_insert(0);
-        if *held >= self.per_address {
+        if *held >= self.per_address.load(Relaxed) {
             return Err(TurnedAway::Address);
         }
         *held += 1;
@@ -69,7 +76,7 @@ impl Turnstile {
     pub(super) fn request(self: &Arc<Self>) -> Option<RequestSlot> {
         let slot = RequestSlot(self.clone());
         let before = self.requests_open.fetch_add(1, Relaxed);
-        (before < self.requests).then_some(slot)
+        (before < self.requests.load(Relaxed)).then_some(slot)
     }
 }
 
@@ -149,6 +156,18 @@ mod tests {
         assert!(request.is_some() && turnstile.request().is_none());
         drop(request);
         assert_eq!(turnstile.requests_open(), 0);
+    }
+
+    #[test]
+    fn a_lowered_limit_turns_the_next_away_and_nobody_out() {
+        let turnstile = turnstile(2, 9);
+        let held = (turnstile.connection().unwrap(), turnstile.connection().unwrap());
+        turnstile.set(&Limits { connections: 1, ..Limits::default() });
+        assert_eq!(turnstile.connections_open(), 2);
+        drop(held.0);
+        assert_eq!(turnstile.connection().unwrap_err(), TurnedAway::Full);
+        drop(held.1);
+        assert!(turnstile.connection().is_ok());
     }
 
     #[test]

@@ -80,7 +80,8 @@ async fn serve(listener: TcpListener, tls: TlsAcceptor) {
 }
 
 fn provider(port: u16, http2: Http2) -> Destination {
-    Destination { address: Address { tls: true, host: "provider.test".into(), port }, credential: None, http2 }
+    let address = Address { tls: true, host: "provider.test".into(), port };
+    Destination { address: address.into(), credential: None, http2 }
 }
 
 /// May call 127.0.0.1 and 127.0.0.2 if told so, at this port.
@@ -133,7 +134,7 @@ async fn a_peer_that_cannot_prove_its_name_gets_no_request() {
 
     let friend = client(port, &["127.0.0.1"], Some(&server.authority), vec![vec![server.at]]);
     let mut other = provider(port, Http2::Offered);
-    other.address.host = "other.test".into();
+    Arc::make_mut(&mut other.address).host = "other.test".into();
     assert!(matches!(ask(&friend, &other).await.err(), Some(Failure::Unreachable(_))));
 }
 
@@ -164,7 +165,7 @@ async fn of_several_addresses_the_denied_and_the_dead_are_passed_over() {
 async fn plain_http_and_other_ports_are_denied_before_anything_is_sent() {
     let client = client(8443, &[], None, vec![vec![at("127.0.0.1", 1)]]);
     let mut to = provider(8443, Http2::Offered);
-    to.address.tls = false;
+    Arc::make_mut(&mut to.address).tls = false;
     assert!(matches!(ask(&client, &to).await.err(), Some(Failure::AddressDenied(_))));
     assert!(matches!(ask(&client, &provider(22, Http2::Offered)).await.err(), Some(Failure::AddressDenied(_))));
 }

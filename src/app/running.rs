@@ -1,0 +1,148 @@
+//! A process that serves: what its parts share, how they are started, and how they end.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+
+use super::assemble::{Assembled, assemble};
+use super::cores::{self, DataPlane};
+use super::reload::{Reloads, Troubles};
+use super::signals::{self, Signals};
+use super::{Source, Trouble, gauges, log, settings};
+use crate::admin::{self, Admin, Desk};
+use crate::attempt::client::{Connect, Network};
+use crate::config::Config;
+use crate::listen::{self, Reception, Setup};
+use crate::metrics::{Cells, Registry};
+use crate::proxy::{Gateway, Proxy};
+use crate::snapshot::build;
+use crate::store::Store;
+
+/// How long the admin listener's last answers may take once calls have ended: nobody is waiting for a long one.
+const DESK_DRAIN: Duration = Duration::from_secs(1);
+
+/// What reload, poll, scrape and drain share.
+pub(super) struct Server {
+    pub(super) source: Source,
+    pub(super) config: ArcSwap<Config>,
+    pub(super) store: Store,
+    pub(super) gateway: Arc<Gateway>,
+    pub(super) network: Arc<Network>,
+    pub(super) admin: Arc<ArcSwap<admin::Settings>>,
+    pub(super) registry: Arc<Registry>,
+    cells: Vec<Arc<Cells>>,
+    pub(super) reloads: Reloads,
+    pub(super) level: log::Level,
+    pub(super) is_draining: AtomicBool,
+    pub(super) troubles: Troubles,
+}
+
+/// A server with its listeners.
+pub(super) struct Running {
+    pub(super) server: Arc<Server>,
+    pub(super) proxies: Vec<Proxy>,
+    pub(super) plane: DataPlane<Proxy>,
+    pub(super) desk: Reception<Desk>,
+    pub(super) desk_address: SocketAddr,
+}
+
+impl Running {
+    /// Returns once connections are accepted.
+    pub(super) async fn start(
+        source: Source,
+        config: Config,
+        store: Store,
+        level: log::Level,
+    ) -> Result<Self, Trouble> {
+        let snapshot = build(&store.load().await?, &config.declared, &settings::routing(&config))?;
+        let network = Arc::new(super::network(&config)?);
+        let (data_setup, admin_setup) = (super::data_setup(&config)?, super::admin_setup(&config)?);
+        let cores = config.listen.cores.unwrap_or_else(cores::available);
+        let connect: Arc<dyn Connect> = network.clone();
+        let assembled =
+            assemble(&config, snapshot, store.keyring().clone(), &connect, cores).map_err(Trouble::Runtime)?;
+        let data = cores::bind(config.listen.data, cores)?;
+        let (desk_listener, desk_address) = bind_desk(config.listen.admin)?;
+        let server = Arc::new(Server::new(source, config, store, &assembled, network, level));
+        let proxies = assembled.proxies;
+        let plane = DataPlane::start(&proxies, data, &data_setup)?;
+        gauges::register(&server, &plane, &proxies);
+        let desk = server.clone().desk(desk_listener, admin_setup);
+        Ok(Self { server, proxies, plane, desk, desk_address })
+    }
+
+    /// Not ready, no new connections, finish what is in progress, write down what waits.
+    pub(super) async fn drain(&self, signals: &mut Signals) {
+        let server = &self.server;
+        server.is_draining.store(true, Ordering::Relaxed);
+        let limit = server.config.load().drain_timeout;
+        tracing::info!(limit_s = limit.as_secs(), "draining; a second signal ends calls in progress");
+        let cut = tokio::select! {
+            cut = self.plane.drain(limit, signals.termination()) => cut,
+            () = signals::write_records(self) => 0,
+        };
+        if cut > 0 {
+            tracing::warn!(cut, "connections were cut at the drain's limit");
+        }
+        log::write_records(server);
+        self.desk.drain(DESK_DRAIN).await;
+        tracing::info!("drained");
+    }
+}
+
+fn bind_desk(address: SocketAddr) -> Result<(std::net::TcpListener, SocketAddr), Trouble> {
+    let wrong = |error| Trouble::Bind { address, error };
+    let listener = listen::bind(address, false).map_err(wrong)?;
+    let drawn = listener.local_addr().map_err(wrong)?;
+    Ok((listener, drawn))
+}
+
+impl Server {
+    fn new(
+        source: Source,
+        config: Config,
+        store: Store,
+        assembled: &Assembled,
+        network: Arc<Network>,
+        level: log::Level,
+    ) -> Self {
+        Self {
+            source,
+            admin: Arc::new(ArcSwap::from_pointee(settings::admin(&config))),
+            config: ArcSwap::from_pointee(config),
+            store,
+            gateway: assembled.gateway.clone(),
+            network,
+            registry: assembled.registry.clone(),
+            cells: assembled.cells.clone(),
+            reloads: Reloads::register(&assembled.registry),
+            level,
+            is_draining: AtomicBool::new(false),
+            troubles: Troubles::default(),
+        }
+    }
+
+    /// The admin listener, on the control runtime.
+    fn desk(self: Arc<Self>, listener: std::net::TcpListener, setup: Setup) -> Reception<Desk> {
+        let shown = self.clone();
+        let admin =
+            Admin { metrics: Arc::new(move || shown.metrics_text()), settings: self.admin.clone(), readiness: self };
+        let reception = Reception::new(Desk::new(admin), setup);
+        let serving = reception.clone();
+        tokio::spawn(async move {
+            if let Err(error) = serving.serve(listener).await {
+                tracing::error!(%error, "the admin listener ended; restart the gateway");
+            }
+        });
+        reception
+    }
+
+    fn metrics_text(&self) -> String {
+        let mut all = self.cells.clone();
+        all.push(self.reloads.cells());
+        self.registry.text(&all)
+    }
+}
