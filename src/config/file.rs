@@ -212,6 +212,7 @@ fn limits(table: &mut Table<'_>) -> Limits {
         ),
         body: table.size("body", default.body),
         admin_body: table.size("admin_body", default.admin_body),
+        multipart_stream: table.size("multipart_stream", default.multipart_stream),
         bodies_in_flight: table.size("bodies_in_flight", default.bodies_in_flight),
         answer: table.size("answer", default.answer),
         headers: table.number("headers", default.headers, AT_LEAST_ONE),

@@ -218,6 +218,8 @@ pub struct Limits {
     pub requests_in_flight_per_provider: usize,
     pub body: usize,
     pub admin_body: usize,
+    /// A multipart body larger than `body` streams through, up to here.
+    pub multipart_stream: usize,
     /// All bodies held at one time. Eight of the largest bodies at once.
     pub bodies_in_flight: usize,
     /// A provider's whole answer.
@@ -245,6 +247,7 @@ impl Default for Limits {
             requests_in_flight_per_provider: 1_024,
             body: 32 * MIB,
             admin_body: 64 * KIB,
+            multipart_stream: 512 * MIB,
             bodies_in_flight: 256 * MIB,
             answer: 32 * MIB,
             headers: 64,
