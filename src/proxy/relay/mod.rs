@@ -37,8 +37,9 @@ enum Part {
     Passing(Box<Passing>),
     Events(Box<Events>),
     Waiting(Box<Waiting>),
-    /// The last words are out; what follows is a cut.
-    Breaking,
+    /// The last words are on their way; what follows is a cut. `true` once they had a turn to be flushed: a body that
+    /// fails at once takes with it what was said just before.
+    Breaking(bool),
     Done,
 }
 
@@ -109,7 +110,12 @@ impl Part {
                 Waited::Came(part) => Next::Became(part),
                 Waited::Refused(event) => Next::Broken(Some(event)),
             }),
-            Self::Breaking => Poll::Ready(Next::Broken(None)),
+            Self::Breaking(false) => {
+                *self = Self::Breaking(true);
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Self::Breaking(true) => Poll::Ready(Next::Broken(None)),
             Self::Done => Poll::Ready(Next::Last(Bytes::new())),
         }
     }
@@ -125,7 +131,7 @@ impl Body for RelayBody {
                 Next::Data(bytes) => return Poll::Ready(Some(Ok(Frame::data(bytes)))),
                 Next::Became(part) => (part, None),
                 Next::Last(bytes) => (Part::Done, (!bytes.is_empty()).then_some(Ok(Frame::data(bytes)))),
-                Next::Broken(Some(words)) => (Part::Breaking, Some(Ok(Frame::data(words)))),
+                Next::Broken(Some(words)) => (Part::Breaking(false), Some(Ok(Frame::data(words)))),
                 Next::Broken(None) => (Part::Done, Some(Err(Aborted))),
             };
             self.0 = part;
@@ -146,7 +152,7 @@ impl Body for RelayBody {
             Part::Whole { bytes, .. } => SizeHint::with_exact(bytes.len() as u64),
             Part::Passing(passing) => passing.size_hint(),
             Part::Done => SizeHint::with_exact(0),
-            Part::Events(_) | Part::Waiting(_) | Part::Breaking => SizeHint::default(),
+            Part::Events(_) | Part::Waiting(_) | Part::Breaking(_) => SizeHint::default(),
         }
     }
 }
