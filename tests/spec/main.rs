@@ -3,9 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "what can't be unwrapped in a test is its report, in shared functions too")]
 
 mod documents;
+mod failover;
 #[path = "../house.rs"]
 mod house;
 mod listening;
 mod sealed_file;
 mod settings;
+mod support;
 mod upstream_client;

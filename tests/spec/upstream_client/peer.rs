@@ -125,5 +125,5 @@ fn whole_request(read: &[u8]) -> Option<usize> {
 
 pub(super) fn plain(port: u16, http2: Http2) -> Destination {
     let address = Address { tls: false, host: "127.0.0.1".into(), port };
-    Destination { address, credential: None, http2 }
+    Destination { address: address.into(), credential: None, http2 }
 }
