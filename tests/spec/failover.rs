@@ -92,7 +92,11 @@ async fn a_page_of_html_under_a_status_of_success_is_a_failure() {
 
 #[tokio::test(start_paused = true)]
 async fn a_provider_that_never_answers_is_given_its_timeout_and_no_longer() {
-    check_spared(Answer::default().hangs(), secs(121)).await;
+    let world = two().stands();
+    world.provider("primary").answers(Answer::default().hangs());
+    let reply = world.client().asks("fast").await;
+    reply.is_served("hello");
+    assert_eq!((reply.took, reply.header("x-keyway-attempts")), (secs(120), Some("2")));
     let world = World::of(["primary"]).provider("primary", "timeout", "\"7s\"").stands();
     world.provider("primary").answers(Answer::default().hangs());
     let reply = world.client().asks("m").await;
@@ -148,7 +152,10 @@ async fn a_refused_connection_is_passed_over_at_once() {
     let reply = world.client().asks("fast").await;
     reply.is_served("hello");
     assert_eq!(reply.took, secs(0));
-    world.provider("spare").refuses_connections();
+    let world = two().stands();
+    for name in ["primary", "spare"] {
+        world.provider(name).refuses_connections();
+    }
     let reply = world.client().asks("fast").await;
     reply.is_refused(502, "provider_failed");
     assert_eq!(reply.header("x-should-retry"), Some("false"));
