@@ -7,7 +7,9 @@ mod failover;
 #[path = "../house.rs"]
 mod house;
 mod listening;
+mod neighbours;
 mod sealed_file;
 mod settings;
+mod streams;
 mod support;
 mod upstream_client;

@@ -96,6 +96,11 @@ impl Ask {
         self
     }
 
+    pub(crate) fn without(mut self, name: &str) -> Self {
+        self.request.headers_mut().remove(name);
+        self
+    }
+
     /// The same call as a stream.
     pub(crate) fn streamed(mut self) -> Self {
         let body = std::str::from_utf8(self.request.body()).unwrap();
@@ -149,6 +154,11 @@ impl Live {
             assert!(self.piece().await, "ended before {text:?}: {:?}", String::from_utf8_lossy(&self.heard));
         }
         self
+    }
+
+    /// Since the call was made.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.asked.elapsed()
     }
 
     /// All that is still to come.

@@ -9,7 +9,7 @@ mod client;
 mod provider;
 
 pub(crate) use answer::{Answer, says};
-pub(crate) use client::Client;
+pub(crate) use client::{Client, Reply};
 pub(crate) use provider::Provider;
 
 use std::cell::RefCell;
@@ -144,13 +144,18 @@ impl Plan {
         }
         let config = Config::from_text("gateway.toml", &self.text(), &|_| None).unwrap();
         let keyring = Arc::new(keyring());
-        let stored = self.stored(&config, &keyring);
+        let stored = self.sealed(&config, &keyring);
         let routing = Routing {
             default: config.routing.default.clone(),
             fallback: config.routing.fallback.clone(),
             protocol_default: config.routing.protocol_default.clone(),
         };
-        let snapshot = build(&stored, &config.declared, &routing).unwrap();
+        let directory = Directory {
+            tokens: self.tokens.iter().map(|(_, token, _)| token.clone()).collect(),
+            credentials: stored.clone(),
+            ..Directory::default()
+        };
+        let snapshot = build(&directory, &config.declared, &routing).unwrap();
         let connect: Arc<dyn Connect> = match self.on_loopback {
             true => Arc::new(network()),
             false => Arc::new(Wires(providers.clone())),
@@ -170,10 +175,14 @@ impl Plan {
             address
         });
         let tokens = self.tokens.into_iter().map(|(name, _, text)| (name, text)).collect();
-        World { assembled, reception, address, providers, tokens, records: RefCell::default() }
+        let credentials = std::iter::zip(&self.keys, &stored)
+            .map(|((workspace, ..), credential)| (workspace.clone(), credential.id.uuid().to_string()))
+            .collect();
+        World { assembled, reception, address, providers, tokens, credentials, records: RefCell::default() }
     }
 
-    fn stored(&self, config: &Config, keyring: &Keyring) -> Directory {
+    /// The workspaces' own keys, sealed.
+    fn sealed(&self, config: &Config, keyring: &Keyring) -> Vec<Credential> {
         let credential = |(workspace, provider, key): &(String, String, String)| {
             let owner = Owner::Workspace(Id::declared("workspace", workspace));
             let provider = config.declared.providers.iter().find(|one| one.name == *provider).unwrap();
@@ -182,11 +191,7 @@ impl Plan {
             keyring.seal_credential(&mut credential, Secret::from(key.clone())).unwrap();
             credential
         };
-        Directory {
-            tokens: self.tokens.iter().map(|(_, token, _)| token.clone()).collect(),
-            credentials: self.keys.iter().map(credential).collect(),
-            ..Directory::default()
-        }
+        self.keys.iter().map(credential).collect()
     }
 }
 
@@ -216,6 +221,8 @@ pub(crate) struct World {
     address: Option<std::net::SocketAddr>,
     providers: Providers,
     tokens: BTreeMap<String, String>,
+    /// The id of each workspace's own.
+    credentials: BTreeMap<String, String>,
     records: RefCell<Vec<Record>>,
 }
 
@@ -263,6 +270,15 @@ impl World {
 
     pub(crate) fn client_of(&self, token: &str) -> Client {
         Client::new(self.reception.clone(), self.address, &self.tokens[token])
+    }
+
+    pub(crate) fn token(&self, name: &str) -> String {
+        self.tokens[name].clone()
+    }
+
+    /// The id of a workspace's own credential.
+    pub(crate) fn credential(&self, workspace: &str) -> String {
+        self.credentials[workspace].clone()
     }
 
     /// Every record so far, in the order of settlement.
