@@ -8,6 +8,7 @@ mod failover;
 mod house;
 mod listening;
 mod neighbours;
+mod pass_through;
 mod sealed_file;
 mod settings;
 mod streams;
