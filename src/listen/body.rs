@@ -201,17 +201,19 @@ pub(super) async fn drain(mut rest: Incoming, bytes: usize, time: Duration) -> b
 const SLICE_BYTES: usize = 32 << 10;
 
 /// The service's answer on its way out. Dropped when it has ended or nobody wants it.
-pub struct AnswerBody<B> {
+pub struct AnswerBody<B: Body> {
     body: B,
+    /// Why it breaks off, until all that came before has been written. HTTP/1.1 only.
+    broken: Option<B::Error>,
     answering: Answering,
     /// HTTP/2 only.
     reader: Option<Arc<Reader>>,
     held: Option<Bytes>,
 }
 
-impl<B> AnswerBody<B> {
+impl<B: Body> AnswerBody<B> {
     pub(super) fn new(body: B, answering: Answering, reader: Option<Arc<Reader>>) -> Self {
-        Self { body, answering, reader, held: None }
+        Self { body, broken: None, answering, reader, held: None }
     }
 }
 
@@ -223,15 +225,28 @@ impl<B: Body<Data = Bytes> + Unpin> AnswerBody<B> {
         reader.was_given();
         Frame::data(data)
     }
+
+    /// hyper drops what it has not yet written as soon as a body breaks, the head included. So the break is told only
+    /// when the socket has taken everything before it; hyper flushes whenever a body has to wait, and then asks again.
+    fn poll_http1(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        if self.broken.is_none() {
+            match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+                Some(Err(broken)) => self.broken = Some(broken),
+                frame => return Poll::Ready(frame),
+            }
+            self.answering.awaits_flush();
+        }
+        if self.answering.is_flushed() { Poll::Ready(self.broken.take().map(Err)) } else { Poll::Pending }
+    }
 }
 
-impl<B: Body<Data = Bytes> + Unpin> Body for AnswerBody<B> {
+impl<B: Body<Data = Bytes, Error: Unpin> + Unpin> Body for AnswerBody<B> {
     type Data = Bytes;
     type Error = B::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let me = &mut *self;
-        let Some(reader) = me.reader.clone() else { return Pin::new(&mut me.body).poll_frame(cx) };
+        let Some(reader) = me.reader.clone() else { return me.poll_http1(cx) };
         reader.has_room();
         if let Some(held) = me.held.take() {
             return Poll::Ready(Some(Ok(me.slice(held, &reader))));

@@ -137,6 +137,15 @@ impl Answering {
         }
     }
 
+    /// From now on `is_flushed` speaks of what comes after this.
+    pub(super) fn awaits_flush(&self) {
+        self.wire.flushed.store(false, Relaxed);
+    }
+
+    pub(super) fn is_flushed(&self) -> bool {
+        self.wire.flushed.load(Relaxed)
+    }
+
     pub(super) fn made_progress(&self) {
         self.wire.moved();
     }

@@ -275,6 +275,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Io<S> {
             return Poll::Ready(late);
         }
         let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        self.wire.flushed.store(flushed.is_ready(), Relaxed);
         self.wrote(cx, flushed)
     }
 

@@ -45,7 +45,10 @@ use tasks::{Stage, Tasks};
 
 /// What answers. Cloned once per request, so a clone should be one `Arc` of the core's own.
 pub trait Serve: Clone + Send + Sync + 'static {
-    type Body: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + Unpin + 'static;
+    type Body: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send + Unpin>
+        + Send
+        + Unpin
+        + 'static;
 
     /// Dropped, wherever it stands, as soon as the peer has gone. A panic costs this request alone.
     fn call(&self, request: Request<RequestBody>, peer: Arc<Peer>)

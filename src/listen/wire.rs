@@ -21,6 +21,8 @@ pub(super) struct Wire {
     pub(super) body_late: AtomicBool,
     /// The peer may still be sending what nobody will read.
     pub(super) unread: AtomicBool,
+    /// The socket has taken all that hyper had for it. HTTP/1.1 only.
+    pub(super) flushed: AtomicBool,
     /// HTTP is over: the bytes belong to the protocol after an upgrade.
     pub(super) upgraded: AtomicBool,
     /// Heads that came to the service, to be held against the faulty one.
@@ -49,6 +51,7 @@ impl Wire {
             body_open: AtomicBool::new(false),
             body_late: AtomicBool::new(false),
             unread: AtomicBool::new(false),
+            flushed: AtomicBool::new(false),
             upgraded: AtomicBool::new(false),
             heads: AtomicU64::new(0),
             faulty: OnceLock::new(),

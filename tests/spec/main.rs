@@ -4,9 +4,14 @@
 
 mod command_line;
 mod documents;
+mod failover;
 #[path = "../house.rs"]
 mod house;
 mod listening;
+mod neighbours;
+mod pass_through;
 mod sealed_file;
 mod settings;
+mod streams;
+mod support;
 mod upstream_client;

@@ -31,6 +31,15 @@ pub(super) struct Events {
     ended: Option<Ended>,
 }
 
+impl Drop for Events {
+    /// The client has gone in the middle of it: what it had is metered all the same.
+    fn drop(&mut self) {
+        if self.ended.is_none() && !self.is_finished {
+            self.report(Outcome::ClientLeft);
+        }
+    }
+}
+
 /// How the provider's side ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Ended {

@@ -37,9 +37,10 @@ enum Part {
     Passing(Box<Passing>),
     Events(Box<Events>),
     Waiting(Box<Waiting>),
-    /// The last words are on their way; what follows is a cut. `true` once they had a turn to be flushed: a body that
-    /// fails at once takes with it what was said just before.
-    Breaking(bool),
+    /// The last words are given; what follows is a cut.
+    Breaking {
+        is_flushed: bool,
+    },
     Done,
 }
 
@@ -49,6 +50,7 @@ enum Next {
     Last(Bytes),
     /// It ends before its end, after these words if any.
     Broken(Option<Bytes>),
+    Cut,
     /// Another part goes on.
     Became(Part),
 }
@@ -110,12 +112,14 @@ impl Part {
                 Waited::Came(part) => Next::Became(part),
                 Waited::Refused(event) => Next::Broken(Some(event)),
             }),
-            Self::Breaking(false) => {
-                *self = Self::Breaking(true);
+            Self::Breaking { is_flushed } => {
+                if std::mem::replace(is_flushed, true) {
+                    return Poll::Ready(Next::Cut);
+                }
+                // hyper drops what it has not yet written when a body fails, and writes only when a body has to wait.
                 cx.waker().wake_by_ref();
                 Poll::Pending
             }
-            Self::Breaking(true) => Poll::Ready(Next::Broken(None)),
             Self::Done => Poll::Ready(Next::Last(Bytes::new())),
         }
     }
@@ -131,8 +135,8 @@ impl Body for RelayBody {
                 Next::Data(bytes) => return Poll::Ready(Some(Ok(Frame::data(bytes)))),
                 Next::Became(part) => (part, None),
                 Next::Last(bytes) => (Part::Done, (!bytes.is_empty()).then_some(Ok(Frame::data(bytes)))),
-                Next::Broken(Some(words)) => (Part::Breaking(false), Some(Ok(Frame::data(words)))),
-                Next::Broken(None) => (Part::Done, Some(Err(Aborted))),
+                Next::Broken(words) => (Part::Breaking { is_flushed: false }, words.map(|words| Ok(Frame::data(words)))),
+                Next::Cut => (Part::Done, Some(Err(Aborted))),
             };
             self.0 = part;
             match (&self.0, frame) {
@@ -152,7 +156,7 @@ impl Body for RelayBody {
             Part::Whole { bytes, .. } => SizeHint::with_exact(bytes.len() as u64),
             Part::Passing(passing) => passing.size_hint(),
             Part::Done => SizeHint::with_exact(0),
-            Part::Events(_) | Part::Waiting(_) | Part::Breaking(_) => SizeHint::default(),
+            Part::Events(_) | Part::Waiting(_) | Part::Breaking { .. } => SizeHint::default(),
         }
     }
 }

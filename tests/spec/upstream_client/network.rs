@@ -133,8 +133,8 @@ async fn a_peer_that_cannot_prove_its_name_gets_no_request() {
     assert!(matches!(&failure, Some(Failure::Unreachable(why)) if why.contains("UnknownIssuer")), "{failure:?}");
 
     let friend = client(port, &["127.0.0.1"], Some(&server.authority), vec![vec![server.at]]);
-    let mut other = provider(port, Http2::Offered);
-    Arc::make_mut(&mut other.address).host = "other.test".into();
+    let address = Address { tls: true, host: "other.test".into(), port };
+    let other = Destination { address: address.into(), ..provider(port, Http2::Offered) };
     assert!(matches!(ask(&friend, &other).await.err(), Some(Failure::Unreachable(_))));
 }
 
@@ -164,8 +164,8 @@ async fn of_several_addresses_the_denied_and_the_dead_are_passed_over() {
 #[tokio::test]
 async fn plain_http_and_other_ports_are_denied_before_anything_is_sent() {
     let client = client(8443, &[], None, vec![vec![at("127.0.0.1", 1)]]);
-    let mut to = provider(8443, Http2::Offered);
-    Arc::make_mut(&mut to.address).tls = false;
+    let address = Address { tls: false, host: "provider.test".into(), port: 8443 };
+    let to = Destination { address: address.into(), ..provider(8443, Http2::Offered) };
     assert!(matches!(ask(&client, &to).await.err(), Some(Failure::AddressDenied(_))));
     assert!(matches!(ask(&client, &provider(22, Http2::Offered)).await.err(), Some(Failure::AddressDenied(_))));
 }

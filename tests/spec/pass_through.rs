@@ -1,0 +1,398 @@
+//! Between equal protocols the client's bytes are the provider's, but for the model; all else follows lists.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::support::{Answer, Plan, World, secs};
+
+const CHAT: &str = "/v1/chat/completions";
+
+fn one() -> Plan {
+    World::of(["primary"])
+}
+
+/// What the provider gets of this body.
+async fn sent(plan: Plan, path: &str, body: &str) -> String {
+    let world = plan.stands();
+    world.client().posts(path, body.to_string()).await;
+    world.provider("primary").last().text()
+}
+
+/// This body goes out as it came, but for the model.
+async fn check_kept(body: &str, model_as_written: &str) {
+    assert_eq!(sent(one(), CHAT, body).await, body.replacen(model_as_written, "\"m\"", 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_clients_bytes_are_the_providers_but_for_the_model() {
+    check_kept("{\"messages\":[],\"model\":\"primary:m\",\"z\":1}", "\"primary:m\"").await;
+    check_kept(" {\n\t\"model\" :\t\"m\" , \"seed\":123456789012345678901234567890, \"n\":1.0e+00 }\r\n ", "\"m\"").await;
+    check_kept("{\"model\":\"\\u0070rimary\\u003am\",\"user\":\"\\u00e9\\ud83e\\udd80\\/é🦀\"}", "\"\\u0070rimary\\u003am\"").await;
+    check_kept("{\"x\":{\"model\":\"other\"},\"model\":\"primary/m\",\"y\":[{\"model\":1}]}", "\"primary/m\"").await;
+    check_kept("{\"model\":\"m\",\"unknown\":1,\"unknown\":2,\"\":null,\"a\":{\"b\":{}}}", "\"m\"").await;
+    check_kept("{\"mod\\u0065l\":\"primary:m\",\"stream\":false}", "\"primary:m\"").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_call_leaves_out_the_models_defaults_fill_in() {
+    let plan = || {
+        let plan = one().model("primary", "temperature", "0.70").model("primary", "max_tokens", "99");
+        plan.model("primary", "system_prompt", "\"Be brief.\"")
+    };
+    let bare = sent(plan(), CHAT, "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}").await;
+    let value: serde_json::Value = serde_json::from_str(&bare).unwrap();
+    assert_eq!((&value["max_tokens"], value["messages"][0]["content"].as_str()), (&99.into(), Some("Be brief.")));
+    assert!(bare.contains("\"temperature\":0.7"), "{bare}");
+    let said = "{\"model\":\"m\",\"messages\":[{\"role\":\"system\",\"content\":\"x\"}],\"temperature\":1,\"max_completion_tokens\":5}";
+    assert_eq!(sent(plan(), CHAT, said).await, said);
+}
+
+/// Real threads scan a large body, so the clock runs.
+#[tokio::test]
+async fn a_body_of_five_megabytes_goes_through() {
+    let world = one().stands();
+    let body = format!("{{\"messages\":[{{\"role\":\"user\",\"content\":\"{}\"}}],\"model\":\"primary:m\"}}", "x".repeat(5 << 20));
+    world.client().posts(CHAT, body.clone()).await.is_served("hello");
+    assert!(world.provider("primary").last().text() == body.replace("primary:m", "m"));
+    world.is_at_rest().await;
+}
+
+const MULTIPART: &str = "--b\r\ncontent-disposition: form-data; name=\"file\"; filename=\"a.wav\"\r\ncontent-type: audio/wav\r\n\r\n\0RIFF\r\n--b\r\ncontent-disposition: form-data; name=\"model\"\r\n\r\nfast\r\n--b--\r\n";
+
+#[tokio::test(start_paused = true)]
+async fn an_upload_goes_through_with_the_targets_model_and_can_fail_over() {
+    let world = World::of(["primary", "spare"]).stands();
+    world.provider("primary").answers(Answer::error(500, "down"));
+    world.provider("spare").answers(Answer::json(200, "{\"text\":\"hi\"}"));
+    let ask = world.client().sends("POST", "/v1/audio/transcriptions", MULTIPART);
+    let reply = ask.header("content-type", "multipart/form-data; boundary=b").await;
+    assert_eq!((reply.status, reply.text().as_str()), (200, "{\"text\":\"hi\"}"));
+    for name in ["primary", "spare"] {
+        let heard = world.provider(name).last();
+        assert!(heard.head.starts_with("POST /v1/audio/transcriptions "), "{}", heard.head);
+        assert_eq!(heard.header("content-type"), Some("multipart/form-data; boundary=b"));
+        assert_eq!(heard.text(), MULTIPART.replace("fast", "m"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_listed_headers_travel_to_the_provider() {
+    let world = one().stands();
+    let mut ask = world.client().asks("m");
+    for (name, value) in [
+        ("cookie", "session=1"),
+        ("x-forwarded-for", "10.0.0.1"),
+        ("forwarded", "for=10.0.0.1"),
+        ("openai-organization", "org-1"),
+        ("x-custom", "1"),
+        ("proxy-authorization", "Basic eA=="),
+        ("x-keyway-session", "s"),
+        ("te", "trailers"),
+        ("accept-encoding", "gzip, br"),
+    ] {
+        ask = ask.header(name, value);
+    }
+    let kept = [("openai-beta", "assistants=v2"), ("traceparent", "00-1-2-01"), ("idempotency-key", "k"), ("x-title", "t")];
+    for (name, value) in kept {
+        ask = ask.header(name, value);
+    }
+    ask.await.is_served("hello");
+    let heard = world.provider("primary").last();
+    for (name, value) in kept {
+        assert_eq!(heard.header(name), Some(value));
+    }
+    let known = ["openai-beta", "traceparent", "idempotency-key", "x-title", "host", "user-agent", "content-type", "content-length", "authorization"];
+    let names = heard.head.lines().skip(1).filter_map(|line| line.split_once(':')).map(|(name, _)| name);
+    for name in names {
+        assert!(known.contains(&name), "{name} went out: {}", heard.head);
+    }
+    assert_eq!(heard.header("host"), Some("primary.example"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_listed_headers_travel_to_the_client() {
+    let world = one().stands();
+    let headers = [
+        ("content-type", "application/json"),
+        ("set-cookie", "a=b"),
+        ("location", "https://evil.example/"),
+        ("server", "x"),
+        ("access-control-allow-origin", "*"),
+        ("strict-transport-security", "max-age=1"),
+        ("x-ratelimit-remaining-requests", "1"),
+        ("openai-organization", "secret-org"),
+        ("connection", "keep-alive, x-hop"),
+        ("x-hop", "1"),
+        ("x-request-id", "req_1"),
+        ("openai-processing-ms", "12"),
+    ];
+    world.provider("primary").answers(Answer::of(200, &headers, "{}"));
+    let reply = world.client().asks("m").await;
+    let mut names: Vec<&str> = reply.headers.keys().map(|name| name.as_str()).filter(|name| *name != "date").collect();
+    names.sort();
+    let wanted = [
+        "content-length",
+        "content-type",
+        "openai-processing-ms",
+        "x-content-type-options",
+        "x-keyway-attempts",
+        "x-keyway-model",
+        "x-keyway-provider",
+        "x-keyway-request-id",
+        "x-request-id",
+    ];
+    assert_eq!((names, reply.header("x-request-id")), (wanted.to_vec(), Some("req_1")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn rate_limits_are_shown_to_whoever_owns_the_key() {
+    let world = one().neighbour("other").key("other", "primary", "key-of-other").stands();
+    let headers = [("content-type", "application/json"), ("x-ratelimit-remaining-requests", "1")];
+    world.provider("primary").answers(Answer::of(200, &headers, "{}"));
+    assert_eq!(world.client().asks("m").await.header("x-ratelimit-remaining-requests"), None);
+    assert_eq!(world.client_of("other").asks("m").await.header("x-ratelimit-remaining-requests"), Some("1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_redirect_is_never_followed_nor_passed_on() {
+    let world = one().stands();
+    world.provider("primary").answers(Answer::of(302, &[("location", "https://evil.example/")], ""));
+    let reply = world.client().asks("m").await;
+    reply.is_refused(502, "provider_failed");
+    assert_eq!(reply.header("location"), None);
+    world.provider("primary").was_called(1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_a_provider_repeats_is_not_repeated_to_the_client() {
+    let world = one().stands();
+    let body = "{\"error\":{\"message\":\"no such thing for key-of-primary\",\"code\":\"invalid_value\"}}";
+    world.provider("primary").answers(Answer::json(400, body));
+    let reply = world.client().asks("m").await;
+    reply.is_refused(400, "invalid_value");
+    assert!(!reply.text().contains("key-of-primary"), "{}", reply.text());
+}
+
+/// Where a call to an Azure resource goes, and with what.
+async fn azure(settings: &[(&str, &str)], path: &str, body: &str) -> (String, String, Option<String>) {
+    let plan = one().provider("primary", "kind", "\"azure-openai\"").provider("primary", "base_url", "\"https://primary.example\"");
+    let plan = settings.iter().fold(plan, |plan, (setting, value)| plan.provider("primary", setting, value));
+    let world = plan.stands();
+    world.client().posts(path, body.to_string()).await.is_served("hello");
+    let heard = world.provider("primary").last();
+    let line = heard.head.lines().next().unwrap().to_string();
+    assert_eq!(heard.header("authorization"), None);
+    (line, heard.text(), heard.header("api-key").map(str::to_string))
+}
+
+#[tokio::test(start_paused = true)]
+async fn azure_is_spoken_to_in_both_forms_of_its_urls() {
+    let key = Some("key-of-primary".to_string());
+    let body = "{\"model\":\"m\"}";
+    let (line, sent, shown) = azure(&[], CHAT, body).await;
+    assert_eq!((line.as_str(), sent.as_str(), shown), ("POST /openai/v1/chat/completions HTTP/1.1", body, key.clone()));
+    let (line, sent, shown) = azure(&[("api_version", "\"2024-10-21\"")], CHAT, body).await;
+    let wanted = "POST /openai/deployments/m/chat/completions?api-version=2024-10-21 HTTP/1.1";
+    assert_eq!((line.as_str(), sent.as_str(), shown), (wanted, body, key));
+}
+
+#[tokio::test(start_paused = true)]
+async fn azures_own_clients_are_understood() {
+    let world = one().stands();
+    let path = "/openai/deployments/m/chat/completions?api-version=2024-10-21";
+    world.client().posts(path, "{\"model\":\"whatever\",\"messages\":[]}").await.is_served("hello");
+    world.client().posts(path, "{\"messages\":[]}").await.is_served("hello");
+    let heard = world.provider("primary").last();
+    assert!(heard.head.starts_with("POST /v1/chat/completions HTTP/1.1"), "{}", heard.head);
+    assert!(heard.text().contains("\"model\":\"m\""), "{}", heard.text());
+}
+
+#[tokio::test(start_paused = true)]
+async fn openrouters_ids_and_headers_stay_whole() {
+    let plan = one().provider("primary", "kind", "\"openrouter\"");
+    let world = plan.stands();
+    let ask = world.client().asks("primary:anthropic/claude-3.5-sonnet:beta");
+    ask.header("http-referer", "https://app.example").header("x-title", "App").await.is_served("hello");
+    let heard = world.provider("primary").last();
+    assert!(heard.text().contains("\"model\":\"anthropic/claude-3.5-sonnet:beta\""), "{}", heard.text());
+    assert_eq!((heard.header("http-referer"), heard.header("x-title")), (Some("https://app.example"), Some("App")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn responses_go_to_those_who_speak_them() {
+    let world = one().provider("primary", "kind", "\"openai\"").stands();
+    let event = |kind: &str, more: &str| format!("event: {kind}\ndata: {{\"type\":\"{kind}\"{more}}}\n\n");
+    let done = ",\"response\":{\"id\":\"resp_1\",\"status\":\"completed\",\"usage\":{\"input_tokens\":3,\"output_tokens\":4}}";
+    let events = [
+        event("response.created", ",\"response\":{\"id\":\"resp_1\"}"),
+        event("response.output_text.delta", ",\"delta\":\"hi\""),
+        event("response.completed", done),
+    ];
+    world.provider("primary").answers(events.iter().fold(Answer::begins(), Answer::event).ends());
+    let reply = world.client().posts("/v1/responses", "{\"model\":\"m\",\"input\":\"hi\",\"stream\":true}").await;
+    assert_eq!((reply.text(), reply.broken), (events.concat(), false));
+    let heard = world.provider("primary").last();
+    assert!(heard.head.starts_with("POST /v1/responses "));
+    assert_eq!(heard.text(), "{\"model\":\"m\",\"input\":\"hi\",\"stream\":true}");
+    assert_eq!((world.record().usage.input, world.record().usage.output), (3, 4));
+
+    let world = one().stands();
+    let reply = world.client().posts("/v1/responses", "{\"model\":\"m\",\"input\":\"hi\"}").await;
+    reply.is_refused(400, "unsupported_by_target");
+    world.provider("primary").was_not_called();
+}
+
+/// Files and batches as a workspace with a key of its own has them, and as one that shares the platform's.
+fn objects() -> World {
+    let plan = one().neighbour("other").key("other", "primary", "key-of-other");
+    plan.token("batcher", "other", |token| token.may_batch = true).stands()
+}
+
+#[tokio::test(start_paused = true)]
+async fn objects_at_a_provider_need_a_key_of_ones_own() {
+    let world = objects();
+    for (method, path) in [("GET", "/v1/files"), ("GET", "/v1/files/file-1"), ("DELETE", "/v1/files/file-1"), ("GET", "/v1/files/file-1/content")] {
+        let reply = world.client().sends(method, path, "").header("x-keyway-provider", "primary").await;
+        reply.is_refused(403, "shared_credential");
+    }
+    world.provider("primary").was_not_called();
+    world.provider("primary").answers(Answer::json(200, "{\"data\":[]}"));
+    let client = world.client_of("other");
+    let reply = client.gets("/v1/files?limit=2&after=file-1").header("x-keyway-provider", "primary").await;
+    assert_eq!((reply.status, reply.text().as_str()), (200, "{\"data\":[]}"));
+    let heard = world.provider("primary").last();
+    assert!(heard.head.starts_with("GET /v1/files?limit=2&after=file-1 HTTP/1.1"), "{}", heard.head);
+    client.sends("DELETE", "/v1/files/file-1", "").header("x-keyway-provider", "primary").await;
+    assert!(world.provider("primary").last().head.starts_with("DELETE /v1/files/file-1 HTTP/1.1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn batches_need_a_token_that_may_make_them() {
+    let world = objects();
+    let body = "{\"input_file_id\":\"file-1\",\"endpoint\":\"/v1/chat/completions\",\"completion_window\":\"24h\"}";
+    let ask = |token: &str| world.client_of(token).posts("/v1/batches", body).header("x-keyway-provider", "primary");
+    ask("other").await.is_refused(403, "batches_denied");
+    ask("main").await.is_refused(403, "batches_denied");
+    world.provider("primary").was_not_called();
+    world.provider("primary").answers(Answer::json(200, "{\"id\":\"batch_1\"}"));
+    assert_eq!(ask("batcher").await.status, 200);
+    assert_eq!(world.provider("primary").last().text(), body);
+}
+
+/// What is no operation is refused in the protocol's shape, within no time and without a call.
+async fn check_refused(method: &str, path: &str, status: u16, code: &str) {
+    let world = one().stands();
+    let reply = world.client().sends(method, path, "").await;
+    assert_eq!(reply.status, status, "{method} {path}: {}", reply.text());
+    if method != "HEAD" {
+        reply.is_refused(status, code);
+    }
+    assert_eq!(reply.took, secs(0));
+    world.provider("primary").was_not_called();
+    assert!(world.records().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_no_operation_is_refused_without_a_call() {
+    for path in ["/", "/v1", "/v1/nothing", "/v1/chat/completions/", "/v2/chat/completions", "/metrics", "/admin"] {
+        check_refused("POST", path, 404, "path_unknown").await;
+    }
+    check_refused("POST", "/v1/v1/chat/completions", 404, "path_unknown").await;
+    for method in ["GET", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE"] {
+        check_refused(method, CHAT, 405, "method_not_allowed").await;
+    }
+    check_refused("POST", "/v1/models", 405, "method_not_allowed").await;
+    check_refused("CONNECT", "gateway.example:443", 405, "method_not_allowed").await;
+    check_refused("TRACE", CHAT, 405, "method_not_allowed").await;
+}
+
+/// This body is refused before anything goes out.
+async fn check_body(content_type: &str, body: &str, status: u16, code: &str) {
+    let world = one().stands();
+    let reply = world.client().sends("POST", CHAT, body.to_string()).header("content-type", content_type).await;
+    reply.is_refused(status, code);
+    world.provider("primary").was_not_called();
+    world.is_at_rest().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_is_no_call_is_refused() {
+    const JSON: &str = "application/json";
+    for body in ["", "[]", "null", "{", "{}x", "{\"model\":\"m\",}", "\u{feff}{}", "{\"a\":NaN}", "{\"a\":1 /* */}", "{\"a\":\"\t\"}"] {
+        check_body(JSON, body, 400, "body_invalid").await;
+    }
+    check_body(JSON, &format!("{{\"a\":{}1{}}}", "[".repeat(64), "]".repeat(64)), 400, "body_invalid").await;
+    for body in ["{\"model\":\"m\",\"mod\\u0065l\":\"n\"}", "{\"model\":7}", "{\"model\":\"../m\"}", "{\"model\":\"\\ud800\"}", "{\"model\":\"m\",\"stream\":\"yes\"}"] {
+        let reply = one().stands().client().posts(CHAT, body).await;
+        assert_eq!(reply.status, 400, "{body}: {}", reply.text());
+    }
+    for field in ["api_base", "base_url", "api_key", "custom_llm_provider"] {
+        check_body(JSON, &format!("{{\"model\":\"m\",\"{field}\":\"x\"}}"), 400, "field_denied").await;
+    }
+    check_body("text/plain", "{}", 415, "content_type_unsupported").await;
+    check_body("multipart/form-data; boundary=b", MULTIPART, 415, "content_type_unsupported").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_coded_body_is_refused() {
+    let world = one().stands();
+    for coding in ["gzip", "br", "zstd", "deflate"] {
+        world.client().asks("m").header("content-encoding", coding).await.is_refused(415, "content_encoding_unsupported");
+    }
+    world.client().asks("m").header("content-encoding", "identity").await.is_served("hello");
+    world.provider("primary").was_called(1);
+}
+
+fn head(more: &str) -> String {
+    format!("POST {CHAT} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer TOKEN\r\ncontent-type: application/json\r\nconnection: close\r\n{more}\r\n")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_is_too_large_is_refused_by_its_length_or_as_soon_as_it_is() {
+    let world = one().set("limits", "body = \"1KiB\"").stands();
+    let heard = world.client().raw(&head("content-length: 1025\r\n")).await;
+    assert!(heard.starts_with("HTTP/1.1 413") && heard.contains("body_too_large"), "{heard}");
+    let chunk = format!("400\r\n{}\r\n", "x".repeat(1024));
+    let heard = world.client().raw(&format!("{}{chunk}{chunk}", head("transfer-encoding: chunked\r\n"))).await;
+    assert!(heard.starts_with("HTTP/1.1 413"), "{heard}");
+    world.provider("primary").was_not_called();
+    world.is_at_rest().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_stands_still_is_given_up_after_30_seconds() {
+    let world = one().stands();
+    let start = Instant::now();
+    let heard = world.client().raw(&format!("{}{{\"model\"", head("content-length: 100\r\n"))).await;
+    assert!(heard.starts_with("HTTP/1.1 408") && heard.contains("body_timeout"), "{heard}");
+    assert!(start.elapsed() < secs(33), "{:?}", start.elapsed());
+    world.provider("primary").was_not_called();
+    world.is_at_rest().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_bodies_in_flight_are_bounded_together() {
+    let world = one().set("limits", "body = \"1KiB\"\nbodies_in_flight = \"1KiB\"").stands();
+    let primary = world.provider("primary");
+    primary.answers(Answer::whole("hello").after(secs(5)));
+    let body = format!("{{\"model\":\"m\",\"user\":\"{}\"}}", "x".repeat(700));
+    let first = tokio::spawn(world.client().posts(CHAT, body.clone()).begins());
+    primary.hears(1).await;
+    let reply = world.client().posts(CHAT, body.clone()).await;
+    reply.is_refused(503, "at_capacity");
+    assert_eq!((reply.header("retry-after"), reply.took < Duration::from_millis(50)), (Some("1"), true));
+    first.await.unwrap().rest().await.is_served("hello");
+    world.client().posts(CHAT, body).await.is_served("hello");
+    world.is_at_rest().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn audio_and_files_come_through_as_they_are() {
+    let world = one().stands();
+    let audio = "\u{1}<html>{\"error\":1}".repeat(1_000);
+    world.provider("primary").answers(Answer::of(200, &[("content-type", "audio/mpeg")], &audio));
+    let reply = world.client().posts("/v1/audio/speech", "{\"model\":\"m\",\"input\":\"hi\",\"voice\":\"v\"}").await;
+    assert_eq!((reply.status, reply.header("content-type")), (200, Some("audio/mpeg")));
+    assert!(reply.text() == audio && !reply.broken);
+}
