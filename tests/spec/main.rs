@@ -6,6 +6,7 @@ mod documents;
 #[path = "../house.rs"]
 mod house;
 mod listening;
+mod running;
 mod sealed_file;
 mod settings;
 mod upstream_client;
