@@ -112,9 +112,6 @@ dir = "data"
 [egress]
 http = ["127.0.0.1"]
 
-[routing]
-default = "practice:practice-small"
-
 # Short, so that trying a failing model out does not close the next minutes.
 [breaker]
 open_for = "10s"
@@ -148,6 +145,7 @@ id = "demo"
 
 [[workspace]]
 id = "demo"
+default = "practice:practice-small"
 "#,
         data = free(DATA_PORT),
         admin = free(ADMIN_PORT),

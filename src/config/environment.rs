@@ -40,17 +40,27 @@ pub(super) fn config(env: Env<'_>, now: Timestamp) -> Result<Config, Problems> {
 
 /// The file that would say the same.
 fn as_file(env: Env<'_>) -> (String, Vec<Problem>) {
-    let mut text = String::from("[[org]]\nid = \"default\"\n[[workspace]]\nid = \"default\"\n");
+    let mut text = String::from("[[org]]\nid = \"default\"\n");
+    let mut first = None;
     let mut warnings = Vec::new();
     let default = stated(env, "ATLAS_PROVIDER");
     for preset in PRESETS {
         let variable = preset.variable.filter(|variable| stated(env, variable).is_some());
         if variable.is_some() || default.as_deref() == Some(preset.name) {
             match provider(preset, variable, env) {
-                Ok(provider) => text.push_str(&provider),
+                Ok(provider) => {
+                    text.push_str(&provider);
+                    first.get_or_insert(preset.name);
+                }
                 Err(warning) => warnings.push(warning),
             }
         }
+    }
+    text.push_str("[[workspace]]\nid = \"default\"\n");
+    // Its ids are known to nobody yet, so a bare one must lead somewhere for the first call to be answered.
+    let stated_first = default.as_deref().and_then(preset).map(|preset| preset.name);
+    if let Some(name) = stated_first.or(first).filter(|name| text.contains(&format!("id = \"{name}\"\n"))) {
+        text.push_str(&format!("default = \"{name}\"\n"));
     }
     if let Some(host) = plain_base(env) {
         text.push_str(&format!("[egress]\nhttp = [\"{host}\"]\n"));

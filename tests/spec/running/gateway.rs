@@ -29,9 +29,10 @@ pub(super) fn practice() -> SocketAddr {
 /// A configuration with the practice provider at an address, and more settings before its entities.
 pub(super) fn configuration(practice: SocketAddr, settings: &str) -> String {
     format!(
-        "{settings}\n[egress]\nhttp = [\"127.0.0.1\"]\n[routing]\ndefault = \"practice:practice-small\"\n\
+        "{settings}\n[egress]\nhttp = [\"127.0.0.1\"]\n\
          [[provider]]\nid = \"practice\"\nkind = \"custom\"\nbase_url = \"http://{practice}/v1\"\n\
-         api_key = \"sk-the-providers-own-key\"\n[[org]]\nid = \"team\"\n[[workspace]]\nid = \"team\"\n"
+         api_key = \"sk-the-providers-own-key\"\n[[org]]\nid = \"team\"\n[[workspace]]\nid = \"team\"\n\
+         default = \"practice:practice-small\"\n"
     )
 }
 

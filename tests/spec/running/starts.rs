@@ -63,7 +63,7 @@ async fn the_demo_answers_at_once_and_leaves_nothing_behind() {
     assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
     let (data, admin) = process.addresses().await;
     let mut caller = Caller::to(data).await.with_token(&token);
-    for model in ["default", "fast", "role:summariser", "practice-json"] {
+    for model in ["default", "fast", "role:summariser", "practice-json", "practice-chunks-3-1ms"] {
         let answer = caller.chat(model).await.unwrap();
         assert_eq!(answer.status, 200, "{model}: {}", answer.body);
     }
