@@ -57,7 +57,9 @@ async fn serve(
     tokio::spawn(practice::serve(practice).map_err(Trouble::Runtime)?);
     let config = source.load()?;
     let level = log::start(&config.log);
-    let opened = open::open(&config).await?;
+    let mut opened = open::open(&config).await?;
+    // Its key goes with it; there is nothing to keep a copy of.
+    opened.warnings.clear();
     // A folder just made holds no token yet, so this always makes one.
     let token = open::first_token(&opened, &config).await?.unwrap_or_else(|| Secret::new(Vec::new()));
     run(source, config, opened, level, |data, admin| ready(data, admin, token)).await
@@ -104,11 +106,11 @@ fn configuration(practice: u16) -> String {
 data = "127.0.0.1:{data}"
 admin = "127.0.0.1:{admin}"
 
+[data]
+dir = "data"
+
 [egress]
 http = ["127.0.0.1"]
-
-[routing]
-default = "practice:practice-small"
 
 # Short, so that trying a failing model out does not close the next minutes.
 [breaker]
@@ -143,6 +145,7 @@ id = "demo"
 
 [[workspace]]
 id = "demo"
+default = "practice:practice-small"
 "#,
         data = free(DATA_PORT),
         admin = free(ADMIN_PORT),

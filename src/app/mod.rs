@@ -147,7 +147,9 @@ async fn run(
     // Before anybody can know that we run, and send us one.
     let mut signals = Signals::new().map_err(Trouble::Runtime)?;
     let running = Running::start(source, config, opened.store, level).await?;
-    ready(running.plane.address(), running.desk_address);
+    let (data, admin) = (running.plane.address(), running.desk_address);
+    tracing::info!(%data, %admin, "serving");
+    ready(data, admin);
     signals::until_terminated(&running, &mut signals).await;
     running.drain(&mut signals).await;
     Ok(())

@@ -8,8 +8,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::problem::{Problem, Problems};
-use super::settings::{LogLevel, Store};
+use super::settings::{Listen, LogLevel, Store};
 use super::{Config, Env, parse};
+use crate::domain::address::BaseUrl;
 use crate::domain::preset::{Kind, PRESETS, Preset, preset};
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
@@ -19,6 +20,9 @@ const ENVIRONMENT: &str = "environment";
 
 /// The variable that holds master keys, with commas between them.
 const KEYS: &str = "KEYWAY_ENCRYPTION_KEYS";
+
+/// OpenAI's place, if it is another one.
+const BASE: &str = "OPENAI_BASE_URL";
 
 /// Names under which other platforms keep theirs; the first that is set counts.
 const KEYS_ELSEWHERE: [&str; 4] =
@@ -36,17 +40,30 @@ pub(super) fn config(env: Env<'_>, now: Timestamp) -> Result<Config, Problems> {
 
 /// The file that would say the same.
 fn as_file(env: Env<'_>) -> (String, Vec<Problem>) {
-    let mut text = String::from("[[org]]\nid = \"default\"\n[[workspace]]\nid = \"default\"\n");
+    let mut text = String::from("[[org]]\nid = \"default\"\n");
+    let mut first = None;
     let mut warnings = Vec::new();
     let default = stated(env, "ATLAS_PROVIDER");
     for preset in PRESETS {
         let variable = preset.variable.filter(|variable| stated(env, variable).is_some());
         if variable.is_some() || default.as_deref() == Some(preset.name) {
             match provider(preset, variable, env) {
-                Ok(provider) => text.push_str(&provider),
+                Ok(provider) => {
+                    text.push_str(&provider);
+                    first.get_or_insert(preset.name);
+                }
                 Err(warning) => warnings.push(warning),
             }
         }
+    }
+    text.push_str("[[workspace]]\nid = \"default\"\n");
+    // Its ids are known to nobody yet, so a bare one must lead somewhere for the first call to be answered.
+    let stated_first = default.as_deref().and_then(preset).map(|preset| preset.name);
+    if let Some(name) = stated_first.or(first).filter(|name| text.contains(&format!("id = \"{name}\"\n"))) {
+        text.push_str(&format!("default = \"{name}\"\n"));
+    }
+    if let Some(host) = plain_base(env) {
+        text.push_str(&format!("[egress]\nhttp = [\"{host}\"]\n"));
     }
     if let Some(model) = default_model(env) {
         text.push_str(&format!("[routing]\ndefault = \"{model}\"\n"));
@@ -54,6 +71,12 @@ fn as_file(env: Env<'_>) -> (String, Vec<Problem>) {
     if stated(env, "DATABASE_URL").is_some() {
         text.push_str("[store]\nkind = \"postgres\"\nurl = \"${DATABASE_URL}\"\n");
     }
+    warnings.extend(base_leads_here(env).then(|| {
+        problem(
+            format!("{BASE} leads to this gateway itself, so OpenAI is called where it is"),
+            format!("unset {BASE} here"),
+        )
+    }));
     warnings.extend(default.filter(|name| preset(name).is_none()).map(|_| unknown_default()));
     (text, warnings)
 }
@@ -66,6 +89,7 @@ fn provider(preset: &Preset, variable: Option<&str>, env: Env<'_>) -> Result<Str
     let (setting, variables): (&str, &[&str]) = match preset.kind {
         Kind::AzureOpenAi => ("base_url", &["AZURE_OPENAI_ENDPOINT"]),
         Kind::Bedrock => ("region", &["AWS_REGION", "AWS_DEFAULT_REGION"]),
+        Kind::OpenAi if stated(env, BASE).is_some() && !base_leads_here(env) => ("base_url", &[BASE]),
         _ => return Ok(text),
     };
     match variables.iter().find(|variable| stated(env, variable).is_some()) {
@@ -75,6 +99,25 @@ fn provider(preset: &Preset, variable: Option<&str>, env: Env<'_>) -> Result<Str
             format!("set {}", variables[0]),
         )),
     }
+}
+
+/// OpenAI's own SDKs look there for the place to call, and so do our clients to find us: then it is not for us.
+fn base_leads_here(env: Env<'_>) -> bool {
+    let own = stated(env, "KEYWAY_LISTEN").and_then(|text| text.parse().ok()).unwrap_or(Listen::default().data);
+    base(env).is_some_and(|base| {
+        base.address.port == own.port() && matches!(&*base.address.host, "127.0.0.1" | "localhost" | "::1")
+    })
+}
+
+/// A base URL that can't be read is told of like any other, when it is read as a setting.
+fn base(env: Env<'_>) -> Option<BaseUrl> {
+    stated(env, BASE)?.parse().ok()
+}
+
+/// Whoever starts us with a plain base URL has said that it may be called.
+fn plain_base(env: Env<'_>) -> Option<Box<str>> {
+    stated(env, "OPENAI_API_KEY")?;
+    base(env).filter(|base| !base.address.tls && !base_leads_here(env)).map(|base| base.address.host.clone())
 }
 
 /// `ATLAS_PROVIDER` and `ATLAS_MODEL` are what `[routing] default` is in a file.

@@ -327,6 +327,25 @@ fn without_a_file_the_presets_variables_are_providers_with_keys_for_all() {
 }
 
 #[test]
+fn openai_s_place_is_another_one_unless_that_is_ourselves() {
+    let read = |base: &str| {
+        let base = base.to_string();
+        Config::from_environment(&move |name| match name {
+            "OPENAI_API_KEY" => Some("sk-openai-123456".into()),
+            "OPENAI_BASE_URL" => Some(base.clone()),
+            _ => None,
+        })
+    };
+    let elsewhere = read("http://127.0.0.1:9000/v1").unwrap();
+    assert_eq!(elsewhere.declared.providers[0].base_url.to_string(), "http://127.0.0.1:9000/v1");
+    let ourselves = read("http://localhost:8080/v1").unwrap();
+    assert_eq!(ourselves.declared.providers[0].base_url.to_string(), "https://api.openai.com/v1");
+    assert!(ourselves.warnings.iter().any(|warning| warning.to_string().contains("OPENAI_BASE_URL")));
+    assert!(ourselves.egress.rules.http.is_empty());
+    assert!(read("nonsense").is_err());
+}
+
+#[test]
 fn postgres_without_a_key_to_seal_with_does_not_start() {
     let url = "postgres://keyway@127.0.0.1/keyway";
     let env = |name: &str| (name == "DATABASE_URL").then(|| url.to_string());

@@ -1,0 +1,8 @@
+//! What the running process promises: the real binary over real sockets, with a practice provider behind it.
+
+mod caller;
+mod ends;
+mod gateway;
+mod reloads;
+mod shows;
+mod starts;
