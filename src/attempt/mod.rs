@@ -116,7 +116,8 @@ impl Attempts {
             }
         }
         let run = Run { attempts: self, core, caller, call, settings: &settings };
-        run.last_resort(round, trail).await
+        // Boxed, for it is rare and large, and would be moved with every call.
+        Box::pin(run.last_resort(round, trail)).await
     }
 }
 

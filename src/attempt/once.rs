@@ -68,7 +68,7 @@ async fn judged(run: &Run<'_>, answer: Answer, places: Places, asked: &Asked<'_>
     let target = asked.target;
     let headers = passed_headers(target, run.call, &answer.headers);
     if !answer.status.is_success() {
-        return Err(failed(answer, headers, asked).await);
+        return Err(Box::pin(failed(answer, headers, asked)).await);
     }
     let rest = Rest::new(answer.body, places, Accused::new(&run.attempts.breakers, run.caller.workspace(), target));
     let body = match (run.call.delivery, is_events(&answer.headers)) {

@@ -174,12 +174,13 @@ impl Proxy {
             exchange.has_waited(outcome.waited);
             (outcome.result, exchange)
         };
+        // Boxed, for what holds a future moves it: inside the steps before it, all its bytes would move with each.
+        let mut attempting = Box::pin(attempting);
         let settings = **self.gateway.settings.load();
         if delivery == Delivery::Whole {
             let (result, exchange) = attempting.await;
             return answered.replied(result, exchange, &settings);
         }
-        let mut attempting = Box::pin(attempting);
         match timeout(settings.hold, &mut attempting).await {
             Ok((result, exchange)) => answered.replied(result, exchange, &settings),
             Err(_) => answered.waiting(attempting, &settings),

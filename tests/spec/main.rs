@@ -10,6 +10,7 @@ mod house;
 mod listening;
 mod neighbours;
 mod pass_through;
+mod running;
 mod sealed_file;
 mod settings;
 mod streams;

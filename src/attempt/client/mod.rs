@@ -172,7 +172,7 @@ impl Client {
             return Ok((line, true));
         }
         if !may_be_shared(site, to) {
-            return Ok((self.open(site, to).await?, false));
+            return Ok((Box::pin(self.open(site, to)).await?, false));
         }
         let opening = timeout(self.patience(), site.opening.lock()).await.map_err(|_| Failure::ConnectTimedOut)?;
         // Whoever opened one before us may have left room on it.
@@ -182,7 +182,7 @@ impl Client {
         if !may_be_shared(site, to) {
             drop(opening);
         }
-        Ok((self.open(site, to).await?, false))
+        Ok((Box::pin(self.open(site, to)).await?, false))
     }
 
     fn waiting_line(&self, site: &Site, to: &Destination) -> Option<Line> {
