@@ -1,11 +1,12 @@
 # make demo    see it run: no key, no network, nothing to configure
 # make test    everything: the specification, then the real Python and Node SDKs and a llama.cpp server
+# make bench   Keyway beside nginx, bare hyper and a direct call, as paired ratios (benches/README.md)
 # make lint    formatting, clippy, and the dependency rules of deny.toml
 #
 # Needed beforehand: Rust and python3. On Debian and Ubuntu the rest is fetched (as root, or with sudo).
 
 .DEFAULT_GOAL := demo
-.PHONY: demo test lint spec sdk build linker
+.PHONY: demo test lint spec sdk bench build linker
 # Cargo would take its number of jobs from a make that runs two: it may have every processor.
 CARGO := env -u MAKEFLAGS -u MFLAGS cargo
 BUILT := $(abspath $(or $(CARGO_TARGET_DIR),target))/ci/keyway
@@ -41,6 +42,9 @@ lint: linker
 	$(CARGO) clippy --profile ci --locked --all-targets -- -D warnings
 	$(CARGO) fetch --locked
 	python3 tests/deny.py
+
+bench: linker
+	benches/run
 
 # rustc links through the C compiler, and two of our crates bring C of their own.
 linker:

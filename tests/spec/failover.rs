@@ -127,7 +127,8 @@ async fn a_stream_that_breaks_before_its_first_content_is_another_providers() {
 
 #[tokio::test(start_paused = true)]
 async fn a_whole_answer_that_breaks_early_is_another_providers() {
-    let cut = Answer::raw("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 500\r\n\r\n{\"id\":").closes();
+    let cut = Answer::raw("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 500\r\n\r\n{\"id\":")
+        .closes();
     let world = two().stands();
     world.provider("primary").answers(cut);
     world.client().asks("fast").await.is_served("hello");
@@ -190,7 +191,11 @@ async fn what_the_provider_says_of_the_call_itself_is_said_to_the_client_and_to_
 #[tokio::test(start_paused = true)]
 async fn retry_after_holds_a_credential_exactly_that_long() {
     let world = World::of(["primary"]).stands();
-    let limited = Answer::of(429, &[("retry-after", "7"), ("content-type", "application/json")], "{\"error\":{\"code\":\"slow\"}}");
+    let limited = Answer::of(
+        429,
+        &[("retry-after", "7"), ("content-type", "application/json")],
+        "{\"error\":{\"code\":\"slow\"}}",
+    );
     world.provider("primary").answers(limited).then(Answer::whole("hello"));
     let first = world.client().asks("m").await;
     assert_eq!((first.status, first.header("retry-after")), (429, Some("7")));
@@ -310,7 +315,10 @@ async fn the_clients_own_timeout_shortens_the_wait_and_blames_nobody() {
 
 #[tokio::test(start_paused = true)]
 async fn retries_are_a_small_share_of_the_calls() {
-    let world = two().set("attempts", "retry_floor = 1").set("breaker", "failures = 1000000\nfailing_percent = 100\nleast_calls = 1000000").stands();
+    let world = two()
+        .set("attempts", "retry_floor = 1")
+        .set("breaker", "failures = 1000000\nfailing_percent = 100\nleast_calls = 1000000")
+        .stands();
     world.provider("primary").answers(Answer::error(500, "down"));
     for _ in 0..100 {
         world.client().asks("fast").await;
@@ -333,7 +341,11 @@ async fn three_failures_open_a_breaker_and_one_probe_closes_it() {
     tokio::time::advance(secs(331)).await;
     // One probes; those beside it go elsewhere meanwhile.
     let client = world.client();
-    let (probe, beside, too) = tokio::join!(client.asks("fast").into_future(), client.asks("fast").into_future(), client.asks("fast").into_future());
+    let (probe, beside, too) = tokio::join!(
+        client.asks("fast").into_future(),
+        client.asks("fast").into_future(),
+        client.asks("fast").into_future()
+    );
     let said: Vec<String> = [probe, beside, too].iter().map(|reply| reply.says()).collect();
     assert_eq!(said.iter().filter(|said| *said == "back").count(), 1, "{said:?}");
     primary.was_called(4);

@@ -123,7 +123,8 @@ async fn no_comment_is_put_into_an_event() {
 #[tokio::test(start_paused = true)]
 async fn a_long_thought_is_bridged_and_costs_nothing() {
     let world = one();
-    let answer = Answer::begins().event(says("a")).waits(secs(59)).event(says("b")).waits(secs(59)).event(Answer::FINISH);
+    let answer =
+        Answer::begins().event(says("a")).waits(secs(59)).event(says("b")).waits(secs(59)).event(Answer::FINISH);
     world.provider("primary").answers(answer.event(Answer::DONE).ends());
     let reply = world.client().asks("m").streamed().await;
     reply.is_served("ab");
@@ -133,7 +134,10 @@ async fn a_long_thought_is_bridged_and_costs_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_stream_cut_in_the_middle_of_an_event_ends_with_an_event_of_its_own() {
     for cut in [says("Hel").as_str(), "data: {\"choices\":[{\"delta\":{\"cont", "data: [DON", "data: [DONE]"] {
-        for answer in [Answer::begins().event(says("one")).event(cut).closes(), Answer::begins().event(says("one")).event(cut).waits(secs(1)).resets()] {
+        for answer in [
+            Answer::begins().event(says("one")).event(cut).closes(),
+            Answer::begins().event(says("one")).event(cut).waits(secs(1)).resets(),
+        ] {
             let world = one();
             world.provider("primary").answers(answer);
             let reply = world.client().asks("m").streamed().await;
@@ -213,7 +217,17 @@ async fn check_split(text: &str, size: usize) {
 
 #[tokio::test(start_paused = true)]
 async fn the_providers_bytes_are_the_clients_however_they_are_cut() {
-    let lf = [": hello\n\n", Answer::ROLE, &says("naïve 🦀"), "id: 7\nevent: x\nretry: 3\n", &says("漢字"), Answer::FINISH, Answer::USAGE, Answer::DONE].concat();
+    let lf = [
+        ": hello\n\n",
+        Answer::ROLE,
+        &says("naïve 🦀"),
+        "id: 7\nevent: x\nretry: 3\n",
+        &says("漢字"),
+        Answer::FINISH,
+        Answer::USAGE,
+        Answer::DONE,
+    ]
+    .concat();
     let crlf = lf.replace('\n', "\r\n");
     for size in (1..40).chain([100, 1_000]) {
         check_split(&lf, size).await;

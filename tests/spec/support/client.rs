@@ -41,7 +41,10 @@ impl Client {
     /// A chat completion of this model.
     pub(crate) fn asks(&self, model: &str) -> Ask {
         let model = serde_json::to_string(model).unwrap();
-        self.posts("/v1/chat/completions", format!("{{\"model\":{model},\"messages\":[{{\"role\":\"user\",\"content\":\"hi\"}}]}}"))
+        self.posts(
+            "/v1/chat/completions",
+            format!("{{\"model\":{model},\"messages\":[{{\"role\":\"user\",\"content\":\"hi\"}}]}}"),
+        )
     }
 
     pub(crate) fn posts(&self, path: &str, body: impl Into<Bytes>) -> Ask {
@@ -116,7 +119,16 @@ impl Ask {
         let connection = tokio::spawn(async move { drop(connection.await) });
         let answer = timeout(PATIENCE, sender.send_request(self.request.map(Full::new))).await.unwrap().unwrap();
         let (head, body) = answer.into_parts();
-        Live { status: head.status.as_u16(), headers: head.headers, body, heard: Vec::new(), asked, pieces: Vec::new(), broken: false, connection }
+        Live {
+            status: head.status.as_u16(),
+            headers: head.headers,
+            body,
+            heard: Vec::new(),
+            asked,
+            pieces: Vec::new(),
+            broken: false,
+            connection,
+        }
     }
 }
 

@@ -126,7 +126,9 @@ impl Plan {
         text.push_str(&each("provider", self.providers.iter().map(|(_, table)| table)));
         text.push_str(&each("model", self.models.iter().map(|(_, table)| table)));
         for (place, (name, _)) in self.providers.iter().enumerate() {
-            text.push_str(&format!("[[route]]\nalias = \"fast\"\nprovider = \"{name}\"\nmodel = \"m\"\npriority = {place}\n"));
+            text.push_str(&format!(
+                "[[route]]\nalias = \"fast\"\nprovider = \"{name}\"\nmodel = \"m\"\npriority = {place}\n"
+            ));
         }
         text.push_str(&each("org", [&self.orgs]));
         for (name, table) in &self.workspaces {

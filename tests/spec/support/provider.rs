@@ -323,7 +323,8 @@ fn whole_request(read: &[u8]) -> Option<(Heard, usize)> {
     let head = read.windows(4).position(|end| end == b"\r\n\r\n")? + 4;
     let text = String::from_utf8(read[..head].to_vec()).unwrap();
     let lower = text.to_ascii_lowercase();
-    let length = lower.split("content-length: ").nth(1).map_or(0, |rest| rest.split("\r\n").next().unwrap().parse().unwrap());
+    let length =
+        lower.split("content-length: ").nth(1).map_or(0, |rest| rest.split("\r\n").next().unwrap().parse().unwrap());
     if read.len() < head + length {
         return None;
     }
