@@ -25,7 +25,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use self::capacity::{Capacity, Place};
-use self::limit::{Asking, Limiter, Permit};
+use self::limit::{Asking, Limiter, Permit, Remaining};
 use crate::domain::call::Call;
 use crate::domain::protocol::{Operation, Protocol};
 use crate::domain::refusal::Refusal;
@@ -64,7 +64,8 @@ impl Meter {
             elsewhere: Duration::ZERO,
             core: core.clone(),
             records: self.records.clone(),
-            _permits: (place, permit),
+            _place: place,
+            permit,
         })
     }
 }
@@ -92,12 +93,18 @@ pub struct Exchange {
     elsewhere: Duration,
     core: Arc<CoreMeter>,
     records: Arc<Records>,
-    _permits: (Place, Permit),
+    _place: Place,
+    permit: Permit,
 }
 
 impl Exchange {
     pub const fn id(&self) -> Uuid {
         self.id
+    }
+
+    /// What is left of the caller's requests in this minute, where a limit holds.
+    pub const fn remaining(&self) -> Option<Remaining> {
+        self.permit.remaining()
     }
 
     /// The body is here; how long it took was the client's doing.

@@ -44,6 +44,8 @@ pub(super) enum Sight {
     Nothing,
     Lifecycle,
     Content,
+    /// The answer's last word, with nothing in it that could be counted.
+    Finish,
     Failed(Failure),
     Terminal,
 }
@@ -168,8 +170,8 @@ impl Learned {
         self.events += 1;
         match sight {
             Sight::Nothing | Sight::Lifecycle => {}
-            Sight::Content => {
-                self.content_events += 1;
+            Sight::Content | Sight::Finish => {
+                self.content_events += u64::from(sight == Sight::Content);
                 self.has_content = true;
                 progress.content |= !self.has_failed;
             }

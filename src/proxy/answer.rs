@@ -16,6 +16,7 @@ use crate::domain::protocol::Protocol;
 use crate::domain::refusal::Refusal;
 use crate::domain::trail::{End, Trail};
 use crate::meter::Exchange;
+use crate::meter::limit::Remaining;
 use crate::protocol;
 use crate::snapshot::Caller;
 
@@ -27,6 +28,9 @@ const MODEL: HeaderName = HeaderName::from_static("x-keyway-model");
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-keyway-attempts");
 const TRAIL: HeaderName = HeaderName::from_static("x-keyway-trail");
 const EXPLAIN: HeaderName = HeaderName::from_static("x-keyway-explain");
+const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit-requests");
+const LEFT: HeaderName = HeaderName::from_static("x-ratelimit-remaining-requests");
+const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset-requests");
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 const NO_SNIFF: (HeaderName, HeaderValue) = (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -43,6 +47,8 @@ pub(super) struct Answered {
     pub(super) id: Uuid,
     pub(super) protocol: Protocol,
     pub(super) explains: bool,
+    /// Of the caller's requests in this minute, where a limit holds.
+    pub(super) remaining: Option<Remaining>,
 }
 
 /// Does the caller want the trail, and may it see it?
@@ -52,7 +58,7 @@ pub(super) fn wants_explanation(caller: &Caller, headers: &HeaderMap) -> bool {
 
 /// A refusal of a request that is no exchange.
 pub(super) fn refusal(protocol: Protocol, id: Uuid, refusal: &Refusal) -> Response<RelayBody> {
-    Answered { id, protocol, explains: false }.refused(refusal, None)
+    Answered { id, protocol, explains: false, remaining: None }.refused(refusal, None)
 }
 
 /// A body of our own, such as the list of models.
@@ -91,6 +97,7 @@ impl Answered {
             headers.insert(SHOULD_RETRY, HeaderValue::from_static(if retry { "true" } else { "false" }));
         }
         identify(headers, self.id);
+        self.limit(headers, used_up(refusal));
         self.explain(headers, exchange);
         response
     }
@@ -111,6 +118,7 @@ impl Answered {
         let mut headers = std::mem::take(&mut reply.headers);
         identify(&mut headers, self.id);
         self.name(&mut headers, &reply, &exchange);
+        self.limit(&mut headers, None);
         self.explain(&mut headers, Some(&exchange));
         if matches!(reply.body, ReplyBody::Events { .. }) {
             stream_headers(&mut headers);
@@ -132,7 +140,19 @@ impl Answered {
         response.headers_mut().insert(header::CONTENT_TYPE, EVENTS);
         stream_headers(response.headers_mut());
         identify(response.headers_mut(), self.id);
+        self.limit(response.headers_mut(), None);
         response
+    }
+
+    /// Ours where we hold a limit, instead of a provider's: ours is the one that the client meets here.
+    fn limit(self, headers: &mut HeaderMap, used_up: Option<Remaining>) {
+        let Some(remaining) = used_up.or(self.remaining) else { return };
+        headers.insert(LIMIT, HeaderValue::from(remaining.limit));
+        headers.insert(LEFT, HeaderValue::from(remaining.left));
+        let reset = format!("{}s", remaining.reset.as_millis().div_ceil(1_000));
+        if let Ok(reset) = HeaderValue::from_str(&reset) {
+            headers.insert(RESET, reset);
+        }
     }
 
     fn name(self, headers: &mut HeaderMap, reply: &Reply, exchange: &Exchange) {
@@ -150,6 +170,16 @@ impl Answered {
         if let Ok(value) = HeaderValue::from_str(&trail_text(exchange.trail_so_far())) {
             headers.insert(TRAIL, value);
         }
+    }
+}
+
+/// What a refusal says of the limit that it met.
+const fn used_up(refusal: &Refusal) -> Option<Remaining> {
+    match refusal {
+        Refusal::RateLimited { limit, retry_after, .. } => {
+            Some(Remaining { limit: *limit, left: 0, reset: *retry_after })
+        }
+        _ => None,
     }
 }
 

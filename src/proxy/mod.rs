@@ -121,7 +121,7 @@ impl Proxy {
         body: RequestBody,
     ) -> Response<RelayBody> {
         let (protocol, explains) = (asked.protocol, answer::wants_explanation(&caller, &head.headers));
-        let answered = Answered { id, protocol, explains };
+        let answered = Answered { id, protocol, explains, remaining: None };
         let mut exchange = match self.gateway.meter.admit(&self.meter, &caller, asked.opening(id, began)) {
             Ok(exchange) => exchange,
             Err(refusal) => {
@@ -129,6 +129,7 @@ impl Proxy {
                 return answered.refused(&refusal, None);
             }
         };
+        let answered = Answered { remaining: exchange.remaining(), ..answered };
         match self.planned(asked, &caller, head, body, &mut exchange).await {
             Ok(planned) => self.answered(answered, planned, caller, exchange).await,
             Err(refusal) => {

@@ -8,6 +8,7 @@ mod failover;
 #[path = "../house.rs"]
 mod house;
 mod listening;
+mod metering;
 mod neighbours;
 mod pass_through;
 mod running;

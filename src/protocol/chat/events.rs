@@ -125,7 +125,8 @@ impl Chunk {
     fn sight(&self, data: &[u8]) -> Sight {
         match self {
             Self { is_error: true, .. } => Sight::Failed(failure_in_body(data).unwrap_or(Failure::ErrorUnderSuccess)),
-            Self { has_content: true, .. } | Self { is_finished: true, .. } => Sight::Content,
+            Self { has_content: true, .. } => Sight::Content,
+            Self { is_finished: true, .. } => Sight::Finish,
             _ => Sight::Lifecycle,
         }
     }
