@@ -77,7 +77,8 @@ impl Found {
 
 /// The sealed file of a configuration, whether or not it is there yet.
 pub fn sealed_file(config: &Config) -> PathBuf {
-    config.data.dir.join(SEALED_FILE)
+    // Put together anew, so that `./` in two settings does not show up as `././`.
+    config.data.dir.join(SEALED_FILE).components().collect()
 }
 
 /// Opens the store, and makes what is missing: folder, key, empty directory.

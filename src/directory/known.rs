@@ -25,7 +25,7 @@ pub struct Known<'a> {
 trait Named {
     const KIND: &'static str;
     fn uuid(&self) -> Uuid;
-    fn name(&self) -> &str;
+    fn called(&self) -> &str;
 }
 
 impl Named for Org {
@@ -33,7 +33,7 @@ impl Named for Org {
     fn uuid(&self) -> Uuid {
         self.id.uuid()
     }
-    fn name(&self) -> &str {
+    fn called(&self) -> &str {
         &self.name
     }
 }
@@ -43,7 +43,7 @@ impl Named for Workspace {
     fn uuid(&self) -> Uuid {
         self.id.uuid()
     }
-    fn name(&self) -> &str {
+    fn called(&self) -> &str {
         &self.name
     }
 }
@@ -53,7 +53,7 @@ impl Named for User {
     fn uuid(&self) -> Uuid {
         self.id.uuid()
     }
-    fn name(&self) -> &str {
+    fn called(&self) -> &str {
         &self.email
     }
 }
@@ -63,7 +63,7 @@ impl Named for Provider {
     fn uuid(&self) -> Uuid {
         self.id.uuid()
     }
-    fn name(&self) -> &str {
+    fn called(&self) -> &str {
         &self.name
     }
 }
@@ -72,9 +72,9 @@ impl Named for Provider {
 fn find<'a, T: Named>(text: &str, all: Vec<&'a T>) -> Result<&'a T, DirectoryError> {
     let declared = Id::<T>::declared(T::KIND, text).uuid();
     let id = Uuid::parse_str(text).unwrap_or(declared);
-    let by_name = all.iter().find(|one| one.name() == text);
+    let by_name = all.iter().find(|one| one.called() == text);
     let by_id = || all.iter().find(|one| one.uuid() == id || one.uuid() == declared);
-    let by_sound = || all.iter().find(|one| one.name().eq_ignore_ascii_case(text));
+    let by_sound = || all.iter().find(|one| one.called().eq_ignore_ascii_case(text));
     match by_name.or_else(by_id).or_else(by_sound) {
         Some(found) => Ok(found),
         None => Err(DirectoryError::NotFound { kind: T::KIND, name: text.to_string(), hint: hint(text, &all) }),
@@ -82,14 +82,14 @@ fn find<'a, T: Named>(text: &str, all: Vec<&'a T>) -> Result<&'a T, DirectoryErr
 }
 
 fn hint<T: Named>(text: &str, all: &[&T]) -> String {
-    if let Some(near) = nearest(text, all.iter().map(|one| one.name())) {
+    if let Some(near) = nearest(text, all.iter().map(|one| one.called())) {
         return format!("; did you mean `{near}`?");
     }
     match all {
         [] => format!("; there is no {} at all yet", T::KIND),
         all if all.len() > NAMES_SHOWN => format!("; there are {} others", all.len()),
         all => {
-            format!("; there is {}", all.iter().map(|one| format!("`{}`", one.name())).collect::<Vec<_>>().join(", "))
+            format!("; there is {}", all.iter().map(|one| format!("`{}`", one.called())).collect::<Vec<_>>().join(", "))
         }
     }
 }

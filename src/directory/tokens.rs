@@ -13,7 +13,7 @@ use crate::domain::nearest::nearest;
 use crate::domain::permission::{AccessRole, Permission};
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
-use crate::domain::token::mint;
+use crate::domain::token::{TokenHash, mint};
 
 /// Names on one token's list of models. Each call is held against all of them.
 const MODELS_MAX: usize = 256;
@@ -227,6 +227,14 @@ pub async fn revoke(access: &Access, id: Id<Token>) -> Result<TokenLine, Directo
         Ok(line(turn.known(), &token, turn.now))
     };
     access.change(Before::Keep, "revoke", format_args!("token {id}"), rule).await
+}
+
+/// Which token this is, for one that was found where it should not be.
+pub async fn id_of(access: &Access, text: &Secret) -> Result<Id<Token>, DirectoryError> {
+    let (stored, hash) = (access.load().await?, TokenHash::of(text.expose()));
+    let found = stored.tokens.iter().find(|token| token.hash == hash);
+    let missing = || DirectoryError::NotFound { kind: "token", name: "…".to_string(), hint: String::new() };
+    managed(access.known(&stored), found.ok_or_else(missing)?.id).map(|token| token.id)
 }
 
 /// A stored token of a workspace whose tokens the asker manages; what they can't see is not there.

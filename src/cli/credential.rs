@@ -1,0 +1,236 @@
+//! `keyway credential set|list|delete`.
+
+use clap::{ArgGroup, Args, Subcommand};
+
+use super::failure::Failure;
+use super::input;
+use super::output::table;
+use super::session::{Session, workspace};
+use crate::directory::Known;
+use crate::directory::credentials::{self, CredentialLine, NewCredential, Unlocks};
+use crate::domain::address::BaseUrl;
+use crate::domain::entity::{Grant, Overrides, Owner};
+
+/// More names than this on one line are a wall.
+const SHOWN: usize = 8;
+
+#[derive(Subcommand)]
+pub(super) enum Command {
+    /// Set a key, read from standard input; one that is in its place is replaced
+    Set(Set),
+    /// List credentials; of a key, its last four characters
+    List(List),
+    /// Delete a credential; its sealed key is destroyed at once
+    Delete(Delete),
+}
+
+/// Whose it is.
+#[derive(Args, Clone, Debug)]
+#[command(group = ArgGroup::new("owner").required(true).args(["workspace", "user", "platform"]))]
+pub(super) struct Whose {
+    /// The workspace's own
+    #[arg(long, value_name = "NAME")]
+    workspace: Option<String>,
+    /// One user's own, used only with tokens that this user makes
+    #[arg(long, value_name = "EMAIL")]
+    user: Option<String>,
+    /// The platform's
+    #[arg(long)]
+    platform: bool,
+}
+
+impl Whose {
+    fn owner(&self, known: Known<'_>) -> Result<Owner, Failure> {
+        match (&self.workspace, &self.user) {
+            (Some(workspace), _) => Ok(Owner::Workspace(known.workspace(workspace)?.id)),
+            (_, Some(user)) => Ok(Owner::User(known.user(user)?.id)),
+            (None, None) => Ok(Owner::Platform),
+        }
+    }
+}
+
+#[derive(Args, Clone, Debug)]
+pub(super) struct Set {
+    /// The provider it is for
+    #[arg(long, value_name = "NAME")]
+    provider: String,
+    #[command(flatten)]
+    whose: Whose,
+    /// Who may use the platform's: all, or these workspaces
+    #[arg(long, value_name = "all|NAME,…", value_delimiter = ',', requires = "platform")]
+    grant: Vec<String>,
+    /// Tells several of the platform's for one provider apart [else the provider's name]
+    #[arg(long, default_value = "", hide_default_value = true)]
+    label: String,
+    /// Another base URL than the provider's; not for the platform's
+    #[arg(long, value_name = "URL", conflicts_with = "platform")]
+    base_url: Option<BaseUrl>,
+    /// The model of a call that names none
+    #[arg(long, value_name = "MODEL")]
+    default_model: Option<String>,
+    /// Its share among the platform's for one provider
+    #[arg(long, value_name = "NUMBER", default_value = "1", value_parser = clap::value_parser!(u32).range(1..))]
+    weight: u32,
+    /// Calls in flight at once
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    max_parallel: Option<u32>,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(super) struct List {
+    /// Only this workspace's own
+    #[arg(long, value_name = "NAME")]
+    workspace: Option<String>,
+}
+
+#[derive(Args, Clone, Debug)]
+#[command(group = ArgGroup::new("which").required(true).multiple(true).args(["id", "provider"]))]
+#[command(group = ArgGroup::new("owner").args(["workspace", "user", "platform"]))]
+pub(super) struct Delete {
+    /// Its id, as `credential list` shows it
+    #[arg(conflicts_with_all = ["provider", "owner"])]
+    id: Option<String>,
+    /// Or its provider, and whose it is
+    #[arg(long, value_name = "NAME", requires = "owner")]
+    provider: Option<String>,
+    #[arg(long, value_name = "NAME", requires = "provider")]
+    workspace: Option<String>,
+    #[arg(long, value_name = "EMAIL", requires = "provider")]
+    user: Option<String>,
+    #[arg(long, requires = "provider")]
+    platform: bool,
+    /// Which of the platform's
+    #[arg(long, default_value = "", hide_default_value = true, requires = "platform")]
+    label: String,
+}
+
+pub(super) async fn run(command: Command, session: &Session) -> Result<(), Failure> {
+    match command {
+        Command::Set(set) => put(set, session).await,
+        Command::List(list) => show(&list, session).await,
+        Command::Delete(delete) => remove(&delete, session).await,
+    }
+}
+
+async fn put(set: Set, session: &Session) -> Result<(), Failure> {
+    let access = session.open().await?;
+    let stored = access.load().await?;
+    let known = access.known(&stored);
+    let owner = set.whose.owner(known)?;
+    // Names are looked up first: nobody should paste a key only to hear of a slip.
+    let provider = known.provider_for(owner, &set.provider)?.id;
+    let grant = grant(known, &set.grant)?;
+    let key = input::secret(&format!("The key for {}", set.provider), session.output)?;
+    let new = NewCredential {
+        label: set.label,
+        weight: set.weight,
+        max_parallel: set.max_parallel,
+        overrides: Overrides { base_url: set.base_url, default_model: set.default_model, ..Overrides::default() },
+        grant,
+        ..NewCredential::of(owner, provider, key)
+    };
+    let set = credentials::set(&access, new).await?;
+    session.output.say(&format!(
+        "{} the key{} for {}",
+        if set.replaced { "replaced" } else { "set" },
+        set.credential.api_key_masked.as_deref().map(|masked| format!(" {masked}")).unwrap_or_default(),
+        set.unlocks.provider
+    ));
+    session.output.say(&in_words(&set.unlocks));
+    session.output.result(&set, || set.credential.id.to_string())
+}
+
+fn grant(known: Known<'_>, named: &[String]) -> Result<Grant, Failure> {
+    match named {
+        [] => Ok(Grant::All),
+        [all] if all == "all" => Ok(Grant::All),
+        named => {
+            let ids: Result<Vec<_>, _> = named.iter().map(|one| known.workspace(one).map(|found| found.id)).collect();
+            Ok(Grant::Workspaces(ids?))
+        }
+    }
+}
+
+/// What it unlocks, for people.
+fn in_words(unlocks: &Unlocks) -> String {
+    let who = match &unlocks.workspaces {
+        None => "every workspace".to_string(),
+        Some(names) => shortened(names),
+    };
+    let any = unlocks.any_under.as_ref().map(|prefix| format!("any model as {prefix}:MODEL"));
+    let models = Some(shortened(&unlocks.models)).filter(|_| !unlocks.models.is_empty());
+    let what: Vec<String> = models.into_iter().chain(any).collect();
+    let what = match what.is_empty() {
+        true => format!("no model yet: none is registered for {}", unlocks.provider),
+        false => what.join(", and "),
+    };
+    let gated = match unlocks.gated.is_empty() {
+        true => String::new(),
+        false => format!("\nbut the org has switched {} off for: {}", unlocks.provider, shortened(&unlocks.gated)),
+    };
+    format!("unlocks for {who}: {what}{gated}")
+}
+
+fn shortened(names: &[String]) -> String {
+    let shown = names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+async fn show(list: &List, session: &Session) -> Result<(), Failure> {
+    let access = session.look().await?;
+    let stored = access.load().await?;
+    let of = match &list.workspace {
+        Some(named) => Some(workspace(&access, &stored, Some(named))?.id),
+        None => None,
+    };
+    let lines = credentials::list(&access, of).await?;
+    session.output.result(&lines, || {
+        let rows: Vec<_> = lines.iter().map(row).collect();
+        table(&["ID", "PROVIDER", "SCOPE", "OWNER", "KEY", "STATE", "LABEL"], &rows)
+    })
+}
+
+fn row(line: &CredentialLine) -> Vec<String> {
+    let state = match line {
+        CredentialLine { active: false, .. } => "inactive",
+        CredentialLine { address_changed: true, .. } => "address_changed",
+        CredentialLine { declared: true, .. } => "declared",
+        _ => "stored",
+    };
+    let or_dash = |text: &str| if text.is_empty() { "-".to_string() } else { text.to_string() };
+    vec![
+        line.id.to_string(),
+        line.provider.clone(),
+        line.scope.name().to_string(),
+        line.owner.clone(),
+        or_dash(line.api_key_masked.as_deref().unwrap_or_default()),
+        state.to_string(),
+        or_dash(&line.label),
+    ]
+}
+
+async fn remove(delete: &Delete, session: &Session) -> Result<(), Failure> {
+    let access = session.open().await?;
+    let gone = match (&delete.id, &delete.provider) {
+        (None, Some(provider)) => {
+            let stored = access.load().await?;
+            let known = access.known(&stored);
+            let whose =
+                Whose { workspace: delete.workspace.clone(), user: delete.user.clone(), platform: delete.platform };
+            let owner = whose.owner(known)?;
+            let provider = known.provider_for(owner, provider)?.id;
+            credentials::delete_of(&access, owner, provider, &delete.label).await?
+        }
+        (id, _) => {
+            let id = id.as_deref().unwrap_or_default();
+            let parsed = id.parse();
+            let wrong = || Failure::usage(format!("`{id}` is no credential's id; `keyway credential list` shows them"));
+            credentials::delete(&access, parsed.map_err(|_| wrong())?).await?
+        }
+    };
+    session.output.say(&format!("deleted the {} key for {}", gone.scope.name(), gone.provider));
+    session.output.result(&gone, || gone.id.to_string())
+}

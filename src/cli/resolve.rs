@@ -1,0 +1,90 @@
+//! `keyway resolve MODEL`: what a call would try, and why not the others. Asks no provider.
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::failure::Failure;
+use super::session::{Session, workspace};
+use super::token::Kind;
+use crate::domain::call::Past;
+use crate::domain::entity::{Token, Workspace};
+use crate::domain::id::Id;
+use crate::domain::time::Timestamp;
+use crate::domain::token::mint;
+use crate::resolve::{Plan, Question, explain, resolve};
+use crate::snapshot::{Caller, Lookup, World};
+
+#[derive(Args, Clone, Debug)]
+pub(super) struct Resolve {
+    /// The model as a client writes it
+    model: String,
+    /// The workspace that calls [else the only one]
+    #[arg(long, value_name = "NAME")]
+    workspace: Option<String>,
+    /// The project that calls
+    #[arg(long, value_name = "NAME")]
+    project: Option<String>,
+    /// The kind of token that calls
+    #[arg(long, value_enum, default_value = "chat")]
+    kind: Kind,
+}
+
+pub(super) async fn run(asked: &Resolve, session: &Session) -> Result<(), Failure> {
+    let access = session.look().await?;
+    let stored = access.load().await?;
+    let workspace = workspace(&access, &stored, asked.workspace.as_deref())?;
+    let caller = caller(session, &stored, &workspace, asked.kind).await?;
+    let question = Question::of_model(&asked.model, asked.project.as_deref());
+    match resolve(&caller, &question, &Past::None) {
+        Ok(plan) => session.output.result(&as_json(&plan), || explain(&plan, true)),
+        Err(refusal) => Err(Failure::coded(refusal.row().code, refusal.to_string())),
+    }
+}
+
+/// Whoever would show a plain token of the workspace. Callers come out of a world only, so the token goes into one: as a
+/// declared one, in a copy that is gone with this process.
+async fn caller(
+    session: &Session,
+    stored: &crate::domain::directory::Directory,
+    workspace: &Workspace,
+    kind: Kind,
+) -> Result<Caller, Failure> {
+    let id = Id::random();
+    let (_, hash) = mint(id).map_err(|error| Failure::problem(error.to_string()))?;
+    let now = Timestamp::now();
+    let mut declared = session.config.declared.clone();
+    declared.tokens.push(Token { kind: kind.into(), ..Token::new(id, hash, workspace.id, "resolve", now) });
+    match World::new(session.snapshot(stored, &declared)?).caller(&hash, now).await {
+        Lookup::Known(caller) => Ok(caller),
+        Lookup::Unknown | Lookup::Away => {
+            Err(Failure::problem(format!("the workspace `{}` can't be called: its org is gone", workspace.name)))
+        }
+    }
+}
+
+fn as_json(plan: &Plan) -> Value {
+    let targets: Vec<Value> = plan
+        .targets()
+        .map(|target| {
+            json!({
+                "provider": &*target.provider.name,
+                "model": &*target.model_id,
+                "registered": target.model.is_some(),
+                "tier": target.tier,
+                "protocol": target.protocol().name(),
+                "baseUrl": target.base_url().to_string(),
+                "credential": target.credential.as_ref().map(|one| json!({
+                    "id": one.id(),
+                    "scope": one.scope(),
+                    "addressChanged": !one.is_for_address,
+                })),
+            })
+        })
+        .collect();
+    let dropped: Vec<Value> = plan
+        .dropped
+        .iter()
+        .map(|one| json!({ "provider": &*one.provider, "model": one.model, "why": one.hurdle.why() }))
+        .collect();
+    json!({ "rule": plan.rule.name(), "targets": targets, "dropped": dropped })
+}
