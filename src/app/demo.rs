@@ -7,11 +7,17 @@ use std::fs::{self, DirBuilder};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::DirBuilderExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::{Source, Trouble, log, open, process, run, runtime};
+use super::open::{self, Opened};
+use super::{Source, Trouble, log, run, runtime};
+use crate::config::Config;
+use crate::directory::tokens::{self, NewToken};
+use crate::directory::{Access, Actor};
+use crate::domain::id::Id;
 use crate::domain::secret::Secret;
 use crate::listen;
 use crate::practice;
@@ -20,8 +26,19 @@ use crate::practice;
 const DATA_PORT: u16 = 8080;
 const ADMIN_PORT: u16 = 8081;
 
+const WORKSPACE: &str = "demo";
+
 /// What the environment may say about a demo. Not where data lies: that is not the demo's to touch.
 const VARIABLES: &[&str] = &["KEYWAY_LISTEN", "KEYWAY_ADMIN_LISTEN", "KEYWAY_LOG"];
+
+/// How a demo is wanted.
+#[derive(Clone, Debug, Default)]
+pub struct Asked {
+    /// A folder for its state, that stays; else it has one of its own, that goes with it.
+    pub keep_in: Option<PathBuf>,
+    /// Where applications reach it; else a free port.
+    pub listen: Option<SocketAddr>,
+}
 
 /// A demo that answers.
 #[derive(Debug)]
@@ -35,17 +52,15 @@ pub struct Demo {
 }
 
 /// Serves until SIGTERM or Ctrl+C. `ready` is told once calls are answered.
-pub fn demo(keep: bool, ready: impl FnOnce(Demo) + Send) -> Result<(), Trouble> {
-    process::keep_memory_private();
-    let folder = Folder::make(keep)?;
-    let practice = listen::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), false);
-    let practice = practice.map_err(Trouble::Runtime)?;
+pub fn demo(asked: Asked, ready: impl FnOnce(Demo) + Send) -> Result<(), Trouble> {
+    let folder = Folder::make(asked.keep_in)?;
+    let practice = listen::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), false).map_err(Trouble::Runtime)?;
     let port = practice.local_addr().map_err(Trouble::Runtime)?.port();
     let file = folder.path.join("gateway.toml");
-    fs::write(&file, configuration(port)).map_err(|error| folder.trouble(error))?;
-    let shown = folder.path.clone();
+    fs::write(&file, configuration(asked.listen, port)).map_err(|error| folder.trouble(error))?;
+    let (shown, is_kept) = (folder.path.clone(), folder.is_kept);
     runtime()?.block_on(serve(Source::Made(file, VARIABLES), practice, |data, admin, token| {
-        ready(Demo { data, admin, token, folder: shown, is_kept: keep });
+        ready(Demo { data, admin, token, folder: shown, is_kept });
     }))
 }
 
@@ -58,26 +73,41 @@ async fn serve(
     let config = source.load()?;
     let level = log::start(&config.log);
     let mut opened = open::open(&config).await?;
-    // Its key goes with it; there is nothing to keep a copy of.
+    // Its key is worth nothing; there is no need to keep a copy of it.
     opened.warnings.clear();
-    // A folder just made holds no token yet, so this always makes one.
-    let token = open::first_token(&opened, &config).await?.unwrap_or_else(|| Secret::new(Vec::new()));
+    let token = token(&opened, &config).await?;
     run(source, config, opened, level, |data, admin| ready(data, admin, token)).await
 }
 
-/// The demo's folder, removed with all that lies in it.
+/// A new one at each start, for that of an earlier one can't be shown again.
+async fn token(opened: &Opened, config: &Config) -> Result<Secret, Trouble> {
+    let access = Access {
+        store: opened.store.clone(),
+        declared: Arc::new(config.declared.clone()),
+        egress: Arc::new(config.egress.rules.clone()),
+        actor: Actor::operator("demo"),
+    };
+    let new = NewToken { label: "demo".into(), ..NewToken::of(Id::declared("workspace", WORKSPACE)) };
+    Ok(tokens::create(&access, new).await?.text)
+}
+
+/// The demo's folder; unless it is kept, it is removed with all that lies in it.
 struct Folder {
     path: PathBuf,
-    keep: bool,
+    is_kept: bool,
 }
 
 impl Folder {
-    fn make(keep: bool) -> Result<Self, Trouble> {
-        let path = std::env::temp_dir().join(format!("keyway-demo-{}", Uuid::new_v4().simple()));
-        let folder = Self { path, keep };
-        // Fails rather than share a folder that somebody else made.
-        DirBuilder::new().mode(0o700).create(&folder.path).map_err(|error| folder.trouble(error))?;
-        Ok(folder)
+    fn make(keep_in: Option<PathBuf>) -> Result<Self, Trouble> {
+        let is_kept = keep_in.is_some();
+        let own = || std::env::temp_dir().join(format!("keyway-demo-{}", Uuid::new_v4().simple()));
+        let path = keep_in.unwrap_or_else(own);
+        // One of our own is never one that somebody else made.
+        let made = DirBuilder::new().recursive(is_kept).mode(0o700).create(&path);
+        match made {
+            Ok(()) => Ok(Self { path, is_kept }),
+            Err(error) => Err(Trouble::DemoFolder { path, error }),
+        }
     }
 
     fn trouble(&self, error: io::Error) -> Trouble {
@@ -87,7 +117,7 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        if !self.keep {
+        if !self.is_kept {
             // Whoever cleans the temporary folder finds what is left.
             let _ = fs::remove_dir_all(&self.path);
         }
@@ -95,7 +125,7 @@ impl Drop for Folder {
 }
 
 /// The demo's `gateway.toml`: one provider with all that it can be asked, a default, a role and an alias.
-fn configuration(practice: u16) -> String {
+fn configuration(listen: Option<SocketAddr>, practice: u16) -> String {
     let models: String = practice::MODELS
         .iter()
         .map(|(id, does)| format!("[[model]]\nprovider = \"practice\"\nid = \"{id}\"\ndisplay_name = \"{does}\"\napproved_for_agent = true\ninput_cost = 0\noutput_cost = 0\n\n"))
@@ -103,8 +133,8 @@ fn configuration(practice: u16) -> String {
     format!(
         r#"# Made by `keyway demo`. It lives as long as the demo, and its provider answers from the demo itself.
 [listen]
-data = "127.0.0.1:{data}"
-admin = "127.0.0.1:{admin}"
+data = "{data}"
+admin = "{admin}"
 
 [data]
 dir = "data"
@@ -144,19 +174,20 @@ model = "practice-small"
 id = "demo"
 
 [[workspace]]
-id = "demo"
+id = "{WORKSPACE}"
 default = "practice:practice-small"
 "#,
-        data = free(DATA_PORT),
+        data = listen.unwrap_or_else(|| free(DATA_PORT)),
         admin = free(ADMIN_PORT),
     )
 }
 
 /// The port if it is free; else 0, and the system draws one.
-fn free(port: u16) -> u16 {
-    match listen::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)), false) {
-        Ok(_) => port,
-        Err(_) => 0,
+fn free(port: u16) -> SocketAddr {
+    let wanted = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    match listen::bind(wanted, false) {
+        Ok(_) => wanted,
+        Err(_) => SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
     }
 }
 
@@ -189,10 +220,5 @@ Its state {ends}: {folder}
             admin = self.admin,
             folder = self.folder.display(),
         ))
-    }
-
-    /// For commands that are to work on this demo.
-    pub fn config(&self) -> PathBuf {
-        Path::new(&self.folder).join("gateway.toml")
     }
 }

@@ -16,7 +16,7 @@ mod settings;
 mod signals;
 
 pub use assemble::{Assembled, assemble};
-pub use demo::{Demo, demo};
+pub use demo::{Asked, Demo, demo};
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -82,7 +82,7 @@ pub enum Trouble {
     Authorities(String),
     #[error("a runtime could not be started: {0}")]
     Runtime(std::io::Error),
-    #[error("the demo's folder {} can't be made: {error}", path.display())]
+    #[error("the demo's folder {} can't be written: {error}", path.display())]
     DemoFolder { path: PathBuf, error: std::io::Error },
     #[error("{} can't change while the gateway runs; restart it", .0.join(", "))]
     NeedsRestart(Vec<&'static str>),
@@ -109,7 +109,6 @@ pub enum FirstToken {
 
 /// Starts, serves until SIGTERM, drains. `ready` is told once connections are accepted.
 pub fn serve(source: Source, config: Config, ready: impl FnOnce(Started) + Send) -> Result<(), Trouble> {
-    process::keep_memory_private();
     let level = log::start(&config.log);
     runtime()?.block_on(async {
         let opened = open::open(&config).await?;

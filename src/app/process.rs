@@ -1,4 +1,4 @@
-//! The process itself: what others may see of its memory, and how many files it may open.
+//! The process itself: how many files it may open.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -6,14 +6,6 @@ use crate::config::Limits;
 
 /// Files besides connections: listeners, log, sealed file and its lock, runtimes, with room to spare.
 const OTHER_FILES: u64 = 128;
-
-/// Keys lie in our memory, so no crash may write it to a disk and no other process of the user's may look into it.
-pub(super) fn keep_memory_private() {
-    // Where the system refuses, nothing is worse than before; the next line may still help.
-    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
-    #[cfg(target_os = "linux")]
-    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
-}
 
 /// Takes all the descriptors that the system lets us have, and says so where they are too few for the limits.
 pub(super) fn raise_open_files(limits: &Limits) -> Option<String> {

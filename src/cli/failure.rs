@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::app::Trouble;
 use crate::app::open::OpenError;
 use crate::config::Problems;
 use crate::directory::DirectoryError;
@@ -75,6 +76,19 @@ impl From<StoreError> for Failure {
 impl From<Unbuildable> for Failure {
     fn from(error: Unbuildable) -> Self {
         Self::coded("directory_invalid", error.to_string())
+    }
+}
+
+impl From<Trouble> for Failure {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Config(problems) => problems.into(),
+            Trouble::Open(error) => error.into(),
+            Trouble::Store(error) => error.into(),
+            Trouble::Directory(error) => error.into(),
+            Trouble::Unbuildable(error) => error.into(),
+            other => Self::coded("start_failed", other.to_string()),
+        }
     }
 }
 

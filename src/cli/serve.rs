@@ -3,10 +3,12 @@
 use std::path::Path;
 
 use clap::Args;
+use serde_json::json;
 
 use super::failure::Failure;
 use super::output::Output;
-use crate::app::{self, FirstToken, Started};
+use crate::app::open::Kept;
+use crate::app::{self, FirstToken};
 
 /// Everything is a setting; where to listen is `KEYWAY_LISTEN` or `[listen]`.
 #[derive(Args, Clone, Debug)]
@@ -14,17 +16,26 @@ pub(super) struct Serve {}
 
 pub(super) fn run(_: &Serve, config: Option<&Path>, output: Output) -> Result<(), Failure> {
     let source = app::source(config);
-    let config = source.load().map_err(|problems| Failure::problem(problems.to_string()))?;
-    let served = app::serve(source, config, |started| tell(&started, output));
-    served.map_err(|trouble| Failure::problem(trouble.to_string()))
+    let config = source.load()?;
+    Ok(app::serve(source, config, |started| match started.token {
+        FirstToken::New { text, kept } => {
+            output.say(&format!("This token is shown once. {}", stays(&kept)));
+            let text = String::from_utf8_lossy(text.expose());
+            if output.only_result(&json!({ "token": text }), || text.to_string()).is_err() {
+                output.warn("the token could not be printed; make one with `keyway token create`");
+            }
+        }
+        FirstToken::Earlier(kept) => output.say(&format!(
+            "The token that the first start printed still counts. {} `keyway token create` makes another.",
+            stays(&kept)
+        )),
+        FirstToken::NotOurs => {}
+    })?)
 }
 
-/// Where it serves, and the one token of a first start without a file: the only time that it is shown.
-fn tell(started: &Started, output: Output) {
-    tracing::info!(data = %started.data, admin = %started.admin, "serving");
-    match &started.token {
-        FirstToken::New { text, .. } => output.secret(text),
-        FirstToken::Earlier(_) => tracing::info!("the token that the first start printed still holds"),
-        FirstToken::NotOurs => {}
+fn stays(kept: &Kept) -> String {
+    match kept {
+        Kept::SealedFile(path) => format!("What is needed to check it is kept in {}.", path.display()),
+        Kept::Memory => "It goes with this process.".to_string(),
     }
 }

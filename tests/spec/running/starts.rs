@@ -92,9 +92,13 @@ async fn a_demo_takes_other_ports_where_its_own_are_taken_and_keeps_its_state_if
     two.signal(Signal::TERM);
     assert!(two.exit().await.success());
     drop(one);
-    let kept =
-        fs::read_dir(folder.path()).unwrap().filter(|entry| entry.as_ref().unwrap().path().join("data").exists());
-    assert!(kept.count() >= 1);
+    assert!(folder.path().join("keyway-demo/gateway.toml").exists());
+
+    let again = Process::start(folder.path(), &["demo", "--keep"], &unset);
+    let (data, _) = again.addresses().await;
+    for token in [token, printed_token(&again).await] {
+        assert_eq!(Caller::to(data).await.with_token(&token).chat("default").await.unwrap().status, 200);
+    }
 }
 
 #[tokio::test]

@@ -286,7 +286,7 @@ impl World {
     /// Every record so far, in the order of settlement.
     pub(crate) fn records(&self) -> Vec<Record> {
         let mut records = self.records.borrow_mut();
-        records.extend(self.assembled.gateway.meter.records.take());
+        records.extend(self.assembled.gateway.meter.records.take().into_iter().map(|record| *record));
         records.clone()
     }
 
