@@ -5,7 +5,6 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::failure::Failure;
-use crate::domain::secret::Secret;
 
 /// How results are printed.
 #[derive(Clone, Copy, Debug)]
@@ -44,12 +43,6 @@ impl Output {
         stdout.write_all(text.trim_end_matches('\n').as_bytes())?;
         stdout.write_all(b"\n")?;
         stdout.flush()
-    }
-
-    /// A secret that is shown this once. What can't be written is lost to whoever closed the output.
-    pub(super) fn secret(self, text: &Secret) {
-        let mut stdout = io::stdout().lock();
-        let _ = stdout.write_all(text.expose()).and_then(|()| stdout.write_all(b"\n")).and_then(|()| stdout.flush());
     }
 
     /// Words beside the result; left out where a program reads.
