@@ -19,7 +19,30 @@ impl Timestamp {
         let (days, ms) = (self.0.div_euclid(86_400_000), self.0.rem_euclid(86_400_000));
         let (year, month, day) = civil_from_days(days);
         let (hour, minute, second) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1_000 % 60);
-        format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", ms % 1_000)
+        let mut text = *b"0000-00-00T00:00:00.000Z";
+        let parts = [
+            (0, 4, year),
+            (5, 2, month),
+            (8, 2, day),
+            (11, 2, hour),
+            (14, 2, minute),
+            (17, 2, second),
+            (20, 3, ms % 1_000),
+        ];
+        for (at, digits, number) in parts {
+            write_digits(&mut text[at..at + digits], number);
+        }
+        // Only ASCII digits were written.
+        String::from_utf8_lossy(&text).into_owned()
+    }
+}
+
+/// The last digits of a number, without the machinery of `format!`: each exchange's line holds a time.
+fn write_digits(into: &mut [u8], number: i64) {
+    let mut rest = number.unsigned_abs();
+    for digit in into.iter_mut().rev() {
+        *digit = b'0' + (rest % 10) as u8;
+        rest /= 10;
     }
 }
 

@@ -72,11 +72,16 @@ pub fn is_error_body(protocol: Protocol, body: &[u8]) -> bool {
     }
 }
 
+/// A usage object with all its details is some 500 bytes long.
+const USAGE_TAIL_BYTES: usize = 2 * 1024;
+
 /// The usage that a whole answer reports.
 pub fn usage_of_whole(protocol: Protocol, body: &[u8]) -> Option<Usage> {
     match protocol {
         Protocol::Chat | Protocol::Responses | Protocol::Messages | Protocol::Gemini | Protocol::Bedrock => {
-            chat::usage::usage_of_whole(body)
+            // It nearly always stands at the end, where it is found without reading the answer.
+            let tail = &body[body.len().saturating_sub(USAGE_TAIL_BYTES)..];
+            chat::usage::usage_of_tail(tail).or_else(|| chat::usage::usage_of_whole(body))
         }
     }
 }

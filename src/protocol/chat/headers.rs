@@ -64,7 +64,8 @@ fn is_rate_limit(name: &str) -> bool {
 }
 
 fn copied(from: &HeaderMap, is_on_list: impl Fn(&str) -> bool) -> HeaderMap {
-    let mut head = HeaderMap::new();
+    // Room for what is added to them too, so that no map grows twice.
+    let mut head = HeaderMap::with_capacity(16);
     for (name, value) in from {
         if is_on_list(name.as_str()) {
             head.append(HeaderName::clone(name), value.clone());
