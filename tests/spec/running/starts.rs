@@ -113,7 +113,8 @@ async fn what_keeps_it_from_starting_is_named() {
                                               [encryption]\nkeys = [\"raw:0123456789abcdef0123456789abcdef\"]\n",
     );
     let no_ca = good.replace("[egress]", "[egress]\nca = \"missing.pem\"");
-    let cases: [(&str, &[(&str, &str)], &str); 5] = [
+    type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
+    let cases: [Case<'_>; 5] = [
         (&good, &[("KEYWAY_LISTEN", &address)], &address),
         (&good, &[("KEYWAY_ADMIN_LISTEN", &address)], &address),
         (&postgres, &[], "\"postgres\" is not in this build"),
