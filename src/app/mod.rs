@@ -74,7 +74,9 @@ pub enum Trouble {
     Directory(#[from] DirectoryError),
     #[error(transparent)]
     Unbuildable(#[from] Unbuildable),
-    #[error("can't listen on {address}: {error}; free the port, or change [listen] or KEYWAY_LISTEN and KEYWAY_ADMIN_LISTEN")]
+    #[error(
+        "can't listen on {address}: {error}; free the port, or change [listen] or KEYWAY_LISTEN and KEYWAY_ADMIN_LISTEN"
+    )]
     Bind { address: SocketAddr, error: std::io::Error },
     #[error(transparent)]
     Tls(#[from] listen::TlsFault),
