@@ -128,7 +128,19 @@ impl Drop for Folder {
 fn configuration(listen: Option<SocketAddr>, practice: u16) -> String {
     let models: String = practice::MODELS
         .iter()
-        .map(|(id, does)| format!("[[model]]\nprovider = \"practice\"\nid = \"{id}\"\ndisplay_name = \"{does}\"\napproved_for_agent = true\ninput_cost = 0\noutput_cost = 0\n\n"))
+        .map(|(id, does)| {
+            format!(
+                r#"[[model]]
+provider = "practice"
+id = "{id}"
+display_name = "{does}"
+approved_for_agent = true
+input_cost = 0
+output_cost = 0
+
+"#
+            )
+        })
         .collect();
     format!(
         r#"# Made by `keyway demo`. It lives as long as the demo, and its provider answers from the demo itself.

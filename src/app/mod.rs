@@ -74,7 +74,9 @@ pub enum Trouble {
     Directory(#[from] DirectoryError),
     #[error(transparent)]
     Unbuildable(#[from] Unbuildable),
-    #[error("can't listen on {address}: {error}; free the port or change [listen]")]
+    #[error(
+        "can't listen on {address}: {error}; free the port, or change [listen] or KEYWAY_LISTEN and KEYWAY_ADMIN_LISTEN"
+    )]
     Bind { address: SocketAddr, error: std::io::Error },
     #[error(transparent)]
     Tls(#[from] listen::TlsFault),
@@ -142,7 +144,7 @@ async fn run(
     level: log::Level,
     ready: impl FnOnce(SocketAddr, SocketAddr) + Send,
 ) -> Result<(), Trouble> {
-    warn(&config, &opened);
+    warn(&config, &opened.warnings);
     // Before anybody can know that we run, and send us one.
     let mut signals = Signals::new().map_err(Trouble::Runtime)?;
     let running = Running::start(source, config, opened.store, level).await?;
@@ -154,14 +156,15 @@ async fn run(
     Ok(())
 }
 
-fn warn(config: &Config, opened: &Opened) {
+/// What works, but should be looked at; `more` comes from the store.
+fn warn(config: &Config, more: &[String]) {
     let listens = config.listen.admin;
     let reachable = (!listens.ip().is_loopback()).then(|| {
         format!("the admin listener {listens} can be reached from elsewhere; let only operators through to it")
     });
     let files = process::raise_open_files(&config.limits);
     let stated = config.warnings.iter().map(ToString::to_string);
-    for warning in stated.chain(opened.warnings.iter().cloned()).chain(reachable).chain(files) {
+    for warning in stated.chain(more.iter().cloned()).chain(reachable).chain(files) {
         tracing::warn!("{warning}");
     }
 }

@@ -86,9 +86,7 @@ impl Running {
         self.desk.change(&admin);
         self.swap_settings(&config);
         server.gateway.world.replace(snapshot);
-        for warning in &config.warnings {
-            tracing::warn!("{warning}");
-        }
+        super::warn(&config, &[]);
         server.config.store(Arc::new(config));
         Ok(())
     }

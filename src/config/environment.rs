@@ -77,6 +77,7 @@ fn as_file(env: Env<'_>) -> (String, Vec<Problem>) {
             format!("unset {BASE} here"),
         )
     }));
+    warnings.extend(first.is_none().then(no_provider));
     warnings.extend(default.filter(|name| preset(name).is_none()).map(|_| unknown_default()));
     (text, warnings)
 }
@@ -194,6 +195,14 @@ fn unknown_default() -> Problem {
     problem(
         "ATLAS_PROVIDER names a provider that we have no preset for".into(),
         format!("set it to one of: {}; or write a gateway.toml", names.join(", ")),
+    )
+}
+
+fn no_provider() -> Problem {
+    problem(
+        "no provider is known, so every call is refused".into(),
+        "set OPENAI_API_KEY or another provider's variable, write a gateway.toml (`keyway init`), or see `keyway demo`"
+            .into(),
     )
 }
 

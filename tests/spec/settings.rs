@@ -382,6 +382,80 @@ fn a_reload_is_told_which_settings_need_a_restart() {
     assert!(old.hash != new.hash && old.hash.len() == 12);
 }
 
+/// Settings that hold as long as the process, with another value than their default.
+const FIXED: [(&str, &str); 13] = [
+    ("listen.data", "\"127.0.0.1:9\""),
+    ("listen.admin", "\"127.0.0.1:9\""),
+    ("listen.cores", "7"),
+    ("data.dir", "\"elsewhere\""),
+    ("store.kind", "\"postgres\"\nstore.url = \"postgres://db\"\nencryption.keys = [\"a passphrase that is long\"]"),
+    ("store.url", "\"postgres://db\"\nstore.kind = \"postgres\"\nencryption.keys = [\"a passphrase that is long\"]"),
+    ("encryption.keys", "[\"a passphrase that is long\"]"),
+    ("attempts.connect_timeout", "\"1s\""),
+    ("attempts.tls_timeout", "\"1s\""),
+    ("attempts.pool_idle", "\"1s\""),
+    ("attempts.pool_connections", "1"),
+    ("egress.ca", "\"ca.pem\""),
+    ("log.format", "\"json\""),
+];
+
+/// Settings that a reload takes up: whole tables, and what of the others is not fixed.
+const TAKEN_UP: [&str; 34] = [
+    "drain_timeout",
+    "listen.trusted_proxies",
+    "listen.proxy_protocol",
+    "listen.tls.",
+    "listen.admin_tls.",
+    "listen.http2.",
+    "routing.",
+    "attempts.max",
+    "attempts.deadline",
+    "attempts.retry_budget",
+    "attempts.retry_floor",
+    "attempts.idle_timeout",
+    "attempts.hold",
+    "attempts.hold_events",
+    "attempts.hold_bytes",
+    "attempts.keep_alive",
+    "attempts.parallel_wait",
+    "attempts.parallel_waiters",
+    "breaker.",
+    "limits.",
+    "egress.http",
+    "egress.private_networks",
+    "egress.ports",
+    "log.level",
+    "log.exchanges",
+    "metrics.",
+    "provider.",
+    "model.",
+    "route.",
+    "identity.",
+    "org.",
+    "workspace.",
+    "gate.",
+    "grant.",
+];
+
+#[test]
+fn every_setting_is_taken_up_by_a_reload_or_named_as_one_that_is_not() {
+    let is_taken_up =
+        |path: &str| TAKEN_UP.iter().any(|known| path == *known || (known.ends_with('.') && path.starts_with(known)));
+    for setting in settings() {
+        let is_fixed = FIXED.iter().any(|(path, _)| *path == setting.path);
+        assert!(is_fixed != is_taken_up(&setting.path), "what does a reload do with {}?", setting.path);
+    }
+    let old = read("");
+    for (path, value) in FIXED {
+        let folder = Folder::with(&format!("{path} = {value}\n"));
+        fs::write(folder.0.path().join("ca.pem"), "").unwrap();
+        let named = keyway::config::differences(&old, &folder.load().unwrap());
+        let (table, name) = path.split_once('.').unwrap();
+        let is_named = |one: &&str| one.starts_with(&format!("[{table}]")) && (table == "store" || one.ends_with(name));
+        assert!(named.iter().any(is_named), "{path}: {named:?}");
+    }
+}
+
 #[test]
 fn declared_entities_have_the_same_ids_at_every_start() {
     let text = "[[provider]]\nid = \"openai\"\napi_key = \"k\"\n[[model]]\nprovider = \"openai\"\nid = \"m\"\n";

@@ -15,6 +15,8 @@ use tempfile::TempDir;
 
 use super::caller::Caller;
 
+const BINARY: &str = env!("CARGO_BIN_EXE_keyway");
+
 /// Longer than anything here should take on a busy machine.
 pub(super) const SOON: Duration = Duration::from_secs(10);
 
@@ -46,8 +48,20 @@ pub(super) struct Process {
 impl Process {
     /// Only the given variables are set, besides a port of the system's choice and the folder it works in.
     pub(super) fn start(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_keyway"));
-        command.env_clear().current_dir(folder).args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut command = Command::new(BINARY);
+        command.args(arguments);
+        Self::run(command, folder, variables)
+    }
+
+    /// By way of another program, which gets our binary as its last argument.
+    pub(super) fn start_by(folder: &Path, words: &[&str]) -> Self {
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]).arg(BINARY);
+        Self::run(command, folder, &[])
+    }
+
+    fn run(mut command: Command, folder: &Path, variables: &[(&str, &str)]) -> Self {
+        command.env_clear().current_dir(folder).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.envs([("KEYWAY_LISTEN", "127.0.0.1:0"), ("KEYWAY_ADMIN_LISTEN", "127.0.0.1:0")]);
         command.env("TMPDIR", folder).envs(variables.iter().copied());
         let mut child = command.spawn().unwrap();

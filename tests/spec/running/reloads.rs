@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use keyway::app::open;
 use keyway::directory::{Access, Actor, tokens};
 use rustix::process::Signal;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use super::caller::{Caller, text};
@@ -119,10 +121,10 @@ async fn limits_are_taken_up_by_a_reload() {
     assert!(!refused.is_ok_and(|answer| answer.status == 200));
     let mut others = Vec::new();
     for _ in 0..3 {
-        others.push(tokio::net::TcpStream::connect(gateway.data).await.unwrap());
+        others.push(TcpStream::connect(gateway.data).await.unwrap());
     }
     // Which of them comes last is the cores' affair.
-    let is_closed = |one: &tokio::net::TcpStream| match one.try_read(&mut [0]) {
+    let is_closed = |one: &TcpStream| match one.try_read(&mut [0]) {
         Ok(read) => read == 0,
         Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
     };
@@ -133,6 +135,25 @@ async fn limits_are_taken_up_by_a_reload() {
     }
     let log = gateway.process.log();
     assert!(!log.contains("reloaded"), "said under the new level: {log}");
+}
+
+#[tokio::test]
+async fn proxies_are_trusted_from_a_reload_on() {
+    let practice = practice();
+    let gateway = Gateway::start(&configuration(practice, "")).await;
+    let proxied = async || {
+        let mut stream = TcpStream::connect(gateway.data).await.unwrap();
+        let head = "PROXY TCP4 203.0.113.7 127.0.0.1 4711 80\r\nGET /v1/models HTTP/1.1\r\nhost: h\r\n\r\n";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = vec![0; 12];
+        stream.read_exact(&mut answer).await.unwrap();
+        String::from_utf8(answer).unwrap()
+    };
+    assert_eq!(proxied().await, "HTTP/1.1 400");
+    let settings = "[listen]\ntrusted_proxies = [\"127.0.0.0/8\"]\nproxy_protocol = true\n";
+    gateway.write(&configuration(practice, settings));
+    gateway.reload().await;
+    assert_eq!(proxied().await, "HTTP/1.1 401");
 }
 
 #[tokio::test]

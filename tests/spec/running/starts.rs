@@ -35,6 +35,7 @@ async fn the_environment_alone_is_enough_and_the_token_is_printed_once() {
     let (data, _) = second.addresses().await;
     let answer = Caller::to(data).await.with_token(&token).chat("practice-small").await.unwrap();
     assert_eq!(answer.status, 200, "the first start's token still counts");
+    second.says("directory.sealed").await;
     assert!(!second.stdout.lock().unwrap().contains("kw_"));
 }
 
@@ -52,6 +53,16 @@ async fn where_nothing_can_be_written_each_start_has_its_own_token() {
         tokens.push(token);
     }
     assert_ne!(tokens[0], tokens[1]);
+}
+
+#[tokio::test]
+async fn a_start_without_any_provider_or_with_too_few_files_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("few-files"), "ulimit -Sn 200; ulimit -Hn 200; exec \"$0\" serve").unwrap();
+    let process = Process::start_by(folder.path(), &["/bin/sh", "-c", ". ./few-files"]);
+    process.says("no provider is known").await;
+    process.says("200 open files are allowed").await;
+    process.addresses().await;
 }
 
 #[tokio::test]
@@ -113,7 +124,8 @@ async fn what_keeps_it_from_starting_is_named() {
                                               [encryption]\nkeys = [\"raw:0123456789abcdef0123456789abcdef\"]\n",
     );
     let no_ca = good.replace("[egress]", "[egress]\nca = \"missing.pem\"");
-    let cases: [(&str, &[(&str, &str)], &str); 5] = [
+    type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
+    let cases: [Case<'_>; 5] = [
         (&good, &[("KEYWAY_LISTEN", &address)], &address),
         (&good, &[("KEYWAY_ADMIN_LISTEN", &address)], &address),
         (&postgres, &[], "\"postgres\" is not in this build"),
