@@ -7,6 +7,8 @@ mod text;
 
 use std::ops::Range;
 
+use memchr::{memchr, memchr_iter};
+
 use text::escape_length;
 pub(super) use text::{NAME_LIMIT, Text, escape_into};
 
@@ -239,33 +241,77 @@ impl<'a> Reader<'a> {
             return Err(self.flaw("a string is missing"));
         }
         let start = self.at + 1;
-        let (mut at, mut escaped, mut high) = (start, false, 0);
-        loop {
-            at += plain_run(&self.bytes[at..], &mut high);
-            match self.bytes.get(at) {
-                Some(b'"') => break,
-                Some(b'\\') => {
-                    escaped = true;
-                    at += escape_length(&self.bytes[at..]).ok_or(Flaw { what: "an unknown escape", at })?;
-                }
-                Some(_) => return Err(Flaw { what: "a control character stands bare in a string", at }),
-                None => return Err(Flaw { what: "a string has no end", at }),
-            }
-        }
-        let raw = &self.bytes[start..at];
-        if high & HIGH_BITS != 0 {
-            check_utf8(raw, start)?;
-        }
-        self.at = at + 1;
+        let (raw, escaped) = match short(&self.bytes[start..]) {
+            Some(raw) => (raw, false),
+            None => long(&self.bytes[start..]).ok_or_else(|| flaw_in_string(self.bytes, start))?,
+        };
+        self.at = start + raw.len() + 1;
         Ok(Text { raw, escaped })
     }
 }
 
+/// A string that ends within a few words, without escapes and in ASCII: most keys, roles and types.
+#[inline]
+fn short(bytes: &[u8]) -> Option<&[u8]> {
+    let (mut rest, mut high) = (bytes, 0);
+    for _ in 0..SHORT_WORDS {
+        let (word, behind) = rest.split_first_chunk::<8>()?;
+        let word = u64::from_le_bytes(*word);
+        let stop = stops(word);
+        if stop != 0 {
+            let before = stop.trailing_zeros() / 8;
+            let end = bytes.len() - rest.len() + before as usize;
+            let top = high | word & !(u64::MAX << (before * 8));
+            return (bytes[end] == b'"' && top & HIGH_BITS == 0).then(|| &bytes[..end]);
+        }
+        high |= word;
+        rest = behind;
+    }
+    None
+}
+
+/// Any string, by vector instructions: its end, then control characters, escapes and UTF-8 of what lies before it.
+fn long(bytes: &[u8]) -> Option<(&[u8], bool)> {
+    let raw = &bytes[..closing_quote(bytes)?];
+    // A loop without an exit compiles to vector instructions.
+    let (mut least, mut top) = (u8::MAX, 0_u8);
+    for byte in raw {
+        least = least.min(*byte);
+        top |= *byte;
+    }
+    let mut from = 0;
+    while let Some(found) = memchr(b'\\', &raw[from..]) {
+        from += found + escape_length(&raw[from + found..])?;
+    }
+    let is_text = least >= 0x20 && (top < 0x80 || simdutf8::basic::from_utf8(raw).is_ok());
+    is_text.then_some((raw, from > 0))
+}
+
+/// The first quote with no backslash before it, or an even number of them. Each run of backslashes is counted once,
+/// for it ends at a quote.
+fn closing_quote(bytes: &[u8]) -> Option<usize> {
+    memchr_iter(b'"', bytes)
+        .find(|at| bytes[..*at].iter().rev().take_while(|byte| **byte == b'\\').count().is_multiple_of(2))
+}
+
+/// What exactly is wrong with a string that is not one.
 #[cold]
-fn check_utf8(raw: &[u8], start: usize) -> Read<()> {
-    match std::str::from_utf8(raw) {
-        Ok(_) => Ok(()),
-        Err(wrong) => Err(Flaw { what: "bytes that are not UTF-8", at: start + wrong.valid_up_to() }),
+fn flaw_in_string(bytes: &[u8], start: usize) -> Flaw {
+    let mut at = start;
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'"' => break,
+            b'\\' => match escape_length(&bytes[at..]) {
+                Some(length) => at += length,
+                None => return Flaw { what: "an unknown escape", at },
+            },
+            0..0x20 => return Flaw { what: "a control character stands bare in a string", at },
+            _ => at += 1,
+        }
+    }
+    match std::str::from_utf8(&bytes[start..at]) {
+        Err(wrong) if at < bytes.len() => Flaw { what: "bytes that are not UTF-8", at: start + wrong.valid_up_to() },
+        _ => Flaw { what: "a string has no end", at },
     }
 }
 
@@ -282,55 +328,8 @@ const fn stops(word: u64) -> u64 {
     (equal | control) & HIGH_BITS
 }
 
-/// Words looked at before blocks are tried: most strings of a body are keys, roles and types.
+/// Words looked at before vectors are tried.
 const SHORT_WORDS: usize = 4;
-
-/// How many bytes come before the next quote, backslash or control character. Collects their high bits in `high`.
-#[inline]
-fn plain_run(bytes: &[u8], high: &mut u64) -> usize {
-    let mut rest = bytes;
-    let mut words = 0;
-    while let Some((word, behind)) = rest.split_first_chunk::<8>() {
-        let word = u64::from_le_bytes(*word);
-        let stop = stops(word);
-        if stop != 0 {
-            let before = stop.trailing_zeros() / 8;
-            *high |= word & !(u64::MAX << (before * 8));
-            return bytes.len() - rest.len() + before as usize;
-        }
-        *high |= word;
-        rest = behind;
-        words += 1;
-        if words == SHORT_WORDS {
-            rest = skip_blocks(rest, high);
-        }
-    }
-    for (index, byte) in rest.iter().enumerate() {
-        if *byte < 0x20 || *byte == b'"' || *byte == b'\\' {
-            return bytes.len() - rest.len() + index;
-        }
-        *high |= u64::from(*byte);
-    }
-    bytes.len()
-}
-
-/// Passes whole blocks that hold no stop. The loop over a block has no exit, so it compiles to vector instructions.
-fn skip_blocks<'a>(bytes: &'a [u8], high: &mut u64) -> &'a [u8] {
-    let mut rest = bytes;
-    while let Some((block, behind)) = rest.split_first_chunk::<64>() {
-        let (mut stop, mut top) = (false, 0u8);
-        for byte in block {
-            stop |= (*byte == b'"') | (*byte == b'\\') | (*byte < 0x20);
-            top |= *byte;
-        }
-        if stop {
-            break;
-        }
-        *high |= u64::from(top);
-        rest = behind;
-    }
-    rest
-}
 
 #[cfg(test)]
 mod tests;
