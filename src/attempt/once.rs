@@ -1,6 +1,6 @@
 //! One attempt: one upstream request to one target, up to its commit or its failure.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -22,6 +22,8 @@ use crate::resolve::Target;
 
 /// What is read of an error's body, for its classification and for the client.
 const ERROR_BODY_BYTES: usize = 64 * 1024;
+/// And how long for: the status says the most, and a body that stands still must not turn a refusal into a time-out.
+const ERROR_BODY_WAIT: Duration = Duration::from_secs(5);
 
 /// An attempt that came to nothing, with what the provider said of it.
 pub(super) struct Failed {
@@ -44,7 +46,8 @@ pub(super) struct Said {
 
 /// Tries one target. Dropping this future ends the upstream request.
 pub(super) async fn once(run: &Run<'_>, target: &Target, deadline: Deadline) -> Result<Reply, Failed> {
-    let places = places::take(&run.attempts.parallel, target, run.settings.per_address).await?;
+    let taking = places::take(&run.attempts.parallel, target, run.settings.per_address);
+    let places = timeout_at(deadline.at, taking).await.unwrap_or_else(|_| Err(deadline.failure_in_line()))?;
     let request = request::build(run, target)?;
     let asked = Asked { target, drops_usage: request.drops_usage, shown: request.shown };
     let until = deadline.at.min(Instant::now() + target.timeout());
@@ -108,7 +111,8 @@ fn key_of(shown: &HeaderValue) -> &[u8] {
 /// As much of an error's body as concerns anyone; what breaks off is taken as it is.
 async fn error_body(mut body: AnswerBody) -> Bytes {
     let mut read = BytesMut::new();
-    while let Some(Ok(frame)) = body.frame().await {
+    let until = Instant::now() + ERROR_BODY_WAIT;
+    while let Ok(Some(Ok(frame))) = timeout_at(until, body.frame()).await {
         let Some(data) = frame.data_ref() else { continue };
         read.extend_from_slice(&data[..data.len().min(ERROR_BODY_BYTES - read.len())]);
         if read.len() >= ERROR_BODY_BYTES {
