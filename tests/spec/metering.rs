@@ -38,7 +38,10 @@ async fn every_end_leaves_one_record() {
     check(Answer::stream(["hello"]), true, Outcome::Served).await;
     check(Answer::begins().event(says("hel")).closes(), true, Outcome::CutOff).await;
     check(Answer::begins().event(says("hel")).hangs(), true, Outcome::CutOff).await;
-    let long = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 99999\r\n\r\n{}", " ".repeat(9_000));
+    let long = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 99999\r\n\r\n{}",
+        " ".repeat(9_000)
+    );
     check(Answer::raw(long).closes(), false, Outcome::CutOff).await;
 }
 
@@ -120,7 +123,10 @@ async fn the_trail_is_shown_to_whoever_asks_and_may() {
     world.provider("primary").answers(Answer::error(500, "down"));
     let reply = world.client().asks("fast").header("x-keyway-explain", "1").await;
     let trail = reply.header("x-keyway-trail").unwrap();
-    assert!(trail.starts_with("primary m platform overloaded ") && trail.contains("; spare m platform 200 "), "{trail}");
+    assert!(
+        trail.starts_with("primary m platform overloaded ") && trail.contains("; spare m platform 200 "),
+        "{trail}"
+    );
     assert_eq!(world.client().asks("fast").await.header("x-keyway-trail"), None);
 }
 
@@ -128,7 +134,13 @@ async fn the_trail_is_shown_to_whoever_asks_and_may() {
 async fn neither_prompt_nor_answer_nor_key_is_on_record() {
     let world = one().stands();
     world.provider("primary").answers(Answer::whole("the secret answer"));
-    world.client().posts("/v1/chat/completions", "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"the secret question\"}]}").await;
+    world
+        .client()
+        .posts(
+            "/v1/chat/completions",
+            "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"the secret question\"}]}",
+        )
+        .await;
     let kept = format!("{:?} {}", world.records(), world.metrics());
     for secret in ["the secret", "key-of-primary", world.token("main").as_str()] {
         assert!(!kept.contains(secret), "{secret}");
@@ -171,7 +183,8 @@ async fn requests_in_a_minute_are_held_to_their_limit_and_shown() {
     for left in ["1", "0"] {
         let reply = client.asks("m").await;
         reply.is_served("hello");
-        let shown = ["limit", "remaining"].map(|what| reply.header(&format!("x-ratelimit-{what}-requests")).unwrap().to_string());
+        let shown = ["limit", "remaining"]
+            .map(|what| reply.header(&format!("x-ratelimit-{what}-requests")).unwrap().to_string());
         assert_eq!(shown, ["2".to_string(), left.to_string()]);
     }
     let reply = client.asks("m").await;
@@ -200,7 +213,10 @@ async fn check_parallel(plan: Plan) {
     world.is_at_rest().await;
 }
 
-async fn async_both(one: impl IntoFuture<Output = super::support::Reply>, two: impl IntoFuture<Output = super::support::Reply>) {
+async fn async_both(
+    one: impl IntoFuture<Output = super::support::Reply>,
+    two: impl IntoFuture<Output = super::support::Reply>,
+) {
     let (one, two) = tokio::join!(one.into_future(), two.into_future());
     one.is_served("hello");
     two.is_served("hello");

@@ -104,8 +104,12 @@ async fn with_leave_the_platforms_key_follows_directly_behind() {
     let world = two_keys().workspace("other", "fallback_to_platform", "true").stands();
     world.provider("primary").answers(Answer::error(401, "invalid_api_key")).then(Answer::whole("hello"));
     world.client_of("other").asks("m").await.is_served("hello");
-    let keys: Vec<String> =
-        world.provider("primary").heard().iter().map(|heard| heard.header("authorization").unwrap().to_string()).collect();
+    let keys: Vec<String> = world
+        .provider("primary")
+        .heard()
+        .iter()
+        .map(|heard| heard.header("authorization").unwrap().to_string())
+        .collect();
     assert_eq!(keys, ["Bearer key-of-other", "Bearer key-of-primary"]);
 }
 
@@ -213,10 +217,27 @@ async fn the_token_is_taken_from_wherever_sdks_put_it_and_goes_no_further() {
     let world = World::of(["primary"]).stands();
     let token = world.token("main");
     for header in ["x-api-key", "api-key", "x-goog-api-key"] {
-        world.client().with_token("").asks("m").without("authorization").header(header, &token).await.is_served("hello");
+        world
+            .client()
+            .with_token("")
+            .asks("m")
+            .without("authorization")
+            .header(header, &token)
+            .await
+            .is_served("hello");
     }
     world.client().asks("m").header("x-api-key", &token).await.is_served("hello");
     for heard in world.provider("primary").heard() {
         assert!(!heard.head.contains(&token) && !heard.text().contains(&token));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_entered_for_another_address_goes_nowhere() {
+    let plan = World::of(["primary"]).neighbour("other").key("other", "primary", "key-of-other");
+    let world = plan.entered_for("https://primary.example:8443").stands();
+    let reply = world.client_of("other").asks("m").await;
+    reply.is_refused(502, "credential_unusable");
+    world.provider("primary").was_not_called();
+    world.client().asks("m").await.is_served("hello");
 }

@@ -1,10 +1,8 @@
 //! Between equal protocols the client's bytes are the provider's, but for the model; all else follows lists.
 
-use std::time::Duration;
+mod refused;
 
-use tokio::time::Instant;
-
-use super::support::{Answer, Plan, World, secs};
+use super::support::{Answer, Plan, World};
 
 const CHAT: &str = "/v1/chat/completions";
 
@@ -27,8 +25,13 @@ async fn check_kept(body: &str, model_as_written: &str) {
 #[tokio::test(start_paused = true)]
 async fn the_clients_bytes_are_the_providers_but_for_the_model() {
     check_kept("{\"messages\":[],\"model\":\"primary:m\",\"z\":1}", "\"primary:m\"").await;
-    check_kept(" {\n\t\"model\" :\t\"m\" , \"seed\":123456789012345678901234567890, \"n\":1.0e+00 }\r\n ", "\"m\"").await;
-    check_kept("{\"model\":\"\\u0070rimary\\u003am\",\"user\":\"\\u00e9\\ud83e\\udd80\\/é🦀\"}", "\"\\u0070rimary\\u003am\"").await;
+    check_kept(" {\n\t\"model\" :\t\"m\" , \"seed\":123456789012345678901234567890, \"n\":1.0e+00 }\r\n ", "\"m\"")
+        .await;
+    check_kept(
+        "{\"model\":\"\\u0070rimary\\u003am\",\"user\":\"\\u00e9\\ud83e\\udd80\\/é🦀\"}",
+        "\"\\u0070rimary\\u003am\"",
+    )
+    .await;
     check_kept("{\"x\":{\"model\":\"other\"},\"model\":\"primary/m\",\"y\":[{\"model\":1}]}", "\"primary/m\"").await;
     check_kept("{\"model\":\"m\",\"unknown\":1,\"unknown\":2,\"\":null,\"a\":{\"b\":{}}}", "\"m\"").await;
     check_kept("{\"mod\\u0065l\":\"primary:m\",\"stream\":false}", "\"primary:m\"").await;
@@ -52,7 +55,10 @@ async fn what_a_call_leaves_out_the_models_defaults_fill_in() {
 #[tokio::test]
 async fn a_body_of_five_megabytes_goes_through() {
     let world = one().stands();
-    let body = format!("{{\"messages\":[{{\"role\":\"user\",\"content\":\"{}\"}}],\"model\":\"primary:m\"}}", "x".repeat(5 << 20));
+    let body = format!(
+        "{{\"messages\":[{{\"role\":\"user\",\"content\":\"{}\"}}],\"model\":\"primary:m\"}}",
+        "x".repeat(5 << 20)
+    );
     world.client().posts(CHAT, body.clone()).await.is_served("hello");
     assert!(world.provider("primary").last().text() == body.replace("primary:m", "m"));
     world.is_at_rest().await;
@@ -93,7 +99,8 @@ async fn only_listed_headers_travel_to_the_provider() {
     ] {
         ask = ask.header(name, value);
     }
-    let kept = [("openai-beta", "assistants=v2"), ("traceparent", "00-1-2-01"), ("idempotency-key", "k"), ("x-title", "t")];
+    let kept =
+        [("openai-beta", "assistants=v2"), ("traceparent", "00-1-2-01"), ("idempotency-key", "k"), ("x-title", "t")];
     for (name, value) in kept {
         ask = ask.header(name, value);
     }
@@ -102,7 +109,17 @@ async fn only_listed_headers_travel_to_the_provider() {
     for (name, value) in kept {
         assert_eq!(heard.header(name), Some(value));
     }
-    let known = ["openai-beta", "traceparent", "idempotency-key", "x-title", "host", "user-agent", "content-type", "content-length", "authorization"];
+    let known = [
+        "openai-beta",
+        "traceparent",
+        "idempotency-key",
+        "x-title",
+        "host",
+        "user-agent",
+        "content-type",
+        "content-length",
+        "authorization",
+    ];
     let names = heard.head.lines().skip(1).filter_map(|line| line.split_once(':')).map(|(name, _)| name);
     for name in names {
         assert!(known.contains(&name), "{name} went out: {}", heard.head);
@@ -176,7 +193,11 @@ async fn a_key_that_a_provider_repeats_is_not_repeated_to_the_client() {
 
 /// Where a call to an Azure resource goes, and with what.
 async fn azure(settings: &[(&str, &str)], path: &str, body: &str) -> (String, String, Option<String>) {
-    let plan = one().provider("primary", "kind", "\"azure-openai\"").provider("primary", "base_url", "\"https://primary.example\"");
+    let plan = one().provider("primary", "kind", "\"azure-openai\"").provider(
+        "primary",
+        "base_url",
+        "\"https://primary.example\"",
+    );
     let plan = settings.iter().fold(plan, |plan, (setting, value)| plan.provider("primary", setting, value));
     let world = plan.stands();
     world.client().posts(path, body.to_string()).await.is_served("hello");
@@ -223,7 +244,8 @@ async fn openrouters_ids_and_headers_stay_whole() {
 async fn responses_go_to_those_who_speak_them() {
     let world = one().provider("primary", "kind", "\"openai\"").stands();
     let event = |kind: &str, more: &str| format!("event: {kind}\ndata: {{\"type\":\"{kind}\"{more}}}\n\n");
-    let done = ",\"response\":{\"id\":\"resp_1\",\"status\":\"completed\",\"usage\":{\"input_tokens\":3,\"output_tokens\":4}}";
+    let done =
+        ",\"response\":{\"id\":\"resp_1\",\"status\":\"completed\",\"usage\":{\"input_tokens\":3,\"output_tokens\":4}}";
     let events = [
         event("response.created", ",\"response\":{\"id\":\"resp_1\"}"),
         event("response.output_text.delta", ",\"delta\":\"hi\""),
@@ -252,7 +274,12 @@ fn objects() -> World {
 #[tokio::test(start_paused = true)]
 async fn objects_at_a_provider_need_a_key_of_ones_own() {
     let world = objects();
-    for (method, path) in [("GET", "/v1/files"), ("GET", "/v1/files/file-1"), ("DELETE", "/v1/files/file-1"), ("GET", "/v1/files/file-1/content")] {
+    for (method, path) in [
+        ("GET", "/v1/files"),
+        ("GET", "/v1/files/file-1"),
+        ("DELETE", "/v1/files/file-1"),
+        ("GET", "/v1/files/file-1/content"),
+    ] {
         let reply = world.client().sends(method, path, "").header("x-keyway-provider", "primary").await;
         reply.is_refused(403, "shared_credential");
     }
@@ -278,113 +305,6 @@ async fn batches_need_a_token_that_may_make_them() {
     world.provider("primary").answers(Answer::json(200, "{\"id\":\"batch_1\"}"));
     assert_eq!(ask("batcher").await.status, 200);
     assert_eq!(world.provider("primary").last().text(), body);
-}
-
-/// What is no operation is refused in the protocol's shape, within no time and without a call.
-async fn check_refused(method: &str, path: &str, status: u16, code: &str) {
-    let world = one().stands();
-    let reply = world.client().sends(method, path, "").await;
-    assert_eq!(reply.status, status, "{method} {path}: {}", reply.text());
-    if method != "HEAD" {
-        reply.is_refused(status, code);
-    }
-    assert_eq!(reply.took, secs(0));
-    world.provider("primary").was_not_called();
-    assert!(world.records().is_empty());
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_is_no_operation_is_refused_without_a_call() {
-    for path in ["/", "/v1", "/v1/nothing", "/v1/chat/completions/", "/v2/chat/completions", "/metrics", "/admin"] {
-        check_refused("POST", path, 404, "path_unknown").await;
-    }
-    check_refused("POST", "/v1/v1/chat/completions", 404, "path_unknown").await;
-    for method in ["GET", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE"] {
-        check_refused(method, CHAT, 405, "method_not_allowed").await;
-    }
-    check_refused("POST", "/v1/models", 405, "method_not_allowed").await;
-    check_refused("CONNECT", "gateway.example:443", 405, "method_not_allowed").await;
-    check_refused("TRACE", CHAT, 405, "method_not_allowed").await;
-}
-
-/// This body is refused before anything goes out.
-async fn check_body(content_type: &str, body: &str, status: u16, code: &str) {
-    let world = one().stands();
-    let reply = world.client().sends("POST", CHAT, body.to_string()).header("content-type", content_type).await;
-    reply.is_refused(status, code);
-    world.provider("primary").was_not_called();
-    world.is_at_rest().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_body_that_is_no_call_is_refused() {
-    const JSON: &str = "application/json";
-    for body in ["", "[]", "null", "{", "{}x", "{\"model\":\"m\",}", "\u{feff}{}", "{\"a\":NaN}", "{\"a\":1 /* */}", "{\"a\":\"\t\"}"] {
-        check_body(JSON, body, 400, "body_invalid").await;
-    }
-    check_body(JSON, &format!("{{\"a\":{}1{}}}", "[".repeat(64), "]".repeat(64)), 400, "body_invalid").await;
-    for body in ["{\"model\":\"m\",\"mod\\u0065l\":\"n\"}", "{\"model\":7}", "{\"model\":\"../m\"}", "{\"model\":\"\\ud800\"}", "{\"model\":\"m\",\"stream\":\"yes\"}"] {
-        let reply = one().stands().client().posts(CHAT, body).await;
-        assert_eq!(reply.status, 400, "{body}: {}", reply.text());
-    }
-    for field in ["api_base", "base_url", "api_key", "custom_llm_provider"] {
-        check_body(JSON, &format!("{{\"model\":\"m\",\"{field}\":\"x\"}}"), 400, "field_denied").await;
-    }
-    check_body("text/plain", "{}", 415, "content_type_unsupported").await;
-    check_body("multipart/form-data; boundary=b", MULTIPART, 415, "content_type_unsupported").await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_coded_body_is_refused() {
-    let world = one().stands();
-    for coding in ["gzip", "br", "zstd", "deflate"] {
-        world.client().asks("m").header("content-encoding", coding).await.is_refused(415, "content_encoding_unsupported");
-    }
-    world.client().asks("m").header("content-encoding", "identity").await.is_served("hello");
-    world.provider("primary").was_called(1);
-}
-
-fn head(more: &str) -> String {
-    format!("POST {CHAT} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer TOKEN\r\ncontent-type: application/json\r\nconnection: close\r\n{more}\r\n")
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_body_that_is_too_large_is_refused_by_its_length_or_as_soon_as_it_is() {
-    let world = one().set("limits", "body = \"1KiB\"").stands();
-    let heard = world.client().raw(&head("content-length: 1025\r\n")).await;
-    assert!(heard.starts_with("HTTP/1.1 413") && heard.contains("body_too_large"), "{heard}");
-    let chunk = format!("400\r\n{}\r\n", "x".repeat(1024));
-    let heard = world.client().raw(&format!("{}{chunk}{chunk}", head("transfer-encoding: chunked\r\n"))).await;
-    assert!(heard.starts_with("HTTP/1.1 413"), "{heard}");
-    world.provider("primary").was_not_called();
-    world.is_at_rest().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_body_that_stands_still_is_given_up_after_30_seconds() {
-    let world = one().stands();
-    let start = Instant::now();
-    let heard = world.client().raw(&format!("{}{{\"model\"", head("content-length: 100\r\n"))).await;
-    assert!(heard.starts_with("HTTP/1.1 408") && heard.contains("body_timeout"), "{heard}");
-    assert!(start.elapsed() < secs(33), "{:?}", start.elapsed());
-    world.provider("primary").was_not_called();
-    world.is_at_rest().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_bodies_in_flight_are_bounded_together() {
-    let world = one().set("limits", "body = \"1KiB\"\nbodies_in_flight = \"1KiB\"").stands();
-    let primary = world.provider("primary");
-    primary.answers(Answer::whole("hello").after(secs(5)));
-    let body = format!("{{\"model\":\"m\",\"user\":\"{}\"}}", "x".repeat(700));
-    let first = tokio::spawn(world.client().posts(CHAT, body.clone()).begins());
-    primary.hears(1).await;
-    let reply = world.client().posts(CHAT, body.clone()).await;
-    reply.is_refused(503, "at_capacity");
-    assert_eq!((reply.header("retry-after"), reply.took < Duration::from_millis(50)), (Some("1"), true));
-    first.await.unwrap().rest().await.is_served("hello");
-    world.client().posts(CHAT, body).await.is_served("hello");
-    world.is_at_rest().await;
 }
 
 #[tokio::test(start_paused = true)]

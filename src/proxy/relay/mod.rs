@@ -135,7 +135,9 @@ impl Body for RelayBody {
                 Next::Data(bytes) => return Poll::Ready(Some(Ok(Frame::data(bytes)))),
                 Next::Became(part) => (part, None),
                 Next::Last(bytes) => (Part::Done, (!bytes.is_empty()).then_some(Ok(Frame::data(bytes)))),
-                Next::Broken(words) => (Part::Breaking { is_flushed: false }, words.map(|words| Ok(Frame::data(words)))),
+                Next::Broken(words) => {
+                    (Part::Breaking { is_flushed: false }, words.map(|words| Ok(Frame::data(words))))
+                }
                 Next::Cut => (Part::Done, Some(Err(Aborted))),
             };
             self.0 = part;

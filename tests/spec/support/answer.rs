@@ -20,7 +20,9 @@ pub(crate) struct Answer(pub(super) Vec<Step>);
 /// An event with a piece of text.
 pub(crate) fn says(text: &str) -> String {
     let text = serde_json::to_string(text).unwrap();
-    format!("data: {{\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"choices\":[{{\"index\":0,\"delta\":{{\"content\":{text}}},\"finish_reason\":null}}]}}\n\n")
+    format!(
+        "data: {{\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"choices\":[{{\"index\":0,\"delta\":{{\"content\":{text}}},\"finish_reason\":null}}]}}\n\n"
+    )
 }
 
 impl Answer {
@@ -46,13 +48,23 @@ impl Answer {
 
     /// An error as OpenAI's servers say it.
     pub(crate) fn error(status: u16, code: &str) -> Self {
-        Self::json(status, &format!("{{\"error\":{{\"message\":\"it says {code}\",\"type\":\"x\",\"param\":null,\"code\":\"{code}\"}}}}"))
+        Self::json(
+            status,
+            &format!(
+                "{{\"error\":{{\"message\":\"it says {code}\",\"type\":\"x\",\"param\":null,\"code\":\"{code}\"}}}}"
+            ),
+        )
     }
 
     /// A chat completion, seven units in and two out.
     pub(crate) fn whole(text: &str) -> Self {
         let text = serde_json::to_string(text).unwrap();
-        Self::json(200, &format!("{{\"id\":\"c1\",\"object\":\"chat.completion\",\"choices\":[{{\"index\":0,\"message\":{{\"role\":\"assistant\",\"content\":{text}}},\"finish_reason\":\"stop\"}}],\"usage\":{{\"prompt_tokens\":7,\"completion_tokens\":2,\"total_tokens\":9}}}}"))
+        Self::json(
+            200,
+            &format!(
+                "{{\"id\":\"c1\",\"object\":\"chat.completion\",\"choices\":[{{\"index\":0,\"message\":{{\"role\":\"assistant\",\"content\":{text}}},\"finish_reason\":\"stop\"}}],\"usage\":{{\"prompt_tokens\":7,\"completion_tokens\":2,\"total_tokens\":9}}}}"
+            ),
+        )
     }
 
     /// A whole stream, its usage included.

@@ -6,11 +6,11 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request};
+use http::{HeaderMap, Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::client::conn::http1::handshake;
-use hyper_util::rt::TokioIo;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use keyway::listen::Reception;
 use keyway::proxy::Proxy;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, duplex};
@@ -31,17 +31,25 @@ pub(crate) struct Client {
     reception: Reception<Proxy>,
     address: Option<SocketAddr>,
     token: String,
+    is_http2: bool,
 }
 
 impl Client {
     pub(super) fn new(reception: Reception<Proxy>, address: Option<SocketAddr>, token: &str) -> Self {
-        Self { reception, address, token: token.into() }
+        Self { reception, address, token: token.into(), is_http2: false }
+    }
+
+    pub(crate) fn over_http2(&self) -> Self {
+        Self { is_http2: true, ..self.clone() }
     }
 
     /// A chat completion of this model.
     pub(crate) fn asks(&self, model: &str) -> Ask {
         let model = serde_json::to_string(model).unwrap();
-        self.posts("/v1/chat/completions", format!("{{\"model\":{model},\"messages\":[{{\"role\":\"user\",\"content\":\"hi\"}}]}}"))
+        self.posts(
+            "/v1/chat/completions",
+            format!("{{\"model\":{model},\"messages\":[{{\"role\":\"user\",\"content\":\"hi\"}}]}}"),
+        )
     }
 
     pub(crate) fn posts(&self, path: &str, body: impl Into<Bytes>) -> Ask {
@@ -112,12 +120,39 @@ impl Ask {
     pub(crate) async fn begins(self) -> Live {
         let asked = Instant::now();
         let pipe = self.client.connects().await;
-        let (mut sender, connection) = handshake(TokioIo::new(pipe)).await.unwrap();
-        let connection = tokio::spawn(async move { drop(connection.await) });
-        let answer = timeout(PATIENCE, sender.send_request(self.request.map(Full::new))).await.unwrap().unwrap();
+        let request = self.request.map(Full::new);
+        let (answer, connection) = match self.client.is_http2 {
+            false => over_http1(pipe, request).await,
+            true => over_http2(pipe, request).await,
+        };
         let (head, body) = answer.into_parts();
-        Live { status: head.status.as_u16(), headers: head.headers, body, heard: Vec::new(), asked, pieces: Vec::new(), broken: false, connection }
+        Live {
+            status: head.status.as_u16(),
+            headers: head.headers,
+            body,
+            heard: Vec::new(),
+            asked,
+            pieces: Vec::new(),
+            broken: false,
+            connection,
+        }
     }
+}
+
+async fn over_http1(pipe: Box<dyn Pipe>, request: Request<Full<Bytes>>) -> (Response<Incoming>, JoinHandle<()>) {
+    let (mut sender, connection) = http1::handshake(TokioIo::new(pipe)).await.unwrap();
+    let connection = tokio::spawn(async move { drop(connection.await) });
+    (timeout(PATIENCE, sender.send_request(request)).await.unwrap().unwrap(), connection)
+}
+
+async fn over_http2(pipe: Box<dyn Pipe>, mut request: Request<Full<Bytes>>) -> (Response<Incoming>, JoinHandle<()>) {
+    let path = request.uri().path_and_query().unwrap().as_str();
+    *request.uri_mut() = format!("http://gateway.example{path}").parse().unwrap();
+    request.headers_mut().remove("host");
+    let settings = http2::Builder::new(TokioExecutor::new()).initial_stream_window_size(64 * 1024).clone();
+    let (mut sender, connection) = settings.handshake(TokioIo::new(pipe)).await.unwrap();
+    let connection = tokio::spawn(async move { drop(connection.await) });
+    (timeout(PATIENCE, sender.send_request(request)).await.unwrap().unwrap(), connection)
 }
 
 impl IntoFuture for Ask {
