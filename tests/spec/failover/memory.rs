@@ -168,3 +168,23 @@ async fn a_probe_whose_client_leaves_leaves_its_place_to_the_next() {
     primary.answers(Answer::whole("back"));
     world.client().asks("fast").await.is_served("back");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_target_that_is_skipped_costs_no_retry() {
+    // The first one's model is registered nowhere, so no breaker ever spares it; the second's opens after three.
+    let targets = [("shaky", "n"), ("down", "m"), ("well", "m")];
+    let route = |(at, (provider, model)): (usize, &(&str, &str))| {
+        format!("[[route]]\nalias = \"all\"\nprovider = \"{provider}\"\nmodel = \"{model}\"\npriority = {at}\n")
+    };
+    let routes: String = targets.iter().enumerate().map(route).collect();
+    let world = World::of(["shaky", "down", "well"]).and(&routes).set("attempts", "retry_floor = 1").stands();
+    for name in ["shaky", "down"] {
+        world.provider(name).answers(Answer::error(500, "down"));
+    }
+    for _ in 0..10 {
+        world.client().asks("all").await;
+    }
+    // Ten retries: two for each of three calls, then one for each of four.
+    world.provider("down").was_called(3);
+    world.provider("well").was_called(7);
+}
