@@ -72,6 +72,9 @@ async fn judged(run: &Run<'_>, answer: Answer, places: Places, asked: &Asked<'_>
     if !answer.status.is_success() {
         return Err(failed(answer, headers, asked).await);
     }
+    if is_coded(&answer.headers) {
+        return Err(Failure::Garbage("its body is coded, which nobody asked for".into()).into());
+    }
     let rest = Rest::new(answer.body, places, Accused::new(&run.attempts.breakers, run.caller.workspace(), target));
     let body = match (run.call.delivery, is_events(&answer.headers)) {
         (Delivery::Streamed, true) => gate::events(rest, Tap::new(run.call.protocol, asked.drops_usage)).await?,
@@ -83,6 +86,11 @@ async fn judged(run: &Run<'_>, answer: Answer, places: Places, asked: &Asked<'_>
 fn is_events(headers: &HeaderMap) -> bool {
     let stated = headers.get(header::CONTENT_TYPE).map(|value| value.as_bytes());
     stated.is_some_and(|value| value.len() >= 17 && value[..17].eq_ignore_ascii_case(b"text/event-stream"))
+}
+
+/// No coding is ever asked for, none is read, and the client would not be told of it.
+fn is_coded(headers: &HeaderMap) -> bool {
+    headers.get(header::CONTENT_ENCODING).is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
 /// The answer's headers that the client may see. Rate limits of a shared credential are nobody's business.
