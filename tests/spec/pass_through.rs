@@ -316,3 +316,40 @@ async fn audio_and_files_come_through_as_they_are() {
     assert_eq!((reply.status, reply.header("content-type")), (200, Some("audio/mpeg")));
     assert!(reply.text() == audio && !reply.broken);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_coded_answer_that_nobody_asked_for_is_a_failure() {
+    let world = World::of(["primary", "spare"]).stands();
+    let coded =
+        Answer::of(200, &[("content-type", "application/json"), ("content-encoding", "gzip")], "\u{1f}squeezed");
+    world.provider("primary").answers(coded);
+    world.client().asks("fast").await.is_served("hello");
+    let coded =
+        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-encoding: br\r\ncontent-length: 3\r\n\r\nabc";
+    world.provider("primary").answers(Answer::raw(coded));
+    world.provider("spare").answers(Answer::stream(["hello"]));
+    world.client().asks("fast").streamed().await.is_served("hello");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_model_is_described_by_any_of_its_names() {
+    let world = one().stands();
+    for name in ["m", "primary:m", "primary%3Am", "primary/m", "fast"] {
+        let reply = world.client().gets(&format!("/v1/models/{name}")).await;
+        assert_eq!(reply.status, 200, "{name}: {}", reply.text());
+    }
+    world.client().gets("/v1/models/nobody:knows").await.is_refused(404, "model_not_found");
+    world.provider("primary").was_not_called();
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_usual_base_url_leads_to_the_same_operation() {
+    let world = one().stands();
+    let body = "{\"model\":\"m\",\"messages\":[]}";
+    for path in ["/v1/chat/completions", "/chat/completions", "/openai/v1/chat/completions", "/v1/chat/completions?x=1"]
+    {
+        world.client().posts(path, body).await.is_served("hello");
+        let head = world.provider("primary").last().head;
+        assert!(head.starts_with("POST /v1/chat/completions HTTP/1.1"), "{path}: {head}");
+    }
+}

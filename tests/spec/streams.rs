@@ -305,3 +305,87 @@ async fn over_http2_a_cut_stream_ends_honestly_too() {
         reply.breaks_off("closed the stream before finishing");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_without_a_single_word_is_no_answer() {
+    for nothing in [Answer::begins().ends(), Answer::begins().event(": hi\n\n").ends(), Answer::begins().closes()] {
+        let world = two().stands();
+        world.provider("primary").answers(nothing);
+        world.provider("spare").answers(Answer::stream(["hello"]));
+        world.client().asks("fast").streamed().await.is_served("hello");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_exchanges_deadline_ends_with_the_commit() {
+    let world = World::of(["primary"]).set("attempts", "deadline = \"30s\"").stands();
+    let answer = (0..10).fold(Answer::begins(), |answer, _| answer.event(says("a")).waits(secs(20)));
+    world.provider("primary").answers(answer.event(Answer::FINISH).event(Answer::DONE).ends());
+    let reply = world.client().asks("m").streamed().await;
+    reply.is_served("aaaaaaaaaa");
+    assert_eq!(reply.took, secs(200));
+}
+
+#[tokio::test(start_paused = true)]
+async fn responses_break_off_with_their_own_error_event() {
+    let world = World::of(["primary"]).provider("primary", "kind", "\"openai\"").stands();
+    let delta =
+        "event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"delta\":\"hi\"}\n\n";
+    world.provider("primary").answers(Answer::begins().event(delta).closes());
+    let reply = world.client().posts("/v1/responses", "{\"model\":\"m\",\"input\":\"hi\",\"stream\":true}").await;
+    reply.breaks_off("closed the stream before finishing");
+    assert!(reply.text().starts_with(&format!("{delta}event: error\ndata: {{\"type\":\"error\"")), "{}", reply.text());
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_choices_finish_each_for_itself() {
+    let chunk = |index: u32, text: &str, finish: &str| {
+        format!(
+            "data: {{\"choices\":[{{\"index\":{index},\"delta\":{{\"content\":\"{text}\"}},\"finish_reason\":{finish}}}]}}\n\n"
+        )
+    };
+    let all = [
+        chunk(0, "a", "null"),
+        chunk(0, "", "\"stop\""),
+        chunk(1, "b", "null"),
+        chunk(1, "", "\"length\""),
+        Answer::DONE.to_string(),
+    ];
+    let events: Vec<&str> = all.iter().map(String::as_str).collect();
+    check(&events, |reply| assert_eq!((reply.text(), reply.broken), (all.concat(), false))).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_of_llama_cpps_ends_well_though_its_connection_closes() {
+    let world = one();
+    let text = [Answer::ROLE, &says("hi"), Answer::FINISH, Answer::DONE].concat();
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
+    world.provider("primary").answers(Answer::raw(format!("{head}{text}")).closes());
+    let reply = world.client().asks("m").streamed().await;
+    reply.is_served("hi");
+    assert_eq!(world.record().outcome, Outcome::Served);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_breaks_behind_the_last_event_breaks_nothing() {
+    let answer = Answer::begins().event(says("hi")).event(Answer::FINISH).event(Answer::USAGE).event(Answer::DONE);
+    for answer in [answer.clone().closes(), answer.clone().waits(secs(1)).resets(), answer.hangs()] {
+        let world = one();
+        world.provider("primary").answers(answer);
+        let reply = world.client().asks("m").streamed().await;
+        assert!(reply.text().ends_with(Answer::DONE) && !reply.broken, "{}", reply.text());
+        assert!(reply.took <= secs(15), "{:?}", reply.took);
+        assert_eq!((world.record().outcome, world.record().usage.output), (Outcome::Served, 2));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_breaks_behind_the_providers_own_error_adds_none_of_ours() {
+    let world = one();
+    let error = "data: {\"error\":{\"message\":\"overloaded\",\"code\":\"overloaded\"}}\n\n";
+    world.provider("primary").answers(Answer::begins().event(says("Hel")).event(error).closes());
+    let reply = world.client().asks("m").streamed().await;
+    reply.breaks_off("overloaded");
+    assert_eq!(reply.text().matches("\"error\"").count(), 1, "{}", reply.text());
+    assert_eq!(world.record().outcome, Outcome::Failed);
+}

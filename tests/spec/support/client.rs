@@ -82,6 +82,13 @@ impl Client {
         String::from_utf8(heard).unwrap()
     }
 
+    /// Sends these bytes, and hangs up a moment later.
+    pub(crate) async fn leaves_after(&self, bytes: &str) {
+        let mut pipe = self.connects().await;
+        pipe.write_all(bytes.replace("TOKEN", &self.token).as_bytes()).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+
     async fn connects(&self) -> Box<dyn Pipe> {
         if let Some(address) = self.address {
             return Box::new(TcpStream::connect(address).await.unwrap());
