@@ -389,3 +389,23 @@ async fn a_connection_that_breaks_behind_the_providers_own_error_adds_none_of_ou
     assert_eq!(reply.text().matches("\"error\"").count(), 1, "{}", reply.text());
     assert_eq!(world.record().outcome, Outcome::Failed);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_never_says_done_is_understood() {
+    let said = says("hi");
+    let all = [Answer::ROLE, &said, Answer::FINISH];
+    check(&all, |reply| assert_eq!((reply.text(), reply.broken), (all.concat(), false))).await;
+    let world = one();
+    world.provider("primary").answers(all.iter().fold(Answer::begins(), Answer::event).closes());
+    world.client().asks("m").streamed().await.breaks_off("closed the stream before finishing");
+}
+
+#[tokio::test(start_paused = true)]
+async fn usage_is_not_asked_of_those_who_take_it_amiss() {
+    let world = two().provider("spare", "kind", "\"mistral\"").stands();
+    world.provider("primary").answers(Answer::error(500, "down"));
+    world.provider("spare").answers(Answer::stream(["hello"]));
+    world.client().asks("fast").streamed().await.is_served("hello");
+    assert!(world.provider("primary").last().text().contains("stream_options"));
+    assert!(!world.provider("spare").last().text().contains("stream_options"));
+}

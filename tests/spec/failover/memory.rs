@@ -188,3 +188,35 @@ async fn a_target_that_is_skipped_costs_no_retry() {
     world.provider("down").was_called(3);
     world.provider("well").was_called(7);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_rate_limit_holds_the_key_for_that_model_only() {
+    let world = World::of(["primary"]).and("[[model]]\nprovider = \"primary\"\nid = \"n\"").stands();
+    let limited = Answer::of(429, &[("retry-after", "60")], "{}");
+    world.provider("primary").answers(limited).then(Answer::whole("hello"));
+    assert_eq!(world.client().asks("m").await.status, 429);
+    assert_eq!(world.client().asks("m").await.status, 429);
+    world.client().asks("n").await.is_served("hello");
+    world.provider("primary").was_called(2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rate_limit_without_a_time_opens_a_breaker_like_any_failure() {
+    let world = super::two().stands();
+    world.provider("primary").answers(Answer::error(429, "rate_limit_exceeded"));
+    for _ in 0..10 {
+        world.client().asks("fast").await.is_served("hello");
+    }
+    world.provider("primary").was_called(3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn half_of_twenty_calls_failing_opens_a_breaker_too() {
+    let world = super::two().stands();
+    let primary = world.provider("primary");
+    for call in 0..40 {
+        primary.answers(if call % 2 == 0 { Answer::error(500, "down") } else { Answer::whole("hello") });
+        world.client().asks("fast").await.is_served("hello");
+    }
+    assert!((19..=21).contains(&primary.calls()), "{}", primary.calls());
+}

@@ -111,3 +111,19 @@ async fn over_http2_a_client_that_reads_no_more_stops_the_provider() {
     drop(live);
     world.is_at_rest().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_leaves_a_long_whole_answer_ends_it_upstream() {
+    let world = one();
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 9000000\r\n\r\n{\"a\":\"";
+    world.provider("primary").answers(Answer::raw(head).bytes("x".repeat(8_000_000)).hangs());
+    let mut live = world.client().asks("m").begins().await;
+    live.hears("xxx").await;
+    sleep(secs(1)).await;
+    assert!(world.provider("primary").written() < 256 * 1024, "{}", world.provider("primary").written());
+    let left = Instant::now();
+    drop(live);
+    assert!(world.provider("primary").was_left_after(left).await < secs(1));
+    world.is_at_rest().await;
+    assert_eq!(world.record().outcome, Outcome::ClientLeft);
+}
