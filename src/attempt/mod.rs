@@ -98,11 +98,13 @@ impl Attempts {
                 trail.push(skipped(target, why));
                 continue;
             }
-            if round.is_over(Instant::now()) || (round.tried > 0 && !core.budget(RetryBudget::retry)) {
+            if round.is_over(Instant::now()) {
                 break;
             }
             let accused = Accused::new(&self.breakers, caller.workspace(), target);
             match self.breakers.admit(accused.keys(), Instant::now()) {
+                // Only what really goes out is a retry; a probe's place goes back with the permit.
+                Admission::Pass(_) if round.tried > 0 && !core.budget(RetryBudget::retry) => break,
                 Admission::Pass(permit) => {
                     let run = Run { attempts: self, core, caller, call, settings: &settings };
                     if let Some(reply) = run.once(target, permit, &mut round, trail).await {

@@ -1,6 +1,6 @@
 //! One attempt: one upstream request to one target, up to its commit or its failure.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -22,6 +22,8 @@ use crate::resolve::Target;
 
 /// What is read of an error's body, for its classification and for the client.
 const ERROR_BODY_BYTES: usize = 64 * 1024;
+/// And how long for: the status says the most, and a body that stands still must not turn a refusal into a time-out.
+const ERROR_BODY_WAIT: Duration = Duration::from_secs(5);
 
 /// An attempt that came to nothing, with what the provider said of it.
 pub(super) struct Failed {
@@ -44,7 +46,8 @@ pub(super) struct Said {
 
 /// Tries one target. Dropping this future ends the upstream request.
 pub(super) async fn once(run: &Run<'_>, target: &Target, deadline: Deadline) -> Result<Reply, Failed> {
-    let places = places::take(&run.attempts.parallel, target, run.settings.per_address).await?;
+    let taking = places::take(&run.attempts.parallel, target, run.settings.per_address);
+    let places = timeout_at(deadline.at, taking).await.unwrap_or_else(|_| Err(deadline.failure_in_line()))?;
     let request = request::build(run, target)?;
     let asked = Asked { target, drops_usage: request.drops_usage, shown: request.shown };
     let until = deadline.at.min(Instant::now() + target.timeout());
@@ -70,6 +73,9 @@ async fn judged(run: &Run<'_>, answer: Answer, places: Places, asked: &Asked<'_>
     if !answer.status.is_success() {
         return Err(Box::pin(failed(answer, headers, asked)).await);
     }
+    if is_coded(&answer.headers) {
+        return Err(Failure::Garbage("its body is coded, which nobody asked for".into()).into());
+    }
     let rest = Rest::new(answer.body, places, Accused::new(&run.attempts.breakers, run.caller.workspace(), target));
     let body = match (run.call.delivery, is_events(&answer.headers)) {
         (Delivery::Streamed, true) => {
@@ -84,6 +90,11 @@ async fn judged(run: &Run<'_>, answer: Answer, places: Places, asked: &Asked<'_>
 fn is_events(headers: &HeaderMap) -> bool {
     let stated = headers.get(header::CONTENT_TYPE).map(|value| value.as_bytes());
     stated.is_some_and(|value| value.len() >= 17 && value[..17].eq_ignore_ascii_case(b"text/event-stream"))
+}
+
+/// No coding is ever asked for, none is read, and the client would not be told of it.
+fn is_coded(headers: &HeaderMap) -> bool {
+    headers.get(header::CONTENT_ENCODING).is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
 /// The answer's headers that the client may see. Rate limits of a shared credential are nobody's business.
@@ -113,7 +124,8 @@ fn key_of(shown: &HeaderValue) -> &[u8] {
 /// As much of an error's body as concerns anyone; what breaks off is taken as it is.
 async fn error_body(mut body: AnswerBody) -> Bytes {
     let mut read = BytesMut::new();
-    while let Some(Ok(frame)) = body.frame().await {
+    let until = Instant::now() + ERROR_BODY_WAIT;
+    while let Ok(Some(Ok(frame))) = timeout_at(until, body.frame()).await {
         let Some(data) = frame.data_ref() else { continue };
         read.extend_from_slice(&data[..data.len().min(ERROR_BODY_BYTES - read.len())]);
         if read.len() >= ERROR_BODY_BYTES {

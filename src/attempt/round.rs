@@ -128,6 +128,11 @@ impl Deadline {
     pub(super) fn failure(self, now: Instant) -> Failure {
         if self.is_clients && now >= self.at { Failure::ClientTimedOut } else { Failure::TimedOut }
     }
+
+    /// The failure of a wait for a place: no provider was asked, so none is to blame.
+    pub(super) const fn failure_in_line(self) -> Failure {
+        if self.is_clients { Failure::ClientTimedOut } else { Failure::Busy }
+    }
 }
 
 fn is_stricter(shut: Shut, known: Shut) -> bool {

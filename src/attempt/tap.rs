@@ -41,6 +41,11 @@ impl Tap {
         *self.ending.insert(self.watch.ending())
     }
 
+    /// The client has been told by the provider itself that it failed.
+    pub fn has_failed(&self) -> bool {
+        self.watch.has_failed()
+    }
+
     pub fn usage(&self) -> Option<Usage> {
         self.watch.usage()
     }

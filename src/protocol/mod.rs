@@ -103,6 +103,14 @@ pub fn refusal_event(protocol: Protocol, refusal: &Refusal) -> Bytes {
     error_event(protocol, &ErrorObject::of(refusal, &message), || refusal_body(protocol, refusal))
 }
 
+/// A provider's own error as the last event of such a stream, in protocols where an error's body is an event's data too.
+pub fn said_event(protocol: Protocol, body: &[u8]) -> Option<Bytes> {
+    match protocol {
+        Protocol::Chat | Protocol::Bedrock => chat::refusal::said(body),
+        Protocol::Responses | Protocol::Messages | Protocol::Gemini => None,
+    }
+}
+
 /// The last event of a stream that broke behind its first content. If it broke within an event, that one is ended first.
 pub fn broken_event(protocol: Protocol, is_between_events: bool, why: &str) -> Bytes {
     const CODE: &str = "provider_failed";

@@ -142,6 +142,11 @@ impl Watch {
     }
 
     /// Events with content: near the number of output units where a broken stream never said it.
+    /// The provider has said that it failed.
+    pub const fn has_failed(&self) -> bool {
+        self.learned.has_failed
+    }
+
     pub const fn content_events(&self) -> u64 {
         self.learned.content_events
     }

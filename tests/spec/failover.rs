@@ -1,5 +1,7 @@
 //! What one provider's trouble means for a call: the next one answers, or the client hears the last failure at once.
 
+mod memory;
+
 use std::future::IntoFuture;
 use std::time::Duration;
 
@@ -189,74 +191,11 @@ async fn what_the_provider_says_of_the_call_itself_is_said_to_the_client_and_to_
 }
 
 #[tokio::test(start_paused = true)]
-async fn retry_after_holds_a_credential_exactly_that_long() {
-    let world = World::of(["primary"]).stands();
-    let limited = Answer::of(
-        429,
-        &[("retry-after", "7"), ("content-type", "application/json")],
-        "{\"error\":{\"code\":\"slow\"}}",
-    );
-    world.provider("primary").answers(limited).then(Answer::whole("hello"));
-    let first = world.client().asks("m").await;
-    assert_eq!((first.status, first.header("retry-after")), (429, Some("7")));
-    tokio::time::advance(Duration::from_millis(3_500)).await;
-    let held = world.client().asks("m").await;
-    held.is_refused(429, "rate_limit_exceeded");
-    assert_eq!(held.header("retry-after"), Some("4"), "the rest of the time");
-    tokio::time::advance(Duration::from_millis(3_499)).await;
-    assert_eq!(world.client().asks("m").await.status, 429);
-    world.provider("primary").was_called(1);
-    tokio::time::advance(Duration::from_millis(1)).await;
-    world.client().asks("m").await.is_served("hello");
-    world.provider("primary").was_called(2);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_held_credential_leaves_the_call_to_the_next_provider() {
-    let world = two().stands();
-    let limited = Answer::of(429, &[("retry-after-ms", "60000")], "{}");
-    world.provider("primary").answers(limited);
-    for _ in 0..10 {
-        world.client().asks("fast").await.is_served("hello");
-    }
-    world.provider("primary").was_called(1);
-    world.provider("spare").was_called(10);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_refused_key_is_the_operators_affair_and_is_not_shown_again_until_a_probe() {
-    let world = World::of(["primary"]).stands();
-    world.provider("primary").answers(Answer::error(401, "invalid_api_key")).then(Answer::whole("hello"));
-    for _ in 0..3 {
-        let reply = world.client().asks("m").await;
-        reply.is_refused(502, "credential_rejected");
-        assert_eq!(reply.header("x-should-retry"), Some("false"));
-    }
-    world.provider("primary").was_called(1);
-    // Five minutes, give or take a tenth.
-    tokio::time::advance(secs(331)).await;
-    world.client().asks("m").await.is_served("hello");
-    world.client().asks("m").await.is_served("hello");
-    world.provider("primary").was_called(3);
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_used_up_quota_is_named_and_the_next_provider_asked() {
     for answer in [Answer::error(402, "payment"), Answer::error(429, "insufficient_quota")] {
         check_spared(answer.clone(), secs(0)).await;
         check_told(answer, 429, "insufficient_quota").await;
     }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_refused_key_is_not_tried_on_its_other_models() {
-    let world = two()
-        .and("[[model]]\nprovider = \"primary\"\nid = \"n\"\n[[route]]\nalias = \"both\"\nprovider = \"primary\"\nmodel = \"m\"\npriority = 1")
-        .and("[[route]]\nalias = \"both\"\nprovider = \"primary\"\nmodel = \"n\"\npriority = 2\n[[route]]\nalias = \"both\"\nprovider = \"spare\"\nmodel = \"m\"\npriority = 3")
-        .stands();
-    world.provider("primary").answers(Answer::error(403, "invalid_api_key"));
-    world.client().asks("both").await.is_served("hello");
-    world.provider("primary").was_called(1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -314,75 +253,6 @@ async fn the_clients_own_timeout_shortens_the_wait_and_blames_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn retries_are_a_small_share_of_the_calls() {
-    let world = two()
-        .set("attempts", "retry_floor = 1")
-        .set("breaker", "failures = 1000000\nfailing_percent = 100\nleast_calls = 1000000")
-        .stands();
-    world.provider("primary").answers(Answer::error(500, "down"));
-    for _ in 0..100 {
-        world.client().asks("fast").await;
-    }
-    world.provider("primary").was_called(100);
-    let spare = world.provider("spare").calls();
-    assert!((10..=20).contains(&spare), "{spare}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn three_failures_open_a_breaker_and_one_probe_closes_it() {
-    let world = two().neighbour("other").stands();
-    let primary = world.provider("primary");
-    primary.answers(Answer::error(500, "down"));
-    for _ in 0..10 {
-        world.client().asks("fast").await.is_served("hello");
-    }
-    primary.was_called(3);
-    primary.answers(Answer::whole("back").after(secs(1)));
-    tokio::time::advance(secs(331)).await;
-    // One probes; those beside it go elsewhere meanwhile.
-    let client = world.client();
-    let (probe, beside, too) = tokio::join!(
-        client.asks("fast").into_future(),
-        client.asks("fast").into_future(),
-        client.asks("fast").into_future()
-    );
-    let said: Vec<String> = [probe, beside, too].iter().map(|reply| reply.says()).collect();
-    assert_eq!(said.iter().filter(|said| *said == "back").count(), 1, "{said:?}");
-    primary.was_called(4);
-    world.client().asks("fast").await.is_served("back");
-}
-
-#[tokio::test(start_paused = true)]
-async fn where_every_breaker_is_open_the_soonest_is_tried_once() {
-    let world = two().stands();
-    for name in ["primary", "spare"] {
-        world.provider(name).answers(Answer::error(500, "down"));
-    }
-    for _ in 0..3 {
-        world.client().asks("fast").await.is_refused(500, "down");
-    }
-    let calls = || world.provider("primary").calls() + world.provider("spare").calls();
-    assert_eq!(calls(), 6);
-    world.client().asks("fast").await.is_refused(500, "down");
-    assert_eq!(calls(), 7, "one attempt");
-    for name in ["primary", "spare"] {
-        world.provider(name).answers(Answer::whole("back"));
-    }
-    world.client().asks("fast").await.is_served("back");
-    world.client().asks("fast").await.is_served("back");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_model_that_nobody_registered_opens_no_breaker() {
-    let world = World::of(["primary"]).stands();
-    world.provider("primary").answers(Answer::error(500, "down"));
-    for number in 0..20 {
-        world.client().asks(&format!("primary:made-up-{number}")).await.is_refused(500, "down");
-    }
-    world.provider("primary").was_called(20);
-}
-
-#[tokio::test(start_paused = true)]
 async fn beyond_its_parallel_calls_a_provider_is_waited_for_a_second_and_then_passed_over() {
     let world = two().provider("primary", "max_parallel", "1").stands();
     let primary = world.provider("primary");
@@ -398,6 +268,19 @@ async fn beyond_its_parallel_calls_a_provider_is_waited_for_a_second_and_then_pa
     said.sort();
     assert_eq!((said, start.elapsed()), (["hello".to_string(), "late".to_string()], secs(5)));
     world.provider("spare").was_called(1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_wait_for_a_place_is_no_longer_than_the_client_allows() {
+    let world = two().provider("primary", "max_parallel", "1").stands();
+    world.provider("primary").answers(Answer::whole("late").after(secs(5)));
+    let first = tokio::spawn(world.client().asks("fast").begins());
+    world.provider("primary").hears(1).await;
+    let reply = world.client().asks("fast").header("x-stainless-timeout", "0.25").await;
+    reply.is_refused(504, "provider_timeout");
+    assert_eq!(reply.took, Duration::from_millis(250));
+    first.await.unwrap().rest().await.is_served("late");
+    world.client().asks("fast").await.is_served("late");
 }
 
 #[tokio::test(start_paused = true)]

@@ -240,3 +240,13 @@ async fn one_workspace_can_not_take_the_whole_gateway() {
     world.client_of("other").asks("m").await.is_served("hello");
     two.await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_leaves_in_the_middle_of_its_body_is_on_record_too() {
+    let world = one().stands();
+    world.client().leaves_after("POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer TOKEN\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{").await;
+    tokio::time::sleep(secs(1)).await;
+    world.is_at_rest().await;
+    assert!(matches!(world.record().outcome, Outcome::ClientLeft | Outcome::Refused));
+    world.provider("primary").was_not_called();
+}

@@ -231,3 +231,13 @@ async fn the_token_is_taken_from_wherever_sdks_put_it_and_goes_no_further() {
         assert!(!heard.head.contains(&token) && !heard.text().contains(&token));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_key_entered_for_another_address_goes_nowhere() {
+    let plan = World::of(["primary"]).neighbour("other").key("other", "primary", "key-of-other");
+    let world = plan.entered_for("https://primary.example:8443").stands();
+    let reply = world.client_of("other").asks("m").await;
+    reply.is_refused(502, "credential_unusable");
+    world.provider("primary").was_not_called();
+    world.client().asks("m").await.is_served("hello");
+}

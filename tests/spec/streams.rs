@@ -1,12 +1,10 @@
 //! Streams: held until they are one, bridged while silent, honest when they break, and never read faster than the client.
 
-use std::time::Duration;
-
-use keyway::domain::usage::Basis;
-use keyway::meter::Outcome;
-use tokio::time::{Instant, sleep};
+mod leaving;
 
 use super::support::{Answer, Plan, Reply, World, says, secs};
+use keyway::domain::usage::Basis;
+use keyway::meter::Outcome;
 
 fn one() -> World {
     World::of(["primary"]).stands()
@@ -85,13 +83,26 @@ async fn after_15_seconds_without_content_the_client_gets_a_head_and_comments() 
 
 #[tokio::test(start_paused = true)]
 async fn a_failure_while_the_client_waits_becomes_the_last_event() {
+    check_late(Answer::error(500, "down"), "down", Outcome::Failed).await;
+    check_late(
+        Answer::json(400, "{\n  \"error\": {\"code\": \"content_filter\"}\r\n}"),
+        "content_filter",
+        Outcome::Rejected,
+    )
+    .await;
+    check_late(Answer::error(401, "invalid_api_key"), "credential_rejected", Outcome::Failed).await;
+    check_late(Answer::of(502, &[], "<html>"), "provider_failed", Outcome::Failed).await;
+    check_late(Answer::whole("hello"), "provider_failed", Outcome::Failed).await;
+}
+
+/// A stream whose provider says this after the head has gone out ends with an error of this code.
+async fn check_late(answer: Answer, code: &str, outcome: Outcome) {
     let world = one();
-    world.provider("primary").answers(Answer::error(500, "down").after(secs(20)));
+    world.provider("primary").answers(answer.after(secs(20)));
     let reply = world.client().asks("m").streamed().await;
-    assert_eq!(reply.status, 200);
-    reply.breaks_off("primary");
-    let record = world.record();
-    assert_eq!((record.outcome, record.refusal), (Outcome::Failed, Some("provider_failed")));
+    reply.is_refused(200, code).breaks_off(code);
+    assert_eq!(reply.took, secs(20));
+    assert_eq!(world.record().outcome, outcome, "{code}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -248,71 +259,6 @@ async fn what_is_taken_out_is_taken_out_however_it_is_cut() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_hangs_up_ends_the_upstream_call_at_once_and_is_metered() {
-    let world = one();
-    world.provider("primary").answers(Answer::begins().event(says("Hel")).event(says("lo")).hangs());
-    let mut live = world.client().asks("m").streamed().begins().await;
-    live.hears("lo").await;
-    let left = Instant::now();
-    drop(live);
-    assert!(world.provider("primary").was_left_after(left).await < secs(1));
-    world.is_at_rest().await;
-    let record = world.record();
-    assert_eq!((record.outcome, record.usage.output, record.basis), (Outcome::ClientLeft, 2, Basis::Estimated));
-}
-
-/// Whoever hangs up before an answer ends the call upstream as well.
-async fn check_left_early(streamed: bool, patience: Duration) {
-    let world = one();
-    world.provider("primary").answers(Answer::default().hangs());
-    let ask = world.client().asks("m");
-    let ask = if streamed { ask.streamed() } else { ask };
-    let call = tokio::spawn(ask.begins());
-    world.provider("primary").hears(1).await;
-    sleep(patience).await;
-    let left = Instant::now();
-    call.abort();
-    assert!(world.provider("primary").was_left_after(left).await < secs(1));
-    world.is_at_rest().await;
-    assert_eq!(world.record().outcome, Outcome::ClientLeft);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_client_that_hangs_up_before_the_answer_ends_the_upstream_call_too() {
-    check_left_early(false, secs(3)).await;
-    check_left_early(true, secs(3)).await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_client_that_reads_no_more_stops_the_provider() {
-    let world = one();
-    let event = says(&"x".repeat(1_000));
-    let answer = (0..4_000).fold(Answer::begins(), |answer, _| answer.event(&event));
-    world.provider("primary").answers(answer.ends());
-    let mut live = world.client().asks("m").streamed().begins().await;
-    live.hears("xxx").await;
-    sleep(secs(5)).await;
-    let written = world.provider("primary").written();
-    assert!(written < 256 * 1024 + 2 * 16 * 1024, "{written} bytes are on their way");
-    sleep(secs(5)).await;
-    assert_eq!(world.provider("primary").written(), written);
-    drop(live);
-    world.is_at_rest().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_client_that_reads_nothing_for_a_minute_is_hung_up_on() {
-    let world = one();
-    let event = says(&"x".repeat(1_000));
-    world.provider("primary").answers((0..4_000).fold(Answer::begins(), |answer, _| answer.event(&event)).ends());
-    let mut live = world.client().asks("m").streamed().begins().await;
-    live.hears("xxx").await;
-    sleep(secs(120)).await;
-    world.is_at_rest().await;
-    assert_eq!(world.record().outcome, Outcome::ClientLeft);
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_tool_call_a_refusal_and_a_thought_are_content() {
     for delta in [
         "{\"tool_calls\":[{\"index\":0,\"id\":\"t\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"\"}}]}",
@@ -346,14 +292,120 @@ async fn over_sockets_a_cut_stream_ends_honestly_too() {
     world.is_at_rest().await;
 }
 
-#[tokio::test]
-async fn over_sockets_a_client_that_leaves_ends_the_upstream_call_within_a_second() {
-    let world = World::on_loopback(["primary"]).stands();
-    world.provider("primary").answers(Answer::begins().event(says("Hel")).hangs());
-    let mut live = world.client().asks("m").streamed().begins().await;
-    live.hears("Hel").await;
-    let left = Instant::now();
-    drop(live);
-    assert!(world.provider("primary").was_left_after(left).await < secs(1));
-    world.is_at_rest().await;
+/// Over HTTP/2 a broken stream is reset, and what came before is not lost.
+#[tokio::test(start_paused = true)]
+async fn over_http2_a_cut_stream_ends_honestly_too() {
+    for answer in
+        [Answer::begins().event(says("Hel")).closes(), Answer::begins().event(says("Hel")).waits(secs(1)).closes()]
+    {
+        let world = one();
+        world.provider("primary").answers(answer);
+        let reply = world.client().over_http2().asks("m").streamed().await;
+        assert_eq!(reply.says(), "Hel");
+        reply.breaks_off("closed the stream before finishing");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_without_a_single_word_is_no_answer() {
+    for nothing in [Answer::begins().ends(), Answer::begins().event(": hi\n\n").ends(), Answer::begins().closes()] {
+        let world = two().stands();
+        world.provider("primary").answers(nothing);
+        world.provider("spare").answers(Answer::stream(["hello"]));
+        world.client().asks("fast").streamed().await.is_served("hello");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_exchanges_deadline_ends_with_the_commit() {
+    let world = World::of(["primary"]).set("attempts", "deadline = \"30s\"").stands();
+    let answer = (0..10).fold(Answer::begins(), |answer, _| answer.event(says("a")).waits(secs(20)));
+    world.provider("primary").answers(answer.event(Answer::FINISH).event(Answer::DONE).ends());
+    let reply = world.client().asks("m").streamed().await;
+    reply.is_served("aaaaaaaaaa");
+    assert_eq!(reply.took, secs(200));
+}
+
+#[tokio::test(start_paused = true)]
+async fn responses_break_off_with_their_own_error_event() {
+    let world = World::of(["primary"]).provider("primary", "kind", "\"openai\"").stands();
+    let delta =
+        "event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"delta\":\"hi\"}\n\n";
+    world.provider("primary").answers(Answer::begins().event(delta).closes());
+    let reply = world.client().posts("/v1/responses", "{\"model\":\"m\",\"input\":\"hi\",\"stream\":true}").await;
+    reply.breaks_off("closed the stream before finishing");
+    assert!(reply.text().starts_with(&format!("{delta}event: error\ndata: {{\"type\":\"error\"")), "{}", reply.text());
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_choices_finish_each_for_itself() {
+    let chunk = |index: u32, text: &str, finish: &str| {
+        format!(
+            "data: {{\"choices\":[{{\"index\":{index},\"delta\":{{\"content\":\"{text}\"}},\"finish_reason\":{finish}}}]}}\n\n"
+        )
+    };
+    let all = [
+        chunk(0, "a", "null"),
+        chunk(0, "", "\"stop\""),
+        chunk(1, "b", "null"),
+        chunk(1, "", "\"length\""),
+        Answer::DONE.to_string(),
+    ];
+    let events: Vec<&str> = all.iter().map(String::as_str).collect();
+    check(&events, |reply| assert_eq!((reply.text(), reply.broken), (all.concat(), false))).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_of_llama_cpps_ends_well_though_its_connection_closes() {
+    let world = one();
+    let text = [Answer::ROLE, &says("hi"), Answer::FINISH, Answer::DONE].concat();
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
+    world.provider("primary").answers(Answer::raw(format!("{head}{text}")).closes());
+    let reply = world.client().asks("m").streamed().await;
+    reply.is_served("hi");
+    assert_eq!(world.record().outcome, Outcome::Served);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_breaks_behind_the_last_event_breaks_nothing() {
+    let answer = Answer::begins().event(says("hi")).event(Answer::FINISH).event(Answer::USAGE).event(Answer::DONE);
+    for answer in [answer.clone().closes(), answer.clone().waits(secs(1)).resets(), answer.hangs()] {
+        let world = one();
+        world.provider("primary").answers(answer);
+        let reply = world.client().asks("m").streamed().await;
+        assert!(reply.text().ends_with(Answer::DONE) && !reply.broken, "{}", reply.text());
+        assert!(reply.took <= secs(15), "{:?}", reply.took);
+        assert_eq!((world.record().outcome, world.record().usage.output), (Outcome::Served, 2));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_breaks_behind_the_providers_own_error_adds_none_of_ours() {
+    let world = one();
+    let error = "data: {\"error\":{\"message\":\"overloaded\",\"code\":\"overloaded\"}}\n\n";
+    world.provider("primary").answers(Answer::begins().event(says("Hel")).event(error).closes());
+    let reply = world.client().asks("m").streamed().await;
+    reply.breaks_off("overloaded");
+    assert_eq!(reply.text().matches("\"error\"").count(), 1, "{}", reply.text());
+    assert_eq!(world.record().outcome, Outcome::Failed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_never_says_done_is_understood() {
+    let said = says("hi");
+    let all = [Answer::ROLE, &said, Answer::FINISH];
+    check(&all, |reply| assert_eq!((reply.text(), reply.broken), (all.concat(), false))).await;
+    let world = one();
+    world.provider("primary").answers(all.iter().fold(Answer::begins(), Answer::event).closes());
+    world.client().asks("m").streamed().await.breaks_off("closed the stream before finishing");
+}
+
+#[tokio::test(start_paused = true)]
+async fn usage_is_not_asked_of_those_who_take_it_amiss() {
+    let world = two().provider("spare", "kind", "\"mistral\"").stands();
+    world.provider("primary").answers(Answer::error(500, "down"));
+    world.provider("spare").answers(Answer::stream(["hello"]));
+    world.client().asks("fast").streamed().await.is_served("hello");
+    assert!(world.provider("primary").last().text().contains("stream_options"));
+    assert!(!world.provider("spare").last().text().contains("stream_options"));
 }

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use serde::Serialize;
 
+use super::whole::is_error;
 use crate::domain::refusal::{Family, Refusal};
 
 /// The error object of chat and Responses.
@@ -56,6 +57,15 @@ fn whole(error: &ErrorObject<'_>) -> Bytes {
 /// The last event of a stream that failed. No `[DONE]` follows it: this is no end, it is a break.
 pub(in crate::protocol) fn event(error: &ErrorObject<'_>) -> Bytes {
     [b"data: ".as_slice(), &whole(error), b"\n\n"].concat().into()
+}
+
+/// The same in the provider's words, if its body is an error at all. Line ends in JSON are only ever between its tokens.
+pub(in crate::protocol) fn said(body: &[u8]) -> Option<Bytes> {
+    if !is_error(body) {
+        return None;
+    }
+    let line: Vec<u8> = body.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }).collect();
+    Some([b"data: ".as_slice(), &line, b"\n\n"].concat().into())
 }
 
 pub(in crate::protocol) fn written(value: &impl Serialize) -> Bytes {

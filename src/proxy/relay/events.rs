@@ -91,10 +91,7 @@ impl Events {
                     self.clock.heard();
                     self.is_finished |= self.tap.push(piece, &mut self.out).terminal_at.is_some();
                 }
-                Poll::Ready(Some(Err(_))) => {
-                    self.rest.ended_early();
-                    return self.ended = Some(Ended::Cut);
-                }
+                Poll::Ready(Some(Err(_))) => return self.ended = Some(self.how_it_broke()),
                 Poll::Ready(None) => return self.ended = Some(self.how_it_ended()),
             }
         }
@@ -111,12 +108,27 @@ impl Events {
         }
     }
 
+    /// What breaks behind the last word breaks nothing, and who has said that it failed need not be doubted.
+    fn how_it_broke(&mut self) -> Ended {
+        if self.is_finished {
+            self.tap.end(&mut self.out);
+            return Ended::Well;
+        }
+        self.rest.ended_early();
+        if self.tap.has_failed() { Ended::Failed } else { Ended::Cut }
+    }
+
     fn out_or_silence(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
         if !self.out.is_empty() {
             return Poll::Ready(Next::Data(gathered(&mut self.out)));
         }
         loop {
             match ready!(self.clock.poll(cx)) {
+                // All was said, and the provider merely keeps its connection open.
+                Silence::Bridge | Silence::TooLong if self.is_finished => {
+                    self.ended = Some(self.how_it_broke());
+                    return self.end(cx, Ended::Well);
+                }
                 Silence::Bridge if self.tap.is_between_events() => {
                     return Poll::Ready(Next::Data(protocol::keep_alive(self.client)));
                 }

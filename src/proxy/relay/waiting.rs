@@ -8,9 +8,10 @@ use super::super::Settings;
 use super::super::answer::Attempting;
 use super::Part;
 use super::clock::{Clock, Silence};
-use crate::attempt::ReplyBody;
+use crate::attempt::{Reply, ReplyBody};
 use crate::domain::protocol::Protocol;
 use crate::domain::refusal::Refusal;
+use crate::meter::Outcome;
 use crate::protocol;
 
 pub(super) struct Waiting {
@@ -20,6 +21,14 @@ pub(super) struct Waiting {
     clock: Clock,
     /// The first comment goes out at once, with the head.
     greeted: bool,
+}
+
+/// The provider's own words, if they are an error.
+fn said(client: Protocol, reply: &Reply) -> Option<Bytes> {
+    match &reply.body {
+        ReplyBody::Whole(body) if !reply.status.is_success() => protocol::said_event(client, body),
+        _ => None,
+    }
 }
 
 pub(super) enum Waited {
@@ -47,6 +56,10 @@ impl Waiting {
                 // The status is out, so an answer that is no stream can only be told as what it is: a failure.
                 Ok(reply) => {
                     exchange.has_reply(&reply.from);
+                    if let Some(said) = said(self.client, &reply) {
+                        exchange.ends(Outcome::of_status(reply.status));
+                        return Poll::Ready(Waited::Refused(said));
+                    }
                     let failure = format!("it answered {} instead of a stream", reply.status.as_u16());
                     let refusal = Refusal::ProviderFailed { provider: reply.from.provider.to_string(), failure };
                     exchange.refused(&refusal);

@@ -6,11 +6,11 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request};
+use http::{HeaderMap, Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::client::conn::http1::handshake;
-use hyper_util::rt::TokioIo;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use keyway::listen::Reception;
 use keyway::proxy::Proxy;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, duplex};
@@ -31,11 +31,16 @@ pub(crate) struct Client {
     reception: Reception<Proxy>,
     address: Option<SocketAddr>,
     token: String,
+    is_http2: bool,
 }
 
 impl Client {
     pub(super) fn new(reception: Reception<Proxy>, address: Option<SocketAddr>, token: &str) -> Self {
-        Self { reception, address, token: token.into() }
+        Self { reception, address, token: token.into(), is_http2: false }
+    }
+
+    pub(crate) fn over_http2(&self) -> Self {
+        Self { is_http2: true, ..self.clone() }
     }
 
     /// A chat completion of this model.
@@ -77,6 +82,13 @@ impl Client {
         String::from_utf8(heard).unwrap()
     }
 
+    /// Sends these bytes, and hangs up a moment later.
+    pub(crate) async fn leaves_after(&self, bytes: &str) {
+        let mut pipe = self.connects().await;
+        pipe.write_all(bytes.replace("TOKEN", &self.token).as_bytes()).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+
     async fn connects(&self) -> Box<dyn Pipe> {
         if let Some(address) = self.address {
             return Box::new(TcpStream::connect(address).await.unwrap());
@@ -115,9 +127,11 @@ impl Ask {
     pub(crate) async fn begins(self) -> Live {
         let asked = Instant::now();
         let pipe = self.client.connects().await;
-        let (mut sender, connection) = handshake(TokioIo::new(pipe)).await.unwrap();
-        let connection = tokio::spawn(async move { drop(connection.await) });
-        let answer = timeout(PATIENCE, sender.send_request(self.request.map(Full::new))).await.unwrap().unwrap();
+        let request = self.request.map(Full::new);
+        let (answer, connection) = match self.client.is_http2 {
+            false => over_http1(pipe, request).await,
+            true => over_http2(pipe, request).await,
+        };
         let (head, body) = answer.into_parts();
         Live {
             status: head.status.as_u16(),
@@ -130,6 +144,22 @@ impl Ask {
             connection,
         }
     }
+}
+
+async fn over_http1(pipe: Box<dyn Pipe>, request: Request<Full<Bytes>>) -> (Response<Incoming>, JoinHandle<()>) {
+    let (mut sender, connection) = http1::handshake(TokioIo::new(pipe)).await.unwrap();
+    let connection = tokio::spawn(async move { drop(connection.await) });
+    (timeout(PATIENCE, sender.send_request(request)).await.unwrap().unwrap(), connection)
+}
+
+async fn over_http2(pipe: Box<dyn Pipe>, mut request: Request<Full<Bytes>>) -> (Response<Incoming>, JoinHandle<()>) {
+    let path = request.uri().path_and_query().unwrap().as_str();
+    *request.uri_mut() = format!("http://gateway.example{path}").parse().unwrap();
+    request.headers_mut().remove("host");
+    let settings = http2::Builder::new(TokioExecutor::new()).initial_stream_window_size(64 * 1024).clone();
+    let (mut sender, connection) = settings.handshake(TokioIo::new(pipe)).await.unwrap();
+    let connection = tokio::spawn(async move { drop(connection.await) });
+    (timeout(PATIENCE, sender.send_request(request)).await.unwrap().unwrap(), connection)
 }
 
 impl IntoFuture for Ask {

@@ -1,4 +1,3 @@
-#![allow(dead_code)] // TEMP
 //! One whole gateway in a test: a client, one core, and providers that do as they are told.
 //!
 //! In memory all of it runs in the test's own runtime over pipes, so the test may pause the clock. On loopback the same
@@ -6,213 +5,29 @@
 
 mod answer;
 mod client;
+mod plan;
 mod provider;
 
 pub(crate) use answer::{Answer, says};
 pub(crate) use client::{Client, Reply};
+pub(crate) use plan::Plan;
 pub(crate) use provider::Provider;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use keyway::app::{Assembled, assemble};
-use keyway::attempt::client::{ClientSettings, Connect, Network, authorities};
-use keyway::config::Config;
-use keyway::domain::address::Egress;
-use keyway::domain::directory::Directory;
-use keyway::domain::entity::{Credential, Owner, Token};
-use keyway::domain::id::Id;
-use keyway::domain::secret::Secret;
-use keyway::domain::time::Timestamp;
-use keyway::domain::token::mint;
-use keyway::listen::{Limits, Reception, Setup, bind};
+use keyway::app::Assembled;
+use keyway::listen::Reception;
 use keyway::meter::{Outcome, Record};
 use keyway::proxy::Proxy;
-use keyway::snapshot::{Routing, build};
-use keyway::store::seal::{Keyring, MasterKey, Salt};
 use tokio::time::timeout;
 
-use provider::{Providers, Wires};
+use provider::Providers;
 
 pub(crate) const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
-}
-
-/// Settings by their names, written as TOML.
-type Table = BTreeMap<String, String>;
-
-/// A world before it stands. Each provider lists the model `m`; the alias `fast` tries them in order.
-pub(crate) struct Plan {
-    settings: BTreeMap<String, String>,
-    providers: Vec<(String, Table)>,
-    models: Vec<(String, Table)>,
-    orgs: Table,
-    workspaces: BTreeMap<String, Table>,
-    more: String,
-    tokens: Vec<(String, Token, String)>,
-    keys: Vec<(String, String, String)>,
-    on_loopback: bool,
-}
-
-impl Plan {
-    /// Lines of one section, such as `[attempts]`.
-    pub(crate) fn set(mut self, section: &str, lines: &str) -> Self {
-        let text = self.settings.entry(section.into()).or_default();
-        text.push_str(lines);
-        text.push('\n');
-        self
-    }
-
-    pub(crate) fn provider(mut self, name: &str, setting: &str, value: &str) -> Self {
-        let known = self.providers.iter_mut().find(|(known, _)| known == name).unwrap();
-        known.1.insert(setting.into(), value.into());
-        self
-    }
-
-    pub(crate) fn model(mut self, provider: &str, setting: &str, value: &str) -> Self {
-        let known = self.models.iter_mut().find(|(known, _)| known == provider).unwrap();
-        known.1.insert(setting.into(), value.into());
-        self
-    }
-
-    pub(crate) fn workspace(mut self, name: &str, setting: &str, value: &str) -> Self {
-        if !self.workspaces.contains_key(name) {
-            self = self.token(name, name, |_| ());
-        }
-        self.workspaces.entry(name.into()).or_default().insert(setting.into(), value.into());
-        self
-    }
-
-    /// A workspace beside `main`, with a token of the same name.
-    pub(crate) fn neighbour(self, name: &str) -> Self {
-        self.workspace(name, "org", "\"acme\"")
-    }
-
-    pub(crate) fn org(mut self, setting: &str, value: &str) -> Self {
-        self.orgs.insert(setting.into(), value.into());
-        self
-    }
-
-    pub(crate) fn and(mut self, toml: &str) -> Self {
-        self.more.push_str(toml);
-        self.more.push('\n');
-        self
-    }
-
-    /// A token of a workspace, changed before it is given out.
-    pub(crate) fn token(mut self, name: &str, workspace: &str, change: impl FnOnce(&mut Token)) -> Self {
-        let id = Id::random();
-        let (text, hash) = mint(id).unwrap();
-        let workspace = Id::declared("workspace", workspace);
-        let mut token = Token::new(id, hash, workspace, "a test", Timestamp::now());
-        change(&mut token);
-        self.tokens.push((name.into(), token, String::from_utf8(text.expose().to_vec()).unwrap()));
-        self
-    }
-
-    /// A workspace's own key for a provider.
-    pub(crate) fn key(mut self, workspace: &str, provider: &str, key: &str) -> Self {
-        self.keys.push((workspace.into(), provider.into(), key.into()));
-        self
-    }
-
-    fn text(&self) -> String {
-        let mut text = String::new();
-        for (section, lines) in &self.settings {
-            text.push_str(&format!("[{section}]\n{lines}"));
-        }
-        text.push_str(&each("provider", self.providers.iter().map(|(_, table)| table)));
-        text.push_str(&each("model", self.models.iter().map(|(_, table)| table)));
-        for (place, (name, _)) in self.providers.iter().enumerate() {
-            text.push_str(&format!(
-                "[[route]]\nalias = \"fast\"\nprovider = \"{name}\"\nmodel = \"m\"\npriority = {place}\n"
-            ));
-        }
-        text.push_str(&each("org", [&self.orgs]));
-        for (name, table) in &self.workspaces {
-            text.push_str(&format!("[[workspace]]\nid = \"{name}\"\n{}", lines(table)));
-        }
-        text + &self.more
-    }
-
-    pub(crate) fn stands(mut self) -> World {
-        let names: Vec<String> = self.providers.iter().map(|(name, _)| name.clone()).collect();
-        let providers = Providers::new(&names, self.on_loopback);
-        for (name, table) in &mut self.providers {
-            let host = providers.host(name);
-            table.entry("base_url".into()).or_insert_with(|| format!("\"{host}/v1\""));
-        }
-        let config = Config::from_text("gateway.toml", &self.text(), &|_| None).unwrap();
-        let keyring = Arc::new(keyring());
-        let stored = self.sealed(&config, &keyring);
-        let routing = Routing {
-            default: config.routing.default.clone(),
-            fallback: config.routing.fallback.clone(),
-            protocol_default: config.routing.protocol_default.clone(),
-        };
-        let directory = Directory {
-            tokens: self.tokens.iter().map(|(_, token, _)| token.clone()).collect(),
-            credentials: stored.clone(),
-            ..Directory::default()
-        };
-        let snapshot = build(&directory, &config.declared, &routing).unwrap();
-        let connect: Arc<dyn Connect> = match self.on_loopback {
-            true => Arc::new(network()),
-            false => Arc::new(Wires(providers.clone())),
-        };
-        let assembled = assemble(&config, snapshot, keyring, &connect, 1).unwrap();
-        let limits = Limits {
-            requests_in_flight: config.limits.requests_in_flight,
-            body_stall: config.limits.body_timeout,
-            ..Limits::default()
-        };
-        let reception = Reception::new(assembled.proxies[0].clone(), Setup::new(limits));
-        let address = self.on_loopback.then(|| {
-            let listener = bind(([127, 0, 0, 1], 0).into(), true).unwrap();
-            let address = listener.local_addr().unwrap();
-            let reception = reception.clone();
-            tokio::spawn(async move { reception.serve(listener).await.unwrap() });
-            address
-        });
-        let tokens = self.tokens.into_iter().map(|(name, _, text)| (name, text)).collect();
-        let credentials = std::iter::zip(&self.keys, &stored)
-            .map(|((workspace, ..), credential)| (workspace.clone(), credential.id.uuid().to_string()))
-            .collect();
-        World { assembled, reception, address, providers, tokens, credentials, records: RefCell::default() }
-    }
-
-    /// The workspaces' own keys, sealed.
-    fn sealed(&self, config: &Config, keyring: &Keyring) -> Vec<Credential> {
-        let credential = |(workspace, provider, key): &(String, String, String)| {
-            let owner = Owner::Workspace(Id::declared("workspace", workspace));
-            let provider = config.declared.providers.iter().find(|one| one.name == *provider).unwrap();
-            let (id, address) = (provider.id, &provider.base_url.address);
-            let mut credential = Credential::new(Id::random(), owner, id, address, Timestamp::now());
-            keyring.seal_credential(&mut credential, Secret::from(key.clone())).unwrap();
-            credential
-        };
-        self.keys.iter().map(credential).collect()
-    }
-}
-
-fn each<'t>(kind: &str, tables: impl IntoIterator<Item = &'t Table>) -> String {
-    tables.into_iter().map(|table| format!("[[{kind}]]\n{}", lines(table))).collect()
-}
-
-fn lines(table: &Table) -> String {
-    table.iter().map(|(setting, value)| format!("{setting} = {value}\n")).collect()
-}
-
-fn keyring() -> Keyring {
-    let key = MasterKey::parse(&MasterKey::generate().unwrap()).unwrap();
-    Keyring::new(&[key], Salt::random().unwrap()).unwrap()
-}
-
-fn network() -> Network {
-    let egress = Egress { http: vec!["127.0.0.1".into()], ..Egress::default() };
-    Network::new(&ClientSettings::default(), egress, authorities(None).unwrap())
 }
 
 /// A gateway that serves, with everything around it.
@@ -220,7 +35,7 @@ pub(crate) struct World {
     assembled: Assembled,
     reception: Reception<Proxy>,
     /// Only on loopback.
-    address: Option<std::net::SocketAddr>,
+    address: Option<SocketAddr>,
     providers: Providers,
     tokens: BTreeMap<String, String>,
     /// The id of each workspace's own.
@@ -229,36 +44,14 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// Providers by name; each has a key of the platform's, `key-of-NAME`.
+    /// Providers by name, in memory; each has a key of the platform's, `key-of-NAME`.
     pub(crate) fn of<const N: usize>(providers: [&str; N]) -> Plan {
-        let quoted = |text: &str| format!("\"{text}\"");
-        let provider = |name: &&str| {
-            let key = format!("key-of-{name}");
-            let table = [("id", quoted(name)), ("kind", quoted("custom")), ("api_key", quoted(&key))];
-            (name.to_string(), table.map(|(setting, value)| (setting.to_string(), value)).into())
-        };
-        let model = |name: &&str| {
-            let table = [("provider", quoted(name)), ("id", quoted("m"))];
-            (name.to_string(), table.map(|(setting, value)| (setting.to_string(), value)).into())
-        };
-        let plan = Plan {
-            settings: BTreeMap::new(),
-            providers: providers.iter().map(provider).collect(),
-            models: providers.iter().map(model).collect(),
-            orgs: [("id".to_string(), quoted("acme"))].into(),
-            workspaces: BTreeMap::new(),
-            more: String::new(),
-            tokens: Vec::new(),
-            keys: Vec::new(),
-            on_loopback: false,
-        };
-        plan.neighbour("main")
+        Plan::of(&providers, false)
     }
 
     /// The same over sockets; the test must not pause the clock.
     pub(crate) fn on_loopback<const N: usize>(providers: [&str; N]) -> Plan {
-        let plan = Self::of(providers).set("egress", "http = [\"127.0.0.1\"]");
-        Plan { on_loopback: true, ..plan }
+        Plan::of(&providers, true).set("egress", "http = [\"127.0.0.1\"]")
     }
 
     pub(crate) fn provider(&self, name: &str) -> Provider {

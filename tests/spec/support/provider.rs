@@ -24,7 +24,6 @@ const PIPE: usize = 16 * 1024;
 /// What a provider heard.
 #[derive(Clone, Debug)]
 pub(crate) struct Heard {
-    pub(crate) at: Instant,
     /// As it came; our header names are in lower case.
     pub(crate) head: String,
     pub(crate) body: Vec<u8>,
@@ -57,7 +56,6 @@ struct State {
     script: Mutex<VecDeque<Answer>>,
     heard: Mutex<Vec<Heard>>,
     written: AtomicUsize,
-    connects: AtomicUsize,
 }
 
 /// One provider, as a test sees it.
@@ -107,11 +105,6 @@ impl Provider {
 
     pub(crate) fn was_called(&self, times: usize) {
         assert_eq!(self.calls(), times, "calls of {}", self.name);
-    }
-
-    /// Connections that were tried, refused ones included.
-    pub(crate) fn connects(&self) -> usize {
-        self.state.connects.load(Relaxed)
     }
 
     /// Bytes of answers that the gateway has taken, or a pipe holds.
@@ -176,7 +169,6 @@ fn listens(provider: &Provider) -> String {
     let (listener, state) = (TcpListener::from_std(listener).unwrap(), provider.state.clone());
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            state.connects.fetch_add(1, Relaxed);
             let socket = SockRef::from(&stream).try_clone().unwrap();
             let reset = move || socket.set_linger(Some(Duration::ZERO)).unwrap();
             tokio::spawn(attends(state.clone(), stream, reset));
@@ -192,7 +184,6 @@ impl Connect for Wires {
     fn connect<'a>(&'a self, address: &'a Address, _: Http2) -> Connecting<'a> {
         let name = address.host.split('.').next().unwrap_or_default();
         let state = self.0.named(name).state;
-        state.connects.fetch_add(1, Relaxed);
         let door = *state.door.lock().unwrap();
         Box::pin(async move {
             match door {
@@ -328,6 +319,6 @@ fn whole_request(read: &[u8]) -> Option<(Heard, usize)> {
     if read.len() < head + length {
         return None;
     }
-    let heard = Heard { at: Instant::now(), head: text, body: read[head..head + length].to_vec(), left_at: None };
+    let heard = Heard { head: text, body: read[head..head + length].to_vec(), left_at: None };
     Some((heard, head + length))
 }
