@@ -10,9 +10,6 @@ use crate::domain::time::Timestamp;
 use crate::domain::token::{TOKEN_LIMIT_BYTES, TokenHash};
 use crate::snapshot::{Caller, Lookup, World};
 
-const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
-const API_KEY: HeaderName = HeaderName::from_static("api-key");
-const X_GOOG_API_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
 const X_KEYWAY_USER: HeaderName = HeaderName::from_static("x-keyway-user");
 /// A user's name or id as a trusted front end writes it; longer is a mistake.
 const USER_LIMIT_BYTES: usize = 256;
@@ -44,18 +41,18 @@ fn user_name(value: &HeaderValue) -> Result<&str, Refusal> {
 /// The one token in the head. The same one in two places is one; two different ones are a mistake we name.
 fn shown_token(headers: &HeaderMap) -> Result<&[u8], Refusal> {
     let mut shown: Option<(&'static str, &[u8])> = None;
-    for (name, label) in [
-        (header::AUTHORIZATION, "authorization"),
-        (X_API_KEY, "x-api-key"),
-        (API_KEY, "api-key"),
-        (X_GOOG_API_KEY, "x-goog-api-key"),
-    ] {
-        for value in headers.get_all(&name) {
-            let Some(token) = token_in(&name, value) else { continue };
-            match shown {
-                Some((other, earlier)) if earlier != token => return Err(Refusal::TokensDiffer(other, label)),
-                _ => shown = Some((label, token)),
-            }
+    for (name, value) in headers {
+        let label = match name.as_str() {
+            "authorization" => "authorization",
+            "x-api-key" => "x-api-key",
+            "api-key" => "api-key",
+            "x-goog-api-key" => "x-goog-api-key",
+            _ => continue,
+        };
+        let Some(token) = token_in(name, value) else { continue };
+        match shown {
+            Some((other, earlier)) if earlier != token => return Err(Refusal::TokensDiffer(other, label)),
+            _ => shown = Some((label, token)),
         }
     }
     shown.map(|(_, token)| token).ok_or(Refusal::TokenMissing)

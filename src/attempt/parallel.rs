@@ -4,18 +4,20 @@
 //! `take` waits its turn, first come first served; `take_at_once` never waits. Shared by all cores. It must never know
 //! what the call does.
 
+use std::collections::VecDeque;
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use foldhash::fast::RandomState;
 use tokio::sync::oneshot;
 
 use crate::domain::address::Address;
 use crate::domain::entity::{Credential, Provider};
 use crate::domain::id::Id;
+use crate::domain::map::Map;
 
 /// Calls waiting for one key, unless set otherwise. What a wait of a second can hope to serve; more would only time out.
 const WAITERS: usize = 64;
@@ -39,7 +41,7 @@ pub struct Busy;
 /// The places of every key that is in use. A key in no use takes no room, so calls in flight bound the whole.
 #[derive(Debug)]
 pub struct Parallel {
-    shards: [Mutex<HashMap<Key, Lane>>; SHARDS],
+    shards: [Mutex<Map<Key, Lane>>; SHARDS],
     hasher: RandomState,
     patience: ArcSwap<Patience>,
 }
@@ -75,7 +77,7 @@ pub struct Permit {
 
 impl Parallel {
     pub fn new() -> Arc<Self> {
-        Arc::new(Self { shards: Default::default(), hasher: RandomState::new(), patience: ArcSwap::default() })
+        Arc::new(Self { shards: Default::default(), hasher: RandomState::default(), patience: ArcSwap::default() })
     }
 
     /// From now on calls wait like this; those who wait already go on as they began.
@@ -169,7 +171,7 @@ impl Parallel {
         drop(refused);
     }
 
-    fn lanes(&self, key: &Key) -> MutexGuard<'_, HashMap<Key, Lane>> {
+    fn lanes(&self, key: &Key) -> MutexGuard<'_, Map<Key, Lane>> {
         let shard = self.hasher.hash_one(key) as usize % SHARDS;
         self.shards[shard].lock().unwrap_or_else(PoisonError::into_inner)
     }

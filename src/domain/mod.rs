@@ -9,6 +9,7 @@ pub mod entity;
 pub mod failure;
 pub mod id;
 pub mod limits;
+pub mod map;
 pub mod money;
 pub mod nearest;
 pub mod permission;

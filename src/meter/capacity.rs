@@ -3,14 +3,16 @@
 //! Takes a workspace, gives a place that is freed when it is dropped. There is no queue: a call that waits here would
 //! cost memory just when there is none to spare.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use foldhash::fast::RandomState;
+
 use crate::domain::entity::Workspace;
 use crate::domain::id::Id;
+use crate::domain::map::Map;
 use crate::domain::refusal::Refusal;
 
 /// Locks the workspaces are spread over, so that cores seldom meet.
@@ -36,7 +38,7 @@ pub struct Capacity {
     in_all: AtomicU32,
     of_one_workspace: AtomicU32,
     in_flight: AtomicU32,
-    shards: [Mutex<HashMap<Id<Workspace>, u32>>; SHARDS],
+    shards: [Mutex<Map<Id<Workspace>, u32>>; SHARDS],
     hasher: RandomState,
 }
 
@@ -55,7 +57,7 @@ impl Capacity {
             of_one_workspace: AtomicU32::new(settings.of_one_workspace),
             in_flight: AtomicU32::new(0),
             shards: Default::default(),
-            hasher: RandomState::new(),
+            hasher: RandomState::default(),
         })
     }
 
@@ -94,7 +96,7 @@ impl Capacity {
         has_room
     }
 
-    fn shard(&self, workspace: Id<Workspace>) -> MutexGuard<'_, HashMap<Id<Workspace>, u32>> {
+    fn shard(&self, workspace: Id<Workspace>) -> MutexGuard<'_, Map<Id<Workspace>, u32>> {
         let shard = self.hasher.hash_one(workspace) as usize % SHARDS;
         self.shards[shard].lock().unwrap_or_else(PoisonError::into_inner)
     }

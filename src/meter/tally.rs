@@ -1,6 +1,5 @@
 //! What exchanges add up to in metrics: one core's series, looked up once and then by number.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,6 +9,7 @@ use super::ids::Ids;
 use super::record::{Outcome, Record};
 use crate::domain::entity::Provider;
 use crate::domain::id::Id;
+use crate::domain::map::Map;
 use crate::domain::protocol::Operation;
 use crate::domain::refusal::Refusal;
 use crate::domain::time::Timestamp;
@@ -86,8 +86,8 @@ pub struct CoreMeter {
     cells: Arc<Cells>,
     registry: Arc<Registry>,
     families: Families,
-    operations: Mutex<HashMap<Operation, OfOperation>>,
-    providers: Mutex<HashMap<Id<Provider>, OfProvider>>,
+    operations: Mutex<Map<Operation, OfOperation>>,
+    providers: Mutex<Map<Id<Provider>, OfProvider>>,
 }
 
 #[derive(Clone, Copy)]
@@ -99,7 +99,7 @@ struct OfOperation {
 
 struct OfProvider {
     answered: Series,
-    models: HashMap<Arc<str>, OfModel>,
+    models: Map<Arc<str>, OfModel>,
 }
 
 #[derive(Clone, Copy)]
@@ -198,7 +198,7 @@ impl CoreMeter {
         let mut providers = locked(&self.providers);
         read(providers.entry(id).or_insert_with(|| OfProvider {
             answered: self.registry.series(self.families.attempts, [name, "answered"]),
-            models: HashMap::new(),
+            models: Map::default(),
         }))
     }
 

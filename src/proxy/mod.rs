@@ -62,7 +62,7 @@ pub struct Settings {
 /// A call that may be attempted, with its share of the memory for bodies.
 struct Planned {
     plan: Plan,
-    call: Call,
+    call: Box<Call>,
     share: BodyShare,
 }
 
@@ -154,7 +154,7 @@ impl Proxy {
         let (call, share) = read::read(asked, exchange.id(), head, body, &room).await?;
         exchange.has_read(&call, reading.elapsed());
         let past = recall::recall(caller, &call).await?;
-        let plan = resolve(caller, &Question::from(&call), &past)?;
+        let plan = resolve(caller, &Question::from(&*call), &past)?;
         let plan = exchange.reserve(plan, &call)?;
         Ok(Planned { plan, call, share })
     }

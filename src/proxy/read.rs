@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, HeaderValue, header, request};
+use http::{HeaderMap, HeaderValue, header, request};
 use http_body_util::BodyExt;
 use uuid::Uuid;
 
@@ -95,12 +95,13 @@ pub(super) async fn read(
     head: request::Parts,
     body: RequestBody,
     room: &Room<'_>,
-) -> Result<(Call, BodyShare), Refusal> {
+) -> Result<(Box<Call>, BodyShare), Refusal> {
     let form = form(asked.operation, &head)?;
     let mut share = BodyShare { budget: room.budget.clone(), bytes: 0 };
-    let taken = take(body, &head.headers, room.limits.body_bytes, &mut share).await?;
+    let taken = take(body, form, &head.headers, room.limits, &mut share).await?;
     let body = scanned(form, taken, &asked, &head.headers, room).await?;
-    Ok((call(asked, id, head, body)?, share))
+    // Boxed: half a kilobyte that several steps hand on.
+    Ok((Box::new(call(asked, id, head, body)?), share))
 }
 
 /// What reading needs besides the request.
@@ -168,20 +169,29 @@ enum Taken {
 /// Takes a body up to what may be held. One that came in one frame is not copied.
 async fn take(
     mut body: RequestBody,
+    form: Form,
     headers: &HeaderMap,
-    limit_bytes: usize,
+    limits: BodyLimits,
     share: &mut BodyShare,
 ) -> Result<Taken, Refusal> {
     let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     let stated = length.map(|length| usize::try_from(length).unwrap_or(usize::MAX));
-    // Of a body that is known to be too large only as much is taken as its model needs.
-    let enough = if stated.is_some_and(|length| length > limit_bytes) { BEGINNING_BYTES } else { limit_bytes };
+    let too_large = Refusal::BodyTooLarge { limit_bytes: limits.body_bytes as u64 };
+    // Of a form that is known to be too large only as much is taken as its model needs.
+    let enough = match (stated.is_some_and(|length| length > limits.body_bytes), form) {
+        (false, _) => limits.body_bytes,
+        (true, Form::Multipart) => BEGINNING_BYTES,
+        (true, Form::Json | Form::None) => return Err(too_large),
+    };
     share.grow(stated.map_or(0, |length| length.min(enough)))?;
     let mut first = Bytes::new();
     let mut several: Option<BytesMut> = None;
     let mut taken = 0_usize;
     while let Some(piece) = next_piece(&mut body).await? {
         taken += piece.len();
+        if taken > enough && form != Form::Multipart {
+            return Err(too_large);
+        }
         if taken > share.bytes {
             share.grow(taken - share.bytes)?;
         }
@@ -281,21 +291,9 @@ async fn scan_json(bytes: &Bytes, operation: Operation, hands: &Hands) -> Result
     scanning.map_err(|_| Refusal::AtCapacity("large bodies being read"))?
 }
 
-const X_KEYWAY_SESSION: HeaderName = HeaderName::from_static("x-keyway-session");
-const X_KEYWAY_ROLE: HeaderName = HeaderName::from_static("x-keyway-role");
-const X_KEYWAY_ENDPOINT: HeaderName = HeaderName::from_static("x-keyway-endpoint");
-const X_KEYWAY_PROJECT: HeaderName = HeaderName::from_static("x-keyway-project");
-const X_KEYWAY_PROVIDER: HeaderName = HeaderName::from_static("x-keyway-provider");
-const X_KEYWAY_MODEL: HeaderName = HeaderName::from_static("x-keyway-model");
-const SESSION_ID: HeaderName = HeaderName::from_static("session-id");
-const CLAUDE_CODE_SESSION: HeaderName = HeaderName::from_static("x-claude-code-session-id");
-const STAINLESS_TIMEOUT: HeaderName = HeaderName::from_static("x-stainless-timeout");
-/// What the Python SDK sends.
-const STAINLESS_READ_TIMEOUT: HeaderName = HeaderName::from_static("x-stainless-read-timeout");
-const SERVER_TIMEOUT: HeaderName = HeaderName::from_static("x-server-timeout");
-
 fn call(asked: Asked, id: Uuid, head: request::Parts, body: CallBody) -> Result<Call, Refusal> {
     let headers = head.headers;
+    let ours = Ours::among(&headers);
     let in_body = match &body {
         CallBody::Json { found, .. } => found.model_text.clone(),
         CallBody::Multipart { model, .. } => model.as_ref().map(|(text, _)| text.clone()),
@@ -308,7 +306,7 @@ fn call(asked: Asked, id: Uuid, head: request::Parts, body: CallBody) -> Result<
     };
     let model = match asked.model.or(in_body) {
         Some(model) => Some(model),
-        None => named_model(&headers)?,
+        None => named_model(ours.model)?,
     };
     Ok(Call {
         id,
@@ -319,20 +317,56 @@ fn call(asked: Asked, id: Uuid, head: request::Parts, body: CallBody) -> Result<
         method: head.method,
         query: asked.tail.as_ref().and_then(|_| kept_query(head.uri.query()?)),
         tail: asked.tail,
-        conversation: conversation(&headers, &body),
-        role: text(&headers, &X_KEYWAY_ROLE, "x-keyway-role")?,
-        endpoint: text(&headers, &X_KEYWAY_ENDPOINT, "x-keyway-endpoint")?,
-        project: text(&headers, &X_KEYWAY_PROJECT, "x-keyway-project")?,
-        provider: text(&headers, &X_KEYWAY_PROVIDER, "x-keyway-provider")?,
-        allowed: allowed(&headers),
+        conversation: conversation(&ours, &body),
+        role: text(ours.role, "x-keyway-role")?,
+        endpoint: text(ours.endpoint, "x-keyway-endpoint")?,
+        project: text(ours.project, "x-keyway-project")?,
+        provider: text(ours.provider, "x-keyway-provider")?,
+        allowed: allowed(ours.allowed),
         headers,
         body,
     })
 }
 
+/// The headers that concern us, found in one walk.
+#[derive(Default)]
+struct Ours<'a> {
+    session: Option<&'a HeaderValue>,
+    /// What clients that know nothing of us call a conversation.
+    clients_session: Option<&'a HeaderValue>,
+    role: Option<&'a HeaderValue>,
+    endpoint: Option<&'a HeaderValue>,
+    project: Option<&'a HeaderValue>,
+    provider: Option<&'a HeaderValue>,
+    model: Option<&'a HeaderValue>,
+    /// The client's own time-out: the Node SDK, the Python SDK and Google's each have a name for it.
+    allowed: Option<&'a HeaderValue>,
+}
+
+impl<'a> Ours<'a> {
+    fn among(headers: &'a HeaderMap) -> Self {
+        let mut ours = Self::default();
+        for (name, value) in headers {
+            let place = match name.as_str() {
+                "x-keyway-session" => &mut ours.session,
+                "session-id" | "x-claude-code-session-id" => &mut ours.clients_session,
+                "x-keyway-role" => &mut ours.role,
+                "x-keyway-endpoint" => &mut ours.endpoint,
+                "x-keyway-project" => &mut ours.project,
+                "x-keyway-provider" => &mut ours.provider,
+                "x-keyway-model" => &mut ours.model,
+                "x-stainless-timeout" | "x-stainless-read-timeout" | "x-server-timeout" => &mut ours.allowed,
+                _ => continue,
+            };
+            place.get_or_insert(value);
+        }
+        ours
+    }
+}
+
 /// The model that a header names for a form without one.
-fn named_model(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
-    let model = text(headers, &X_KEYWAY_MODEL, "x-keyway-model")?;
+fn named_model(header: Option<&HeaderValue>) -> Result<Option<String>, Refusal> {
+    let model = text(header, "x-keyway-model")?;
     match model.as_deref().and_then(scan::fault_of_model) {
         Some(why) => Err(Refusal::HeaderInvalid { header: "x-keyway-model", why }),
         None => Ok(model),
@@ -340,8 +374,8 @@ fn named_model(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
 }
 
 /// A header of ours as text.
-fn text(headers: &HeaderMap, name: &HeaderName, label: &'static str) -> Result<Option<String>, Refusal> {
-    let Some(value) = headers.get(name) else { return Ok(None) };
+fn text(value: Option<&HeaderValue>, label: &'static str) -> Result<Option<String>, Refusal> {
+    let Some(value) = value else { return Ok(None) };
     let text = value.to_str().map_err(|_| Refusal::HeaderInvalid { header: label, why: "it must be visible ASCII" })?;
     Ok(Some(text.trim().to_string()).filter(|text| !text.is_empty()))
 }
@@ -354,24 +388,20 @@ fn kept_query(query: &str) -> Option<String> {
 }
 
 /// The conversation that the client names, hashed. The hash only spreads; nothing trusts it.
-fn conversation(headers: &HeaderMap, body: &CallBody) -> Option<u64> {
-    let named = headers.get(X_KEYWAY_SESSION).map(HeaderValue::as_bytes);
+fn conversation(ours: &Ours<'_>, body: &CallBody) -> Option<u64> {
     let cached = match body {
         CallBody::Json { bytes, found } => found.prompt_cache_key.clone().map(|range| &bytes[range]),
         CallBody::Empty | CallBody::Multipart { .. } | CallBody::Upload(_) => None,
     };
-    let others =
-        || [SESSION_ID, CLAUDE_CODE_SESSION].into_iter().find_map(|name| headers.get(name).map(HeaderValue::as_bytes));
-    let name = named.or(cached).or_else(others)?;
+    let named = ours.session.map(HeaderValue::as_bytes);
+    let name = named.or(cached).or_else(|| ours.clients_session.map(HeaderValue::as_bytes))?;
     let mut hasher = DefaultHasher::new();
     name.hash(&mut hasher);
     Some(hasher.finish())
 }
 
 /// The client's own time-out in seconds, if it states one that is a time.
-fn allowed(headers: &HeaderMap) -> Option<Duration> {
-    let stated =
-        [STAINLESS_TIMEOUT, STAINLESS_READ_TIMEOUT, SERVER_TIMEOUT].into_iter().find_map(|name| headers.get(name))?;
-    let seconds: f64 = stated.to_str().ok()?.trim().parse().ok()?;
+fn allowed(stated: Option<&HeaderValue>) -> Option<Duration> {
+    let seconds: f64 = stated?.to_str().ok()?.trim().parse().ok()?;
     Duration::try_from_secs_f64(seconds).ok().filter(|time| !time.is_zero())
 }

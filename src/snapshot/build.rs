@@ -1,6 +1,6 @@
 //! The stored directory and the declared one, compiled into a snapshot.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use super::catalog::{Catalog, CredentialEntry, ModelEntry, ProviderEntry};
@@ -9,6 +9,7 @@ use crate::domain::address::BaseUrl;
 use crate::domain::directory::Directory;
 use crate::domain::entity::{Credential, Identity, Model, Org, Owner, Provider, Route, User, Workspace};
 use crate::domain::id::Id;
+use crate::domain::map::Map;
 use crate::domain::preset::{PRESETS, preset};
 use crate::domain::protocol::Protocol;
 
@@ -44,7 +45,7 @@ pub fn build(stored: &Directory, declared: &Directory, routing: &Routing) -> Res
         routing: routing.clone(),
         workspace_count: parts.workspaces.len(),
     });
-    let users: HashMap<Id<User>, Arc<User>> =
+    let users: Map<Id<User>, Arc<User>> =
         stored.users.iter().chain(&declared.users).map(|user| (user.id, Arc::new(user.clone()))).collect();
     let views = parts.views(&platform);
     let tokens = stored.tokens.iter().chain(&declared.tokens).filter(|token| token.revoked_at.is_none()).map(|token| {
@@ -56,12 +57,12 @@ pub fn build(stored: &Directory, declared: &Directory, routing: &Routing) -> Res
 
 /// Living entities, grouped by owner once, so that a thousand workspaces cost no thousand walks over everything.
 struct Parts<'a> {
-    providers: HashMap<Id<Provider>, Arc<ProviderEntry>>,
-    providers_of: HashMap<Owner, Vec<Arc<ProviderEntry>>>,
-    models_of: HashMap<Id<Provider>, Vec<&'a Model>>,
-    routes_of: HashMap<Owner, Vec<&'a Route>>,
-    credentials_of: HashMap<Owner, Vec<&'a Credential>>,
-    identities: HashMap<Id<Identity>, Arc<str>>,
+    providers: Map<Id<Provider>, Arc<ProviderEntry>>,
+    providers_of: Map<Owner, Vec<Arc<ProviderEntry>>>,
+    models_of: Map<Id<Provider>, Vec<&'a Model>>,
+    routes_of: Map<Owner, Vec<&'a Route>>,
+    credentials_of: Map<Owner, Vec<&'a Credential>>,
+    identities: Map<Id<Identity>, Arc<str>>,
     orgs: BTreeMap<Id<Org>, Arc<Org>>,
     workspaces: Vec<&'a Workspace>,
 }
@@ -69,8 +70,8 @@ struct Parts<'a> {
 impl<'a> Parts<'a> {
     fn of(stored: &'a Directory, declared: &'a Directory) -> Self {
         let both = [stored, declared];
-        let mut providers = HashMap::new();
-        let mut providers_of: HashMap<Owner, Vec<Arc<ProviderEntry>>> = HashMap::new();
+        let mut providers = Map::default();
+        let mut providers_of: Map<Owner, Vec<Arc<ProviderEntry>>> = Map::default();
         for provider in both.iter().flat_map(|from| &from.providers).filter(|provider| provider.deleted_at.is_none()) {
             let entry = Arc::new(provider_entry(provider));
             providers.insert(provider.id, entry.clone());
@@ -120,12 +121,12 @@ impl<'a> Parts<'a> {
         catalog
     }
 
-    fn views(&self, platform: &Arc<Platform>) -> HashMap<Id<Workspace>, Arc<WorkspaceView>> {
+    fn views(&self, platform: &Arc<Platform>) -> Map<Id<Workspace>, Arc<WorkspaceView>> {
         let owners = self.credentials_of.keys().filter_map(|owner| match owner {
             Owner::User(user) => Some((*user, self.catalog(*owner, None))),
             Owner::Platform | Owner::Workspace(_) => None,
         });
-        let users: Arc<HashMap<Id<User>, Catalog>> = Arc::new(owners.collect());
+        let users: Arc<Map<Id<User>, Catalog>> = Arc::new(owners.collect());
         let living = self.workspaces.iter().filter_map(|workspace| {
             let org = self.orgs.get(&workspace.org).filter(|org| org.deleted_at.is_none())?;
             let view = WorkspaceView {
@@ -153,11 +154,8 @@ impl<'a> Parts<'a> {
     }
 }
 
-fn grouped<T: Copy, K: std::hash::Hash + Eq>(
-    items: impl Iterator<Item = T>,
-    key: impl Fn(T) -> K,
-) -> HashMap<K, Vec<T>> {
-    let mut groups: HashMap<K, Vec<T>> = HashMap::new();
+fn grouped<T: Copy, K: std::hash::Hash + Eq>(items: impl Iterator<Item = T>, key: impl Fn(T) -> K) -> Map<K, Vec<T>> {
+    let mut groups: Map<K, Vec<T>> = Map::default();
     for item in items {
         groups.entry(key(item)).or_default().push(item);
     }

@@ -1,11 +1,11 @@
 //! Providers, models, routes and credentials of one owner, indexed by the names that calls use.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::domain::address::BaseUrl;
 use crate::domain::entity::{Credential, Grant, Listing, Model, Provider, Route, RouteKind, Scope, Workspace};
 use crate::domain::id::Id;
+use crate::domain::map::Map;
 use crate::domain::preset::Preset;
 use crate::domain::protocol::Protocol;
 
@@ -61,15 +61,15 @@ impl CredentialEntry {
 /// One owner's things, by name.
 #[derive(Debug, Default)]
 pub struct Catalog {
-    pub(crate) providers: HashMap<Id<Provider>, Arc<ProviderEntry>>,
-    by_name: HashMap<String, Arc<ProviderEntry>>,
-    by_prefix: HashMap<String, Vec<Arc<ProviderEntry>>>,
+    pub(crate) providers: Map<Id<Provider>, Arc<ProviderEntry>>,
+    by_name: Map<String, Arc<ProviderEntry>>,
+    by_prefix: Map<String, Vec<Arc<ProviderEntry>>>,
     /// Under the bare and under the qualified id, by provider priority.
-    models: HashMap<String, Vec<Arc<ModelEntry>>>,
+    models: Map<String, Vec<Arc<ModelEntry>>>,
     /// Names of roles and aliases with their lines, by priority.
-    routes: HashMap<(RouteKind, String), Vec<Arc<Route>>>,
-    credentials: HashMap<Id<Provider>, Vec<Arc<CredentialEntry>>>,
-    credentials_by_id: HashMap<Id<Credential>, Arc<CredentialEntry>>,
+    routes: Map<(RouteKind, String), Vec<Arc<Route>>>,
+    credentials: Map<Id<Provider>, Vec<Arc<CredentialEntry>>>,
+    credentials_by_id: Map<Id<Credential>, Arc<CredentialEntry>>,
 }
 
 impl Catalog {

@@ -14,19 +14,19 @@ pub use caller::{Caller, TokenEntry};
 pub use catalog::{Catalog, CredentialEntry, ModelEntry, ProviderEntry};
 pub use workspaces::{Lookup, World};
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::domain::entity::{Org, User, Workspace};
 use crate::domain::id::Id;
+use crate::domain::map::Map;
 use crate::domain::token::TokenHash;
 
 /// Everything at one moment. Swapped whole.
 #[derive(Debug)]
 pub struct Snapshot {
     pub platform: Arc<Platform>,
-    pub(crate) views: HashMap<Id<Workspace>, Arc<WorkspaceView>>,
-    pub(crate) tokens: HashMap<TokenHash, Arc<TokenEntry>>,
+    pub(crate) views: Map<Id<Workspace>, Arc<WorkspaceView>>,
+    pub(crate) tokens: Map<TokenHash, Arc<TokenEntry>>,
 }
 
 impl Snapshot {
@@ -64,7 +64,7 @@ pub struct WorkspaceView {
     /// The workspace's own providers, models, routes and credentials.
     pub own: Catalog,
     /// Users' own credentials, shared by all views; each is only ever shown to its user.
-    pub(crate) users: Arc<HashMap<Id<User>, Catalog>>,
+    pub(crate) users: Arc<Map<Id<User>, Catalog>>,
 }
 
 impl WorkspaceView {

@@ -3,7 +3,6 @@
 //! Takes connections that came to rest, gives them out again, last in first out, and closes them by age and number.
 //! Opens none itself.
 
-use std::collections::HashMap;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicU8};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
@@ -22,6 +21,7 @@ use crate::domain::address::Address;
 use crate::domain::entity::Credential;
 use crate::domain::failure::Failure;
 use crate::domain::id::Id;
+use crate::domain::map::Map;
 
 /// Addresses remembered at a time. More than any directory names; beyond it those without connections are forgotten.
 const SITES: usize = 4_096;
@@ -36,7 +36,7 @@ pub(super) struct Pool {
     pub(super) settings: ClientSettings,
     pub(super) counts: Arc<Counts>,
     pub(super) tasks: Arc<Tasks>,
-    sites: Mutex<HashMap<Address, Arc<Site>>>,
+    sites: Mutex<Map<Address, Arc<Site>>>,
     sweeping: AtomicBool,
 }
 
@@ -70,7 +70,7 @@ impl Speaks {
 
 #[derive(Default)]
 struct Lines {
-    idle: HashMap<Option<Id<Credential>>, Vec<Idle>>,
+    idle: Map<Option<Id<Credential>>, Vec<Idle>>,
     shared: Vec<Arc<Shared>>,
 }
 

@@ -1,3 +1,5 @@
+//! What json promises, by example and over generated input.
+
 use super::*;
 use proptest::prelude::*;
 use serde::de::IgnoredAny;

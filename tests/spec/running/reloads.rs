@@ -22,7 +22,7 @@ const RELOADS: u64 = 200;
 async fn calls(data: std::net::SocketAddr, token: String, stop: Arc<AtomicBool>, made: Arc<AtomicU64>) -> Vec<String> {
     let (mut caller, mut failed) = (Caller::to(data).await.with_token(&token), Vec::new());
     while !stop.load(Relaxed) {
-        if made.fetch_add(1, Relaxed) % 4 == 0 {
+        if made.fetch_add(1, Relaxed).is_multiple_of(4) {
             let body = caller.stream("practice-chunks-5-2ms").await;
             match text(body).await {
                 Ok(text) if text.contains("[DONE]") => {}

@@ -1,3 +1,5 @@
+//! What errors promises, by example and over generated input.
+
 use super::*;
 use proptest::prelude::*;
 use std::time::Duration;

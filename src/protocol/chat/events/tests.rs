@@ -1,3 +1,5 @@
+//! What events promises, by example and over generated input.
+
 use crate::domain::failure::Failure;
 use crate::domain::protocol::Protocol;
 use crate::domain::usage::Usage;

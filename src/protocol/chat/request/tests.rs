@@ -1,3 +1,5 @@
+//! What request promises, by example and over generated input.
+
 use super::*;
 use crate::protocol::{scan, splice};
 use proptest::prelude::*;
