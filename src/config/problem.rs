@@ -67,41 +67,9 @@ impl fmt::Display for Problems {
 
 impl std::error::Error for Problems {}
 
-/// The known word a mistyped one was probably meant to be.
-pub(super) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
-    // A third of the letters wrong is another word, not a slip; two slips are forgiven in short ones.
-    let allowed = (word.chars().count() / 3).max(2);
-    let distances = known.into_iter().map(|candidate| (distance(word, candidate), candidate));
-    distances.filter(|(distance, _)| *distance <= allowed).min_by_key(|(distance, _)| *distance).map(|(_, word)| word)
-}
-
-/// Letters to add, drop or change until one word is the other.
-fn distance(one: &str, other: &str) -> usize {
-    let other: Vec<char> = other.chars().collect();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (above, letter) in one.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = above + 1;
-        for (left, candidate) in other.iter().enumerate() {
-            let change = diagonal + usize::from(letter != *candidate);
-            diagonal = row[left + 1];
-            row[left + 1] = change.min(row[left] + 1).min(diagonal + 1);
-        }
-    }
-    row[other.len()]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_slip_of_the_finger_finds_its_word_and_another_word_finds_none() {
-        let known = ["listen", "limits", "log", "idle_timeout"];
-        assert_eq!(nearest("lisen", known), Some("listen"));
-        assert_eq!(nearest("idel_timeout", known), Some("idle_timeout"));
-        assert_eq!(nearest("database", known), None);
-    }
 
     #[test]
     fn a_problem_says_where_what_and_what_to_do() {

@@ -10,9 +10,10 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::problem::{Problem, nearest};
+use super::problem::Problem;
 use super::read::Value;
 use super::value::{duration_text, size_text};
+use crate::domain::nearest::nearest;
 
 /// What every table of one file shares.
 pub(super) struct Reader<'r> {

@@ -3,7 +3,9 @@
 //! Takes a request's head and body, gives a response whose body settles the exchange when its last byte is gone.
 
 mod answer;
+mod bodies;
 mod models;
+mod ours;
 mod read;
 mod recall;
 mod relay;
@@ -11,7 +13,7 @@ mod route;
 mod serve;
 mod upload;
 
-pub use read::{BodyBudget, BodyLimits};
+pub use bodies::{BodyBudget, BodyLimits};
 pub use relay::RelayBody;
 
 use std::sync::Arc;
@@ -23,7 +25,8 @@ use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
 use self::answer::Answered;
-use self::read::{BodyShare, Room};
+use self::bodies::BodyShare;
+use self::read::Room;
 use self::route::{Asked, Place};
 use crate::attempt::{Attempts, Core};
 use crate::authenticate::authenticate;

@@ -1,15 +1,14 @@
 //! Takes a request's body once, bounded in bytes and time, and finds in it the few things the gateway needs.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, header, request};
 use http_body_util::BodyExt;
 use uuid::Uuid;
 
+use super::bodies::{BodyBudget, BodyLimits, BodyShare};
+use super::ours::{Ours, allowed, conversation, named_model, text};
 use super::route::Asked;
 use super::upload::Passing;
 use crate::domain::call::{Call, CallBody, Found, Upload};
@@ -19,74 +18,10 @@ use crate::hands::Hands;
 use crate::listen::{BodyFault, RequestBody};
 use crate::protocol::scan;
 
-/// Bodies above this are scanned by other hands: a megabyte takes longer than a core may be held.
-const SCANNED_HERE_BYTES: usize = 256 * 1024;
 /// The beginning of a form that is too large to be held: its model must stand in it.
 const BEGINNING_BYTES: usize = 64 * 1024;
 /// Room made at once for a body of unknown length; it grows from there.
 const FIRST_ROOM_BYTES: usize = 16 * 1024;
-
-/// The largest bodies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BodyLimits {
-    /// What is held.
-    pub body_bytes: usize,
-    /// A form that is sent on as it comes.
-    pub upload_bytes: u64,
-}
-
-/// The bytes of all bodies in flight, so that many large ones can't take all memory.
-#[derive(Debug)]
-pub struct BodyBudget {
-    limit_bytes: AtomicUsize,
-    taken_bytes: AtomicUsize,
-}
-
-impl BodyBudget {
-    pub fn new(limit_bytes: usize) -> Arc<Self> {
-        Arc::new(Self { limit_bytes: limit_bytes.into(), taken_bytes: 0.into() })
-    }
-
-    pub fn set_limit(&self, limit_bytes: usize) {
-        self.limit_bytes.store(limit_bytes, Ordering::Relaxed);
-    }
-
-    pub fn taken_bytes(&self) -> usize {
-        self.taken_bytes.load(Ordering::Relaxed)
-    }
-
-    fn take(&self, bytes: usize) -> bool {
-        let before = self.taken_bytes.fetch_add(bytes, Ordering::Relaxed);
-        let fits = before.saturating_add(bytes) <= self.limit_bytes.load(Ordering::Relaxed);
-        if !fits {
-            self.taken_bytes.fetch_sub(bytes, Ordering::Relaxed);
-        }
-        fits
-    }
-}
-
-/// A body's share of the budget, given back when the call is over.
-#[derive(Debug)]
-pub(super) struct BodyShare {
-    budget: Arc<BodyBudget>,
-    bytes: usize,
-}
-
-impl BodyShare {
-    fn grow(&mut self, bytes: usize) -> Result<(), Refusal> {
-        if !self.budget.take(bytes) {
-            return Err(Refusal::AtCapacity("bytes of bodies in flight"));
-        }
-        self.bytes += bytes;
-        Ok(())
-    }
-}
-
-impl Drop for BodyShare {
-    fn drop(&mut self) {
-        self.budget.taken_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
-    }
-}
 
 /// The whole step: checks the head, takes the body, scans it.
 pub(super) async fn read(
@@ -97,7 +32,7 @@ pub(super) async fn read(
     room: &Room<'_>,
 ) -> Result<(Box<Call>, BodyShare), Refusal> {
     let form = form(asked.operation, &head)?;
-    let mut share = BodyShare { budget: room.budget.clone(), bytes: 0 };
+    let mut share = BodyShare::none_of(room.budget);
     let taken = take(body, form, &head.headers, room.limits, &mut share).await?;
     let body = scanned(form, taken, &asked, &head.headers, room).await?;
     // Boxed: half a kilobyte that several steps hand on.
@@ -192,8 +127,8 @@ async fn take(
         if taken > enough && form != Form::Multipart {
             return Err(too_large);
         }
-        if taken > share.bytes {
-            share.grow(taken - share.bytes)?;
+        if taken > share.bytes() {
+            share.grow(taken - share.bytes())?;
         }
         match &mut several {
             None if first.is_empty() => first = piece,
@@ -283,11 +218,8 @@ fn upload(
 }
 
 async fn scan_json(bytes: &Bytes, operation: Operation, hands: &Hands) -> Result<Found, Refusal> {
-    if bytes.len() <= SCANNED_HERE_BYTES {
-        return scan::json(bytes, operation);
-    }
     let shared = bytes.clone();
-    let scanning = hands.blocking(move || scan::json(&shared, operation)).await;
+    let scanning = hands.over(bytes.len(), move || scan::json(&shared, operation)).await;
     scanning.map_err(|_| Refusal::AtCapacity("large bodies being read"))?
 }
 
@@ -328,80 +260,9 @@ fn call(asked: Asked, id: Uuid, head: request::Parts, body: CallBody) -> Result<
     })
 }
 
-/// The headers that concern us, found in one walk.
-#[derive(Default)]
-struct Ours<'a> {
-    session: Option<&'a HeaderValue>,
-    /// What clients that know nothing of us call a conversation.
-    clients_session: Option<&'a HeaderValue>,
-    role: Option<&'a HeaderValue>,
-    endpoint: Option<&'a HeaderValue>,
-    project: Option<&'a HeaderValue>,
-    provider: Option<&'a HeaderValue>,
-    model: Option<&'a HeaderValue>,
-    /// The client's own time-out: the Node SDK, the Python SDK and Google's each have a name for it.
-    allowed: Option<&'a HeaderValue>,
-}
-
-impl<'a> Ours<'a> {
-    fn among(headers: &'a HeaderMap) -> Self {
-        let mut ours = Self::default();
-        for (name, value) in headers {
-            let place = match name.as_str() {
-                "x-keyway-session" => &mut ours.session,
-                "session-id" | "x-claude-code-session-id" => &mut ours.clients_session,
-                "x-keyway-role" => &mut ours.role,
-                "x-keyway-endpoint" => &mut ours.endpoint,
-                "x-keyway-project" => &mut ours.project,
-                "x-keyway-provider" => &mut ours.provider,
-                "x-keyway-model" => &mut ours.model,
-                "x-stainless-timeout" | "x-stainless-read-timeout" | "x-server-timeout" => &mut ours.allowed,
-                _ => continue,
-            };
-            place.get_or_insert(value);
-        }
-        ours
-    }
-}
-
-/// The model that a header names for a form without one.
-fn named_model(header: Option<&HeaderValue>) -> Result<Option<String>, Refusal> {
-    let model = text(header, "x-keyway-model")?;
-    match model.as_deref().and_then(scan::fault_of_model) {
-        Some(why) => Err(Refusal::HeaderInvalid { header: "x-keyway-model", why }),
-        None => Ok(model),
-    }
-}
-
-/// A header of ours as text.
-fn text(value: Option<&HeaderValue>, label: &'static str) -> Result<Option<String>, Refusal> {
-    let Some(value) = value else { return Ok(None) };
-    let text = value.to_str().map_err(|_| Refusal::HeaderInvalid { header: label, why: "it must be visible ASCII" })?;
-    Ok(Some(text.trim().to_string()).filter(|text| !text.is_empty()))
-}
-
 /// The query of an object's call without what was meant for us.
 fn kept_query(query: &str) -> Option<String> {
     let kept: Vec<&str> =
         query.split('&').filter(|pair| !matches!(pair.split('=').next(), Some("key" | "api-version"))).collect();
     Some(kept.join("&")).filter(|query| !query.is_empty())
-}
-
-/// The conversation that the client names, hashed. The hash only spreads; nothing trusts it.
-fn conversation(ours: &Ours<'_>, body: &CallBody) -> Option<u64> {
-    let cached = match body {
-        CallBody::Json { bytes, found } => found.prompt_cache_key.clone().map(|range| &bytes[range]),
-        CallBody::Empty | CallBody::Multipart { .. } | CallBody::Upload(_) => None,
-    };
-    let named = ours.session.map(HeaderValue::as_bytes);
-    let name = named.or(cached).or_else(|| ours.clients_session.map(HeaderValue::as_bytes))?;
-    let mut hasher = DefaultHasher::new();
-    name.hash(&mut hasher);
-    Some(hasher.finish())
-}
-
-/// The client's own time-out in seconds, if it states one that is a time.
-fn allowed(stated: Option<&HeaderValue>) -> Option<Duration> {
-    let seconds: f64 = stated?.to_str().ok()?.trim().parse().ok()?;
-    Duration::try_from_secs_f64(seconds).ok().filter(|time| !time.is_zero())
 }

@@ -1,6 +1,7 @@
 //! «Did you mean»: the ids nearest to one that nobody knows, out of those this caller may use.
 
 use super::listing::listed;
+use crate::domain::nearest::distance;
 use crate::domain::refusal::Refusal;
 use crate::snapshot::Caller;
 
@@ -37,33 +38,4 @@ fn nearest(caller: &Caller, asked: &str) -> Vec<String> {
 
 fn shortened(text: &str) -> String {
     text.char_indices().take_while(|(at, _)| *at < COMPARED_BYTES).map(|(_, letter)| letter).collect()
-}
-
-/// Levenshtein's distance in characters.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let substituted = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn distance_counts_the_fewest_edits() {
-        assert_eq!(distance("gpt-4o", "gpt-4o"), 0);
-        assert_eq!(distance("gpt-4o", "gpt-4"), 1);
-        assert_eq!(distance("kitten", "sitting"), 3);
-        assert_eq!(distance("", "abc"), 3);
-    }
 }

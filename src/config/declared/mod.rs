@@ -9,7 +9,6 @@ mod tenancy;
 
 use std::collections::BTreeMap;
 
-use super::problem::nearest;
 use super::read::Value;
 use super::table::{Reader, Table, Written};
 use crate::domain::address::Egress;
@@ -17,6 +16,7 @@ use crate::domain::directory::Directory;
 use crate::domain::entity::{Identity, Listing, Org, Owner, Provider, Workspace};
 use crate::domain::id::Id;
 use crate::domain::limits::Limits;
+use crate::domain::nearest::nearest;
 use crate::domain::time::Timestamp;
 
 /// In the middle, so that there is room before and behind those that say nothing.

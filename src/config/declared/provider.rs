@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{AT_LEAST_ONE, Declaring, PRIORITIES, PRIORITY, RESERVED, WEIGHTS};
-use crate::config::problem::nearest;
 use crate::config::read::Value;
 use crate::config::table::{Table, Written};
 use crate::domain::address::{Address, BaseUrl, Egress, EgressDenied, NotABaseUrl};
 use crate::domain::entity::{Credential, Grant, KeyMaterial, Listing, Overrides, Owner, Provider, ProviderSettings};
 use crate::domain::id::Id;
+use crate::domain::nearest::nearest;
 use crate::domain::preset::{KeyPlace, Kind, PRESETS, Preset, preset};
 use crate::domain::protocol::Protocol;
 use crate::domain::secret::Secret;

@@ -1,0 +1,81 @@
+//! The headers of a call that speak to the gateway, not to a provider.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderValue};
+
+use crate::domain::call::CallBody;
+use crate::domain::refusal::Refusal;
+use crate::protocol::scan;
+
+/// The headers that concern us, found in one walk.
+#[derive(Default)]
+pub(super) struct Ours<'a> {
+    pub(super) session: Option<&'a HeaderValue>,
+    /// What clients that know nothing of us call a conversation.
+    pub(super) clients_session: Option<&'a HeaderValue>,
+    pub(super) role: Option<&'a HeaderValue>,
+    pub(super) endpoint: Option<&'a HeaderValue>,
+    pub(super) project: Option<&'a HeaderValue>,
+    pub(super) provider: Option<&'a HeaderValue>,
+    pub(super) model: Option<&'a HeaderValue>,
+    /// The client's own time-out: the Node SDK, the Python SDK and Google's each have a name for it.
+    pub(super) allowed: Option<&'a HeaderValue>,
+}
+
+impl<'a> Ours<'a> {
+    pub(super) fn among(headers: &'a HeaderMap) -> Self {
+        let mut ours = Self::default();
+        for (name, value) in headers {
+            let place = match name.as_str() {
+                "x-keyway-session" => &mut ours.session,
+                "session-id" | "x-claude-code-session-id" => &mut ours.clients_session,
+                "x-keyway-role" => &mut ours.role,
+                "x-keyway-endpoint" => &mut ours.endpoint,
+                "x-keyway-project" => &mut ours.project,
+                "x-keyway-provider" => &mut ours.provider,
+                "x-keyway-model" => &mut ours.model,
+                "x-stainless-timeout" | "x-stainless-read-timeout" | "x-server-timeout" => &mut ours.allowed,
+                _ => continue,
+            };
+            place.get_or_insert(value);
+        }
+        ours
+    }
+}
+
+/// The model that a header names for a form without one.
+pub(super) fn named_model(header: Option<&HeaderValue>) -> Result<Option<String>, Refusal> {
+    let model = text(header, "x-keyway-model")?;
+    match model.as_deref().and_then(scan::fault_of_model) {
+        Some(why) => Err(Refusal::HeaderInvalid { header: "x-keyway-model", why }),
+        None => Ok(model),
+    }
+}
+
+/// A header of ours as text.
+pub(super) fn text(value: Option<&HeaderValue>, label: &'static str) -> Result<Option<String>, Refusal> {
+    let Some(value) = value else { return Ok(None) };
+    let text = value.to_str().map_err(|_| Refusal::HeaderInvalid { header: label, why: "it must be visible ASCII" })?;
+    Ok(Some(text.trim().to_string()).filter(|text| !text.is_empty()))
+}
+
+/// The conversation that the client names, hashed. The hash only spreads; nothing trusts it.
+pub(super) fn conversation(ours: &Ours<'_>, body: &CallBody) -> Option<u64> {
+    let cached = match body {
+        CallBody::Json { bytes, found } => found.prompt_cache_key.clone().map(|range| &bytes[range]),
+        CallBody::Empty | CallBody::Multipart { .. } | CallBody::Upload(_) => None,
+    };
+    let named = ours.session.map(HeaderValue::as_bytes);
+    let name = named.or(cached).or_else(|| ours.clients_session.map(HeaderValue::as_bytes))?;
+    let mut hasher = DefaultHasher::new();
+    name.hash(&mut hasher);
+    Some(hasher.finish())
+}
+
+/// The client's own time-out in seconds, if it states one that is a time.
+pub(super) fn allowed(stated: Option<&HeaderValue>) -> Option<Duration> {
+    let seconds: f64 = stated?.to_str().ok()?.trim().parse().ok()?;
+    Duration::try_from_secs_f64(seconds).ok().filter(|time| !time.is_zero())
+}
