@@ -6,7 +6,7 @@
 # Needed beforehand: Rust and python3. On Debian and Ubuntu the rest is fetched (as root, or with sudo).
 
 .DEFAULT_GOAL := demo
-.PHONY: demo test lint spec sdk bench build linker
+.PHONY: demo test lint spec sdk soak bench build linker
 # Cargo would take its number of jobs from a make that runs two: it may have every processor.
 CARGO := env -u MAKEFLAGS -u MFLAGS cargo
 BUILT := $(abspath $(or $(CARGO_TARGET_DIR),target))/ci/keyway
@@ -20,7 +20,7 @@ demo: linker
 # Compiling keeps the processors busy and fetching the SDKs the network, so both go at once.
 test: linker
 	@$(MAKE) --no-print-directory -j2 build $(SDKS)
-	@$(MAKE) --no-print-directory spec sdk
+	@$(MAKE) --no-print-directory spec sdk soak
 
 build:
 	$(CARGO) test --profile ci --locked --tests --no-run
@@ -42,6 +42,10 @@ lint: linker
 	$(CARGO) clippy --profile ci --locked --all-targets -- -D warnings
 	$(CARGO) fetch --locked
 	python3 tests/deny.py
+
+# A short one: mixed load with clients that leave, and memory that must not grow. `benches/soak` runs ten minutes.
+soak: build
+	benches/soak --minutes 0.4 --keyway $(BUILT) --no-keep
 
 bench: linker
 	benches/run
