@@ -14,6 +14,7 @@ use crate::app::open::{self, KEY_FILE};
 use crate::directory::tokens::{Minted, NewToken};
 use crate::directory::users::NewUser;
 use crate::directory::{Access, orgs, tokens, users, workspaces};
+use crate::domain::entity::DefaultChoice;
 use crate::domain::permission::AccessRole;
 
 const SETTINGS: &str = "gateway.toml";
@@ -110,7 +111,9 @@ async fn first(init: &Init, config: &Path, output: Output) -> Result<Minted, Fai
 
 async fn entities(init: &Init, access: &Access) -> Result<Minted, Failure> {
     let org = orgs::create(access, &init.org).await?;
-    let workspace = workspaces::create(access, org.id, &init.workspace).await?;
+    // So that an application's plain `gpt-4o-mini` goes somewhere from the first day.
+    let first = access.declared.providers.first().map(|provider| DefaultChoice { provider: provider.id, model: None });
+    let workspace = workspaces::create(access, org.id, &init.workspace, first).await?;
     let admin = NewUser { email: init.admin.clone(), platform_admin: true, ..NewUser::default() };
     let admin = users::create(access, admin).await?;
     let token = NewToken {

@@ -31,7 +31,7 @@ impl World {
     async fn new() -> Self {
         let access = access();
         let org = orgs::create(&access, "acme").await.unwrap();
-        let team = workspaces::create(&access, org.id, "team").await.unwrap();
+        let team = workspaces::create(&access, org.id, "team", None).await.unwrap();
         Self { access, org, team }
     }
 
@@ -80,8 +80,8 @@ fn access() -> Access {
 async fn names_are_unique_and_well_formed_and_a_mistyped_one_finds_its_neighbour() {
     let World { access, org, .. } = World::new().await;
     assert!(matches!(orgs::create(&access, "ACME").await, Err(DirectoryError::Exists { .. })));
-    assert!(matches!(workspaces::create(&access, org.id, "team").await, Err(DirectoryError::Exists { .. })));
-    assert!(matches!(workspaces::create(&access, org.id, "a b").await, Err(DirectoryError::Invalid { .. })));
+    assert!(matches!(workspaces::create(&access, org.id, "team", None).await, Err(DirectoryError::Exists { .. })));
+    assert!(matches!(workspaces::create(&access, org.id, "a b", None).await, Err(DirectoryError::Invalid { .. })));
     let stored = access.load().await.unwrap();
     let error = access.known(&stored).workspace("taem").unwrap_err().to_string();
     assert_eq!(error, "there is no workspace `taem`; did you mean `team`?");
@@ -139,7 +139,7 @@ async fn a_token_for_a_user_holds_no_more_than_the_user() {
 async fn another_workspace_s_things_are_not_there() {
     let world = World::new().await;
     let access = &world.access;
-    let other = workspaces::create(access, world.org.id, "other").await.unwrap();
+    let other = workspaces::create(access, world.org.id, "other", None).await.unwrap();
     let theirs = tokens::create(access, NewToken::of(other.id)).await.unwrap().line.id;
     let key = Some(Secret::from(KEY.to_string()));
     let owner = Owner::Workspace(other.id);

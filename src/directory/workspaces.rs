@@ -3,13 +3,18 @@
 use super::actor::Over;
 use super::error::{self, DirectoryError};
 use super::{Access, Before, Turn};
-use crate::domain::entity::{Org, Workspace};
+use crate::domain::entity::{DefaultChoice, Org, Workspace};
 use crate::domain::id::Id;
 use crate::domain::permission::Permission;
 
 /// Makes a workspace in an org, which may be a declared one. Its name is unique among all workspaces: commands, logs and
 /// metrics name it alone.
-pub async fn create(access: &Access, org: Id<Org>, name: &str) -> Result<Workspace, DirectoryError> {
+pub async fn create(
+    access: &Access,
+    org: Id<Org>,
+    name: &str,
+    default: Option<DefaultChoice>,
+) -> Result<Workspace, DirectoryError> {
     let (id, name) = (Id::random(), name.to_string());
     let rule = move |turn: Turn<'_>| {
         let known = turn.known();
@@ -21,7 +26,7 @@ pub async fn create(access: &Access, org: Id<Org>, name: &str) -> Result<Workspa
         if all.any(|one| one.deleted_at.is_none() && one.name.eq_ignore_ascii_case(&name)) {
             return Err(DirectoryError::Exists { kind: "a workspace", name });
         }
-        let workspace = Workspace::new(id, org, &name, turn.now);
+        let workspace = Workspace { default, ..Workspace::new(id, org, &name, turn.now) };
         turn.stored.workspaces.push(workspace.clone());
         Ok(workspace)
     };

@@ -1,9 +1,12 @@
 //! «Did you mean»: the ids nearest to one that nobody knows, out of those this caller may use.
 
-use super::listing::listed;
+use std::sync::Arc;
+
+use super::listing::{is_usable, listed};
+use super::names::Pick;
 use crate::domain::nearest::distance;
 use crate::domain::refusal::Refusal;
-use crate::snapshot::Caller;
+use crate::snapshot::{Caller, ProviderEntry};
 
 /// As many as help; more would be a list.
 const SHOWN: usize = 3;
@@ -14,11 +17,31 @@ const COMPARED_MODELS: usize = 2_000;
 
 pub(super) fn not_found(caller: &Caller, asked: &str) -> Refusal {
     let near = nearest(caller, asked);
-    let closest = match near.is_empty() {
-        true => "; GET /v1/models lists those you may use".to_string(),
-        false => format!("; the closest are {}", near.join(", ")),
+    let open = takers(caller, asked);
+    let closest = if !near.is_empty() {
+        format!("; the closest are {}", near.join(", "))
+    } else if !open.is_empty() {
+        format!("; providers that take any model take it as {}", open.join(", "))
+    } else {
+        "; GET /v1/models lists those you may use".to_string()
     };
     Refusal::ModelNotFound { model: shortened(asked), closest }
+}
+
+/// The id under which providers that this caller may use would take a model that nobody registered.
+fn takers(caller: &Caller, asked: &str) -> Vec<String> {
+    let bare = shortened(asked);
+    let providers = caller.view().catalogs().into_iter().flat_map(|catalog| catalog.providers());
+    let open = providers.filter(|provider| provider.takes_any() && is_usable(caller, &unregistered(provider, &bare)));
+    let mut ids: Vec<String> = open.map(|provider| format!("{}:{bare}", provider.provider.prefix)).collect();
+    ids.sort();
+    ids.dedup();
+    ids.truncate(SHOWN);
+    ids
+}
+
+fn unregistered(provider: &Arc<ProviderEntry>, model: &str) -> Pick {
+    Pick { provider: provider.clone(), model: None, model_id: model.into(), tier: 0, weight: 1, pinned: None }
 }
 
 fn nearest(caller: &Caller, asked: &str) -> Vec<String> {

@@ -20,7 +20,7 @@ pub struct Listed {
 /// All that this caller may use, in no particular order; each once.
 pub fn listed(caller: &Caller) -> impl Iterator<Item = Listed> {
     let models = caller.view().catalogs().into_iter().flat_map(|catalog| catalog.models());
-    let usable = models.filter(|entry| is_usable(caller, entry)).map(|entry| Listed {
+    let usable = models.filter(|entry| is_usable(caller, &listed_pick(entry))).map(|entry| Listed {
         id: entry.qualified.to_string(),
         owned_by: entry.provider.name.to_string(),
         created: entry.model.created_at,
@@ -31,21 +31,25 @@ pub fn listed(caller: &Caller) -> impl Iterator<Item = Listed> {
         .chain(endpoints(caller))
 }
 
-fn is_usable(caller: &Caller, entry: &Arc<ModelEntry>) -> bool {
-    let question = Question::of_model(&entry.qualified, None);
-    let pick = Pick {
+fn listed_pick(entry: &Arc<ModelEntry>) -> Pick {
+    Pick {
         provider: entry.provider.clone(),
         model: Some(entry.clone()),
         model_id: entry.model_id.clone(),
         tier: 0,
         weight: 1,
         pinned: None,
-    };
-    if hurdles::clear(caller, &question, &pick).is_err() {
+    }
+}
+
+/// Would a call that names this go anywhere?
+pub(super) fn is_usable(caller: &Caller, pick: &Pick) -> bool {
+    let question = Question::of_model(&pick.model_id, None);
+    if hurdles::clear(caller, &question, pick).is_err() {
         return false;
     }
     let (mut targets, mut dropped) = (Vec::new(), Vec::new());
-    credentials::targets(caller, &question, pick, &mut targets, &mut dropped);
+    credentials::targets(caller, &question, pick.clone(), &mut targets, &mut dropped);
     !targets.is_empty()
 }
 
