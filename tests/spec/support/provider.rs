@@ -248,11 +248,13 @@ async fn attends(state: Arc<State>, stream: impl AsyncRead + AsyncWrite, resets:
         };
         let answer = next_answer(&state);
         let goes_on = tokio::select! {
-            goes_on = plays(&state, &mut writer, answer, &resets) => goes_on,
+            // First, for a peer that has gone also ends the playing: which of the two is noted must not be luck.
+            biased;
             () = hangs_up(&mut reader, &mut read) => {
                 state.heard.lock().unwrap()[number].left_at = Some(Instant::now());
                 false
             }
+            goes_on = plays(&state, &mut writer, answer, &resets) => goes_on,
         };
         if !goes_on {
             return;
