@@ -9,6 +9,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     keep_memory_to_ourselves();
+    take_memory_in_small_pages();
     keyway::cli::run()
 }
 
@@ -18,4 +19,11 @@ fn keep_memory_to_ourselves() {
     let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
     #[cfg(target_os = "linux")]
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+}
+
+/// Where the system gives huge pages unasked, each begun one counts as 2 MiB of ours, and what is freed of it stays.
+fn take_memory_in_small_pages() {
+    // It costs memory at most, should a system refuse.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
 }
