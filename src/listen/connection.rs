@@ -83,6 +83,11 @@ impl<S: Serve> Visit<S> {
     async fn meet(self, stream: impl Stream, peer: Peer, guest: Guest) {
         let Some(tls) = &self.setup.tls else { return self.talk(stream, peer, guest, Offered::Plain).await };
         let acceptor = TlsAcceptor::from(tls.load_full());
+        // Boxed, so that a connection without TLS does not keep the room of one with it.
+        Box::pin(self.meet_secretly(acceptor, stream, peer, guest)).await;
+    }
+
+    async fn meet_secretly(&self, acceptor: TlsAcceptor, stream: impl Stream, peer: Peer, guest: Guest) {
         match timeout(self.setup.limits.handshake, acceptor.accept(stream)).await {
             Ok(Ok(stream)) => {
                 let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
@@ -94,9 +99,10 @@ impl<S: Serve> Visit<S> {
         }
     }
 
-    async fn talk(self, mut stream: impl Stream, peer: Peer, guest: Guest, offered: Offered) {
+    async fn talk(&self, mut stream: impl Stream, peer: Peer, guest: Guest, offered: Offered) {
         let mut ahead = BytesMut::with_capacity(FIRST_READ_BYTES);
-        let Ok(http) = self.first_words(&mut stream, &mut ahead, offered).await else { return };
+        // Boxed, so that its timers' room is free again once there are words.
+        let Ok(http) = Box::pin(self.first_words(&mut stream, &mut ahead, offered)).await else { return };
         let (limits, readers) = (&self.setup.limits, Readers::default());
         let wire = Wire::new(self.setup.clone(), Arc::new(peer), http);
         let desk = Desk { service: self.service.clone(), wire: wire.clone(), readers: readers.clone() };
@@ -104,13 +110,13 @@ impl<S: Serve> Visit<S> {
             Http::One => {
                 let io = TokioIo::new(Io::http1(stream, ahead, wire, guest));
                 let connection = http1_settings(limits).serve_connection(io, desk).with_upgrades();
-                self.drive(connection, http1::UpgradeableConnection::graceful_shutdown).await;
+                self.drive(Box::pin(connection), http1::UpgradeableConnection::graceful_shutdown).await;
             }
             Http::Two => {
                 let io = TokioIo::new(Io::http2(stream, ahead, wire.clone(), guest));
                 let streams = Streams { tasks: self.tasks.clone(), readers, wire };
                 let connection = http2_settings(limits, streams).serve_connection(io, desk);
-                self.drive(connection, http2::Connection::graceful_shutdown).await;
+                self.drive(Box::pin(connection), http2::Connection::graceful_shutdown).await;
             }
         }
     }
@@ -145,8 +151,10 @@ impl<S: Serve> Visit<S> {
     }
 
     /// Runs the connection to its end, which a drain or its age brings on gently: after the answers in progress.
-    async fn drive<C: Future>(&self, connection: C, end_gently: impl Fn(Pin<&mut C>)) {
-        let (mut connection, mut age) = (pin!(connection), pin!(sleep(self.setup.limits.connection_age)));
+    ///
+    /// It comes boxed, so that one of HTTP/1.1 does not keep the room of one of HTTP/2.
+    async fn drive<C: Future>(&self, mut connection: Pin<Box<C>>, end_gently: impl Fn(Pin<&mut C>)) {
+        let mut age = pin!(sleep(self.setup.limits.connection_age));
         let mut stage = StageWatch::new(self.tasks.clone());
         let (mut age_registered, mut ending) = (false, false);
         std::future::poll_fn(|cx| {
