@@ -47,6 +47,8 @@ pub struct Trail(Vec<Attempt>);
 impl Trail {
     pub fn push(&mut self, attempt: Attempt) {
         if self.0.len() < TRAIL_LIMIT {
+            // Most calls have one attempt; a stream keeps its trail for as long as it lasts.
+            self.0.reserve_exact(usize::from(self.0.is_empty()));
             self.0.push(attempt);
         }
     }

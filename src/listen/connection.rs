@@ -101,7 +101,8 @@ impl<S: Serve> Visit<S> {
 
     async fn talk(&self, mut stream: impl Stream, peer: Peer, guest: Guest, offered: Offered) {
         let mut ahead = BytesMut::with_capacity(FIRST_READ_BYTES);
-        let Ok(http) = self.first_words(&mut stream, &mut ahead, offered).await else { return };
+        // Boxed, so that its timers' room is free again once there are words.
+        let Ok(http) = Box::pin(self.first_words(&mut stream, &mut ahead, offered)).await else { return };
         let (limits, readers) = (&self.setup.limits, Readers::default());
         let wire = Wire::new(self.setup.clone(), Arc::new(peer), http);
         let desk = Desk { service: self.service.clone(), wire: wire.clone(), readers: readers.clone() };
