@@ -81,7 +81,7 @@ impl Running {
             return Err(Trouble::NeedsRestart(fixed));
         }
         let directory = server.store.load().await?;
-        let snapshot = build(&directory, &config.declared, &settings::routing(&config))?;
+        let snapshot = build(&directory, &config.declared, &config.routing)?;
         self.plane.change(&data);
         self.desk.change(&admin);
         self.swap_settings(&config);
@@ -138,7 +138,7 @@ impl Server {
     async fn take_up_directory(&self) -> Result<(), Trouble> {
         let directory = self.store.load().await?;
         let config = self.config.load_full();
-        self.gateway.world.replace(build(&directory, &config.declared, &settings::routing(&config))?);
+        self.gateway.world.replace(build(&directory, &config.declared, &config.routing)?);
         Ok(())
     }
 

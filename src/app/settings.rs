@@ -8,7 +8,6 @@ use crate::config::Config;
 use crate::listen;
 use crate::meter::capacity;
 use crate::proxy;
-use crate::snapshot;
 
 /// The recent past that retries are held against.
 const RETRY_WINDOW: Duration = Duration::from_secs(10);
@@ -78,14 +77,6 @@ pub(super) fn capacity(config: &Config) -> capacity::Settings {
 
 pub(super) fn admin(config: &Config) -> admin::Settings {
     admin::Settings::new(config.listen.admin.ip(), config.metrics.enabled, config.limits.admin_body)
-}
-
-pub(super) fn routing(config: &Config) -> snapshot::Routing {
-    snapshot::Routing {
-        default: config.routing.default.clone(),
-        fallback: config.routing.fallback.clone(),
-        protocol_default: config.routing.protocol_default.clone(),
-    }
 }
 
 pub(super) fn listening(config: &Config) -> listen::Limits {

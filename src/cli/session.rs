@@ -11,7 +11,7 @@ use crate::config::{Config, find_config};
 use crate::directory::{Access, Actor};
 use crate::domain::directory::Directory;
 use crate::domain::entity::Workspace;
-use crate::snapshot::{Routing, Snapshot, build};
+use crate::snapshot::{Snapshot, build};
 
 /// Longest name that an audit record carries of whoever ran the command.
 const USER_MAX: usize = 64;
@@ -59,12 +59,7 @@ impl Session {
 
     /// The world as the server would see it, with what `declared` holds beside what is stored.
     pub(super) fn snapshot(&self, stored: &Directory, declared: &Directory) -> Result<Snapshot, Failure> {
-        let routing = Routing {
-            default: self.config.routing.default.clone(),
-            fallback: self.config.routing.fallback.clone(),
-            protocol_default: self.config.routing.protocol_default.clone(),
-        };
-        Ok(build(stored, declared, &routing)?)
+        Ok(build(stored, declared, &self.config.routing)?)
     }
 }
 

@@ -131,6 +131,12 @@ pub struct Routing {
     pub protocol_default: Vec<(Protocol, String)>,
 }
 
+impl Routing {
+    pub fn default_of(&self, protocol: Protocol) -> Option<&str> {
+        self.protocol_default.iter().find(|(of, _)| *of == protocol).map(|(_, model)| model.as_str())
+    }
+}
+
 /// `[attempts]`: how providers are called, and when the next one is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempts {

@@ -152,29 +152,4 @@ impl Failure {
             Self::Internal(_) => "internal",
         }
     }
-
-    /// Every name above, so that metrics can hold one series each.
-    pub const NAMES: [&'static str; 21] = [
-        "unreachable",
-        "connect_timeout",
-        "address_denied",
-        "reset",
-        "garbage",
-        "timeout",
-        "client_timeout",
-        "overloaded",
-        "rate_limited",
-        "credential_refused",
-        "quota_exhausted",
-        "model_unknown",
-        "context_too_long",
-        "error_under_success",
-        "broke_off",
-        "answer_too_large",
-        "busy",
-        "credential_unusable",
-        "call_rejected",
-        "upload_broken",
-        "internal",
-    ];
 }

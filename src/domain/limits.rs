@@ -15,9 +15,3 @@ pub struct Limits {
     pub money_per_day: Option<Nanodollars>,
     pub money_per_month: Option<Nanodollars>,
 }
-
-impl Limits {
-    pub fn is_unlimited(&self) -> bool {
-        *self == Self::default()
-    }
-}

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::config::Routing;
 use crate::domain::directory::Directory;
 use crate::domain::entity::{
     Credential, DefaultChoice, Gate, Grant, Listing, Model, Org, Owner, Provider, Route, RouteKind, RouteTarget, Token,
@@ -12,7 +13,7 @@ use crate::domain::id::Id;
 use crate::domain::preset::preset;
 use crate::domain::time::Timestamp;
 use crate::domain::token::TokenHash;
-use crate::snapshot::{Routing, Snapshot, build};
+use crate::snapshot::{Snapshot, build};
 
 const NOW: Timestamp = Timestamp(1_000);
 

@@ -5,28 +5,13 @@ use std::sync::Arc;
 
 use super::catalog::{Catalog, CredentialEntry, ModelEntry, ProviderEntry};
 use super::{Platform, Snapshot, TokenEntry, WorkspaceView};
+use crate::config::Routing;
 use crate::domain::address::BaseUrl;
 use crate::domain::directory::Directory;
 use crate::domain::entity::{Credential, Identity, Model, Org, Owner, Provider, Route, User, Workspace};
 use crate::domain::id::Id;
 use crate::domain::map::Map;
 use crate::domain::preset::{PRESETS, preset};
-use crate::domain::protocol::Protocol;
-
-/// `[routing]`: what holds where nothing closer says anything.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Routing {
-    pub default: Option<String>,
-    /// For agent tokens whose model nobody knows.
-    pub fallback: Option<String>,
-    pub protocol_default: Vec<(Protocol, String)>,
-}
-
-impl Routing {
-    pub fn default_of(&self, protocol: Protocol) -> Option<&str> {
-        self.protocol_default.iter().find(|(of, _)| *of == protocol).map(|(_, model)| model.as_str())
-    }
-}
 
 /// Why a directory can't be served.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]

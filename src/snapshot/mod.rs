@@ -9,13 +9,14 @@ mod caller;
 mod catalog;
 mod workspaces;
 
-pub use build::{Routing, Unbuildable, build};
+pub use build::{Unbuildable, build};
 pub use caller::{Caller, TokenEntry};
 pub use catalog::{Catalog, CredentialEntry, ModelEntry, ProviderEntry};
 pub use workspaces::{Lookup, World};
 
 use std::sync::Arc;
 
+use crate::config::Routing;
 use crate::domain::entity::{Org, User, Workspace};
 use crate::domain::id::Id;
 use crate::domain::map::Map;

@@ -17,7 +17,7 @@ use keyway::domain::time::Timestamp;
 use keyway::domain::token::mint;
 use keyway::listen::{Limits, Reception, Setup, bind};
 use keyway::proxy::Proxy;
-use keyway::snapshot::{Routing, Snapshot, build};
+use keyway::snapshot::{Snapshot, build};
 use keyway::store::seal::{Keyring, MasterKey, Salt};
 
 use super::World;
@@ -184,12 +184,7 @@ impl Plan {
             credentials: credentials.to_vec(),
             ..Directory::default()
         };
-        let routing = Routing {
-            default: config.routing.default.clone(),
-            fallback: config.routing.fallback.clone(),
-            protocol_default: config.routing.protocol_default.clone(),
-        };
-        build(&stored, &config.declared, &routing).unwrap()
+        build(&stored, &config.declared, &config.routing).unwrap()
     }
 
     /// The workspaces' own keys, sealed.
