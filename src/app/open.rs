@@ -12,8 +12,9 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::config::{self, Config, Env};
-use crate::directory::{Access, Actor, DirectoryError, tokens};
+use crate::directory::{Access, Actor, DirectoryError, named, tokens};
 use crate::domain::secret::Secret;
+use crate::store::part::{Holder, Need, Page};
 use crate::store::seal::{Keyring, KeyringError, MasterKey, NoRandomness, NotAMasterKey, Salt};
 use crate::store::{Store, StoreError};
 
@@ -231,8 +232,8 @@ fn memory(mut keys: Vec<MasterKey>) -> Result<Store, OpenError> {
     Ok(Store::memory(Keyring::new(&keys, Salt::random()?)?))
 }
 
-/// The token of a start without a file, made once: `None` where there are tokens already, or no workspace that could
-/// have one.
+/// The token of a start without a file, made once: `None` where there is no workspace that could have one, or where the
+/// workspace has tokens already.
 pub async fn first_token(opened: &Opened, config: &Config) -> Result<Option<Secret>, DirectoryError> {
     let access = Access {
         store: opened.store.clone(),
@@ -240,9 +241,14 @@ pub async fn first_token(opened: &Opened, config: &Config) -> Result<Option<Secr
         egress: Arc::new(config.egress.rules.clone()),
         actor: Actor::operator("first start"),
     };
-    let stored = access.load().await?;
-    let workspace = access.known(&stored).workspaces().next().map(|workspace| workspace.id);
-    let Some(workspace) = workspace.filter(|_| stored.tokens.is_empty()) else { return Ok(None) };
+    let stored = access.load(named::some_workspaces()).await?;
+    let Some(workspace) = access.known(&stored).workspaces().next().map(|workspace| workspace.id) else {
+        return Ok(None);
+    };
+    let any = access.load(Need::Tokens(Holder::Workspace(workspace), Page::first(1))).await?;
+    if !any.tokens.is_empty() {
+        return Ok(None);
+    }
     let new = tokens::NewToken { label: "first start".into(), ..tokens::NewToken::of(workspace) };
     Ok(Some(tokens::create(&access, new).await?.text))
 }

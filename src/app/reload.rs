@@ -80,7 +80,7 @@ impl Running {
         if !fixed.is_empty() {
             return Err(Trouble::NeedsRestart(fixed));
         }
-        let directory = server.store.load().await?;
+        let directory = server.store.take_up().await?;
         let snapshot = build(&directory, &config.declared, &config.routing)?;
         self.plane.change(&data);
         self.desk.change(&admin);
@@ -136,7 +136,7 @@ impl Server {
     }
 
     async fn take_up_directory(&self) -> Result<(), Trouble> {
-        let directory = self.store.load().await?;
+        let directory = self.store.take_up().await?;
         let config = self.config.load_full();
         self.gateway.world.replace(build(&directory, &config.declared, &config.routing)?);
         Ok(())

@@ -57,7 +57,7 @@ impl Running {
         store: Store,
         level: log::Level,
     ) -> Result<Self, Trouble> {
-        let snapshot = build(&store.load().await?, &config.declared, &config.routing)?;
+        let snapshot = build(&store.take_up().await?, &config.declared, &config.routing)?;
         let network = Arc::new(super::network(&config)?);
         let (data_setup, admin_setup) = (super::data_setup(&config)?, super::admin_setup(&config)?);
         let cores = config.listen.cores.unwrap_or_else(cores::available);

@@ -9,6 +9,7 @@ use crate::directory::{Access, credentials, tokens};
 use crate::domain::entity::{Listing, Provider, Scope};
 use crate::domain::preset::preset;
 use crate::snapshot::Snapshot;
+use crate::store::Part;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -46,7 +47,7 @@ pub(super) async fn run(session: &Session) -> Result<(), Failure> {
     let opened = open::look(&session.config).await?;
     let kept = opened.kept.clone();
     let access = session.access(opened);
-    let stored = access.load().await?;
+    let stored = access.load(Part::everything()).await?;
     let snapshot = session.snapshot(&stored, &access.declared)?;
     let checked = checked(session, &access, &snapshot, &kept).await?;
     for warning in &checked.warnings {

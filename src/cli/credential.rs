@@ -5,11 +5,12 @@ use clap::{ArgGroup, Args, Subcommand};
 use super::failure::Failure;
 use super::input;
 use super::output::table;
-use super::session::{Session, workspace};
-use crate::directory::Known;
+use super::session::{Session, user_named, workspace_named};
 use crate::directory::credentials::{self, CredentialLine, NewCredential, Unlocks};
+use crate::directory::{Access, named};
 use crate::domain::address::BaseUrl;
-use crate::domain::entity::{Grant, Overrides, Owner};
+use crate::domain::entity::{Grant, Overrides, Owner, Provider};
+use crate::domain::id::Id;
 
 /// More names than this on one line are a wall.
 const SHOWN: usize = 8;
@@ -40,10 +41,10 @@ pub(super) struct Whose {
 }
 
 impl Whose {
-    fn owner(&self, known: Known<'_>) -> Result<Owner, Failure> {
+    async fn owner(&self, access: &Access) -> Result<Owner, Failure> {
         match (&self.workspace, &self.user) {
-            (Some(workspace), _) => Ok(Owner::Workspace(known.workspace(workspace)?.id)),
-            (_, Some(user)) => Ok(Owner::User(known.user(user)?.id)),
+            (Some(workspace), _) => Ok(Owner::Workspace(workspace_named(access, workspace).await?.id)),
+            (_, Some(user)) => Ok(Owner::User(user_named(access, user).await?)),
             (None, None) => Ok(Owner::Platform),
         }
     }
@@ -114,12 +115,10 @@ pub(super) async fn run(command: Command, session: &Session) -> Result<(), Failu
 
 async fn put(set: Set, session: &Session) -> Result<(), Failure> {
     let access = session.open().await?;
-    let stored = access.load().await?;
-    let known = access.known(&stored);
-    let owner = set.whose.owner(known)?;
     // Names are looked up first: nobody should paste a key only to hear of a slip.
-    let provider = known.provider_for(owner, &set.provider)?.id;
-    let grant = grant(known, &set.grant)?;
+    let owner = set.whose.owner(&access).await?;
+    let provider = provider_for(&access, owner, &set.provider).await?;
+    let grant = grant(&access, &set.grant).await?;
     let key = input::secret(&format!("The key for {}", set.provider), session.output)?;
     let new = NewCredential {
         label: set.label,
@@ -140,13 +139,21 @@ async fn put(set: Set, session: &Session) -> Result<(), Failure> {
     session.output.result(&set, || set.credential.id.to_string())
 }
 
-fn grant(known: Known<'_>, named: &[String]) -> Result<Grant, Failure> {
-    match named {
+async fn provider_for(access: &Access, owner: Owner, text: &str) -> Result<Id<Provider>, Failure> {
+    let stored = access.load(named::providers_for(owner)).await?;
+    Ok(access.known(&stored).provider_for(owner, text)?.id)
+}
+
+async fn grant(access: &Access, to: &[String]) -> Result<Grant, Failure> {
+    match to {
         [] => Ok(Grant::All),
         [all] if all == "all" => Ok(Grant::All),
-        named => {
-            let ids: Result<Vec<_>, _> = named.iter().map(|one| known.workspace(one).map(|found| found.id)).collect();
-            Ok(Grant::Workspaces(ids?))
+        to => {
+            let mut ids = Vec::with_capacity(to.len());
+            for text in to {
+                ids.push(workspace_named(access, text).await?.id);
+            }
+            Ok(Grant::Workspaces(ids))
         }
     }
 }
@@ -181,9 +188,8 @@ fn shortened(names: &[String]) -> String {
 
 async fn show(list: &List, session: &Session) -> Result<(), Failure> {
     let access = session.look().await?;
-    let stored = access.load().await?;
     let of = match &list.workspace {
-        Some(named) => Some(workspace(&access, &stored, Some(named))?.id),
+        Some(text) => Some(workspace_named(&access, text).await?.id),
         None => None,
     };
     let lines = credentials::list(&access, of).await?;
@@ -216,12 +222,10 @@ async fn remove(delete: &Delete, session: &Session) -> Result<(), Failure> {
     let access = session.open().await?;
     let gone = match (&delete.id, &delete.provider) {
         (None, Some(provider)) => {
-            let stored = access.load().await?;
-            let known = access.known(&stored);
             let whose =
                 Whose { workspace: delete.workspace.clone(), user: delete.user.clone(), platform: delete.platform };
-            let owner = whose.owner(known)?;
-            let provider = known.provider_for(owner, provider)?.id;
+            let owner = whose.owner(&access).await?;
+            let provider = provider_for(&access, owner, provider).await?;
             credentials::delete_of(&access, owner, provider, &delete.label).await?
         }
         (id, _) => {

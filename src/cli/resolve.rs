@@ -7,12 +7,14 @@ use super::failure::Failure;
 use super::session::{Session, workspace};
 use super::token::Kind;
 use crate::domain::call::Past;
-use crate::domain::entity::{Token, Workspace};
+use crate::domain::directory::Directory;
+use crate::domain::entity::{Owner, Token, Workspace};
 use crate::domain::id::Id;
 use crate::domain::time::Timestamp;
 use crate::domain::token::mint;
 use crate::resolve::{Plan, Question, explain, resolve};
 use crate::snapshot::{Caller, Lookup, World};
+use crate::store::{Need, Part};
 
 #[derive(Args, Clone, Debug)]
 pub(super) struct Resolve {
@@ -31,8 +33,9 @@ pub(super) struct Resolve {
 
 pub(super) async fn run(asked: &Resolve, session: &Session) -> Result<(), Failure> {
     let access = session.look().await?;
-    let stored = access.load().await?;
-    let workspace = workspace(&access, &stored, asked.workspace.as_deref())?;
+    let workspace = workspace(&access, asked.workspace.as_deref()).await?;
+    let of_workspace = [Need::OwnedBy(Owner::Platform), Need::OwnedBy(Owner::Workspace(workspace.id))];
+    let stored = access.load(Part::of(of_workspace)).await?;
     let caller = caller(session, &stored, &workspace, asked.kind).await?;
     let question = Question::of_model(&asked.model, asked.project.as_deref());
     match resolve(&caller, &question, &Past::None) {
@@ -43,12 +46,7 @@ pub(super) async fn run(asked: &Resolve, session: &Session) -> Result<(), Failur
 
 /// Whoever would show a plain token of the workspace. Callers come out of a world only, so the token goes into one: as a
 /// declared one, in a copy that is gone with this process.
-async fn caller(
-    session: &Session,
-    stored: &crate::domain::directory::Directory,
-    workspace: &Workspace,
-    kind: Kind,
-) -> Result<Caller, Failure> {
+async fn caller(session: &Session, stored: &Directory, workspace: &Workspace, kind: Kind) -> Result<Caller, Failure> {
     let id = Id::random();
     let (_, hash) = mint(id).map_err(|error| Failure::problem(error.to_string()))?;
     let now = Timestamp::now();

@@ -8,9 +8,10 @@ use super::failure::Failure;
 use super::output::Output;
 use crate::app::open::{self, Opened};
 use crate::config::{Config, find_config};
-use crate::directory::{Access, Actor};
+use crate::directory::{Access, Actor, named};
 use crate::domain::directory::Directory;
-use crate::domain::entity::Workspace;
+use crate::domain::entity::{User, Workspace};
+use crate::domain::id::Id;
 use crate::snapshot::{Snapshot, build};
 
 /// Longest name that an audit record carries of whoever ran the command.
@@ -63,12 +64,25 @@ impl Session {
     }
 }
 
+/// The workspace with this name or id.
+pub(super) async fn workspace_named(access: &Access, text: &str) -> Result<Workspace, Failure> {
+    let stored = access.load(named::workspace(text)).await?;
+    Ok(access.known(&stored).workspace(text)?.clone())
+}
+
+/// The user with this email or id.
+pub(super) async fn user_named(access: &Access, text: &str) -> Result<Id<User>, Failure> {
+    let stored = access.load(named::user(text)).await?;
+    Ok(access.known(&stored).user(text)?.id)
+}
+
 /// The workspace that is named, or the only one.
-pub(super) fn workspace(access: &Access, stored: &Directory, named: Option<&str>) -> Result<Workspace, Failure> {
-    let known = access.known(stored);
-    if let Some(named) = named {
-        return Ok(known.workspace(named)?.clone());
+pub(super) async fn workspace(access: &Access, text: Option<&str>) -> Result<Workspace, Failure> {
+    if let Some(text) = text {
+        return workspace_named(access, text).await;
     }
+    let stored = access.load(named::some_workspaces()).await?;
+    let known = access.known(&stored);
     let mut all = known.workspaces();
     match (all.next(), all.next()) {
         (Some(only), None) => Ok(only.clone()),

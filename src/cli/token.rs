@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::failure::Failure;
 use super::input;
 use super::output::{Output, table};
-use super::session::{Session, workspace};
+use super::session::{Session, user_named, workspace_named};
 use crate::directory::tokens::{self, NewToken, TokenLine};
 use crate::domain::entity::TokenKind;
 use crate::domain::limits::Limits;
@@ -131,10 +131,11 @@ struct Created<'a> {
 
 async fn make(create: Create, session: &Session) -> Result<(), Failure> {
     let access = session.open().await?;
-    let stored = access.load().await?;
-    let known = access.known(&stored);
-    let of = known.workspace(&create.workspace)?.id;
-    let user = create.user.as_deref().map(|user| known.user(user)).transpose()?.map(|user| user.id);
+    let of = workspace_named(&access, &create.workspace).await?.id;
+    let user = match &create.user {
+        Some(user) => Some(user_named(&access, user).await?),
+        None => None,
+    };
     let in_ms = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
     let minted = tokens::create(
         &access,
@@ -172,9 +173,8 @@ pub(super) fn print(minted: &tokens::Minted, output: Output) -> Result<(), Failu
 
 async fn show(list: &List, session: &Session) -> Result<(), Failure> {
     let access = session.look().await?;
-    let stored = access.load().await?;
     let of = match &list.workspace {
-        Some(named) => Some(workspace(&access, &stored, Some(named))?.id),
+        Some(text) => Some(workspace_named(&access, text).await?.id),
         None => None,
     };
     let lines = tokens::list(&access, of).await?;

@@ -11,6 +11,7 @@ pub mod credentials;
 mod error;
 pub mod keys;
 mod known;
+pub mod named;
 pub mod orgs;
 pub mod tokens;
 pub mod users;
@@ -27,7 +28,7 @@ use crate::domain::address::Egress;
 use crate::domain::directory::Directory;
 use crate::domain::time::Timestamp;
 use crate::store::audit::Act;
-use crate::store::{ChangeError, Store};
+use crate::store::{ChangeError, Part, Previous, Store};
 
 /// An actor with the directory they may reach into.
 #[derive(Clone)]
@@ -39,15 +40,7 @@ pub struct Access {
     pub actor: Actor,
 }
 
-/// What becomes of the directory as it was before a change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Before {
-    Keep,
-    /// Something in it must not be found again.
-    Forget,
-}
-
-/// What a rule works on: the newest directory, under the store's lock.
+/// What a rule works on: the part of the directory that it named, as it is now, under the store's lock.
 struct Turn<'a> {
     stored: &'a mut Directory,
     declared: &'a Directory,
@@ -62,9 +55,9 @@ impl Turn<'_> {
 }
 
 impl Access {
-    /// The stored directory as it is now; `known` looks things up in it.
-    pub async fn load(&self) -> Result<Directory, DirectoryError> {
-        Ok(self.store.load().await?)
+    /// What is asked for of the stored directory as it is now; `known` looks things up in it.
+    pub async fn load(&self, part: impl Into<Part>) -> Result<Directory, DirectoryError> {
+        Ok(self.store.load(&part.into()).await?)
     }
 
     /// What this actor can see of a loaded directory and of the declared one.
@@ -72,12 +65,13 @@ impl Access {
         Known { stored, declared: &self.declared, actor: &self.actor }
     }
 
-    /// One transaction. `entity` is what the audit log calls the thing: names and ids only.
+    /// One transaction. `part` is all that the rule sees. `entity` is what the audit log calls the thing: names and ids only.
     async fn change<T, R>(
         &self,
-        before: Before,
+        previous: Previous,
         action: &'static str,
         entity: impl Display,
+        part: impl Into<Part>,
         rule: R,
     ) -> Result<T, DirectoryError>
     where
@@ -87,11 +81,7 @@ impl Access {
         let act = Act::new(self.actor.by(), action, entity);
         let (declared, actor, now) = (Arc::clone(&self.declared), self.actor.clone(), Timestamp::now());
         let rule = move |stored: &mut Directory| rule(Turn { stored, declared: &declared, actor: &actor, now });
-        let changed = match before {
-            Before::Keep => self.store.change(act, rule).await,
-            Before::Forget => self.store.change_and_forget(act, rule).await,
-        };
-        changed.map_err(|error| match error {
+        self.store.change(act, part.into(), previous, rule).await.map_err(|error| match error {
             ChangeError::Refused(error) => error,
             ChangeError::Store(error) => error.into(),
         })

@@ -15,8 +15,8 @@ use crate::domain::preset::preset;
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
 use crate::domain::token::{TokenHash, is_well_formed};
-use crate::store::Store;
 use crate::store::seal::{Keyring, MasterKey, Salt};
+use crate::store::{Part, Store};
 
 const KEY: &str = "sk-abcdefgh1234";
 
@@ -82,7 +82,7 @@ async fn names_are_unique_and_well_formed_and_a_mistyped_one_finds_its_neighbour
     assert!(matches!(orgs::create(&access, "ACME").await, Err(DirectoryError::Exists { .. })));
     assert!(matches!(workspaces::create(&access, org.id, "team", None).await, Err(DirectoryError::Exists { .. })));
     assert!(matches!(workspaces::create(&access, org.id, "a b", None).await, Err(DirectoryError::Invalid { .. })));
-    let stored = access.load().await.unwrap();
+    let stored = access.load(Part::everything()).await.unwrap();
     let error = access.known(&stored).workspace("taem").unwrap_err().to_string();
     assert_eq!(error, "there is no workspace `taem`; did you mean `team`?");
     let error = access.known(&stored).provider_for(Owner::Platform, "groq").unwrap_err().to_string();
@@ -94,14 +94,14 @@ async fn a_token_is_shown_once_stored_as_a_hash_and_ends_when_it_is_revoked() {
     let World { access, team, .. } = World::new().await;
     let minted = tokens::create(&access, NewToken::of(team.id)).await.unwrap();
     assert!(is_well_formed(minted.text.expose()));
-    let stored = access.load().await.unwrap();
+    let stored = access.load(Part::everything()).await.unwrap();
     assert_eq!(stored.tokens[0].hash, TokenHash::of(minted.text.expose()));
     assert!(!stored.tokens[0].made_by_its_user);
     assert_eq!(tokens::list(&access, Some(team.id)).await.unwrap()[0].state, TokenState::Active);
     assert_eq!(tokens::revoke(&access, minted.line.id).await.unwrap().state, TokenState::Revoked);
-    let version = access.load().await.unwrap().version;
+    let version = access.load(Part::everything()).await.unwrap().version;
     assert_eq!(tokens::revoke(&access, minted.line.id).await.unwrap().state, TokenState::Revoked);
-    assert_eq!(access.load().await.unwrap().version, version, "ending it again changes nothing");
+    assert_eq!(access.load(Part::everything()).await.unwrap().version, version, "ending it again changes nothing");
 }
 
 #[tokio::test]
@@ -251,7 +251,7 @@ async fn a_deleted_credential_is_gone_and_each_change_is_in_the_audit_log() {
     let world = World::new().await;
     let set = credentials::set(&world.access, world.of_team(KEY)).await.unwrap();
     credentials::delete(&world.access, set.credential.id).await.unwrap();
-    assert!(world.access.load().await.unwrap().credentials.is_empty());
+    assert!(world.access.load(Part::everything()).await.unwrap().credentials.is_empty());
     let again = credentials::delete_of(&world.access, Owner::Workspace(world.team.id), openai(), "").await;
     assert!(matches!(again, Err(DirectoryError::NotFound { .. })));
     let audit = world.access.store.audit().await.unwrap();

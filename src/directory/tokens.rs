@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::actor::Over;
 use super::error::{self, DirectoryError};
 use super::known::Known;
-use super::{Access, Before, Turn, moment, users};
+use super::{Access, Turn, moment, users};
 use crate::domain::entity::{Token, TokenKind, User, Workspace};
 use crate::domain::id::Id;
 use crate::domain::limits::Limits;
@@ -14,6 +14,8 @@ use crate::domain::permission::{AccessRole, Permission};
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
 use crate::domain::token::{TokenHash, mint};
+use crate::store::part::{Holder, Page};
+use crate::store::{Need, Part, Previous};
 
 /// Names on one token's list of models. Each call is held against all of them.
 const MODELS_MAX: usize = 256;
@@ -114,6 +116,7 @@ impl TokenState {
 pub async fn create(access: &Access, new: NewToken) -> Result<Minted, DirectoryError> {
     let id = Id::random();
     let (text, hash) = mint(id).map_err(|_| DirectoryError::NoRandomness)?;
+    let part = Part::of([Need::Workspace(new.workspace)]).and(new.user.map(Need::User));
     let rule = move |turn: Turn<'_>| {
         let workspace = turn.known().workspace_by_id(new.workspace)?;
         turn.actor.may(Permission::TokenManage, Over::from(workspace))?;
@@ -138,7 +141,7 @@ pub async fn create(access: &Access, new: NewToken) -> Result<Minted, DirectoryE
         turn.stored.tokens.push(token);
         Ok(line)
     };
-    let line = access.change(Before::Keep, "create", format_args!("token {id}"), rule).await?;
+    let line = access.change(Previous::Keep, "create", format_args!("token {id}"), part, rule).await?;
     Ok(Minted { text, line })
 }
 
@@ -191,7 +194,13 @@ fn for_user(known: Known<'_>, new: &NewToken, workspace: &Workspace) -> Result<(
 
 /// The tokens of one workspace, or of all that the asker manages; oldest first.
 pub async fn list(access: &Access, workspace: Option<Id<Workspace>>) -> Result<Vec<TokenLine>, DirectoryError> {
-    let (stored, now) = (access.load().await?, Timestamp::now());
+    let part = match workspace {
+        Some(workspace) => {
+            Part::of([Need::Workspace(workspace), Need::Tokens(Holder::Workspace(workspace), Page::first(u32::MAX))])
+        }
+        None => Part::everything(),
+    };
+    let (stored, now) = (access.load(part).await?, Timestamp::now());
     let known = access.known(&stored);
     if let Some(workspace) = workspace {
         access.actor.may(Permission::TokenManage, Over::from(known.workspace_by_id(workspace)?))?;
@@ -214,7 +223,7 @@ pub async fn revoke(access: &Access, id: Id<Token>) -> Result<TokenLine, Directo
     if let Some(token) = access.declared.tokens.iter().find(|token| token.id == id) {
         return Err(DirectoryError::Declared { kind: "token", name: token.label.clone() });
     }
-    let stored = access.load().await?;
+    let stored = access.load(Need::Token(id)).await?;
     let token = managed(access.known(&stored), id)?;
     if token.revoked_at.is_some() {
         return Ok(line(access.known(&stored), token, Timestamp::now()));
@@ -226,12 +235,13 @@ pub async fn revoke(access: &Access, id: Id<Token>) -> Result<TokenLine, Directo
         let token = token.clone();
         Ok(line(turn.known(), &token, turn.now))
     };
-    access.change(Before::Keep, "revoke", format_args!("token {id}"), rule).await
+    access.change(Previous::Keep, "revoke", format_args!("token {id}"), Need::Token(id), rule).await
 }
 
 /// Which token this is, for one that was found where it should not be.
 pub async fn id_of(access: &Access, text: &Secret) -> Result<Id<Token>, DirectoryError> {
-    let (stored, hash) = (access.load().await?, TokenHash::of(text.expose()));
+    let hash = TokenHash::of(text.expose());
+    let stored = access.load(Need::TokenHash(hash)).await?;
     let found = stored.tokens.iter().find(|token| token.hash == hash);
     let missing = || DirectoryError::NotFound { kind: "token", name: "…".to_string(), hint: String::new() };
     managed(access.known(&stored), found.ok_or_else(missing)?.id).map(|token| token.id)

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use super::actor::Over;
 use super::error::{self, DirectoryError};
-use super::{Access, Before, Turn};
+use super::{Access, Turn};
 use crate::domain::entity::{Org, User, Workspace};
 use crate::domain::id::Id;
 use crate::domain::limits::Limits;
 use crate::domain::permission::{AccessRole, Permission};
+use crate::store::{Need, Part, Previous};
 
 /// Longest address that mail systems take.
 const EMAIL_MAX: usize = 254;
@@ -25,6 +26,9 @@ pub struct NewUser {
 /// Makes a user. Whoever makes one must hold, where the user is to hold it, at least what the user will.
 pub async fn create(access: &Access, new: NewUser) -> Result<User, DirectoryError> {
     let id = Id::random();
+    let part = Part::of([Need::UserEmailed(new.email.clone())])
+        .and(new.org_roles.keys().copied().map(Need::Org))
+        .and(new.workspace_roles.keys().copied().map(Need::Workspace));
     let rule = move |turn: Turn<'_>| {
         allowed(&turn, &new)?;
         email(&new.email)?;
@@ -37,7 +41,7 @@ pub async fn create(access: &Access, new: NewUser) -> Result<User, DirectoryErro
         turn.stored.users.push(user.clone());
         Ok(user)
     };
-    access.change(Before::Keep, "create", format_args!("user {id}"), rule).await
+    access.change(Previous::Keep, "create", format_args!("user {id}"), part, rule).await
 }
 
 fn allowed(turn: &Turn<'_>, new: &NewUser) -> Result<(), DirectoryError> {

@@ -2,10 +2,11 @@
 
 use super::actor::Over;
 use super::error::{self, DirectoryError};
-use super::{Access, Before, Turn};
+use super::{Access, Turn};
 use crate::domain::entity::{DefaultChoice, Org, Workspace};
 use crate::domain::id::Id;
 use crate::domain::permission::Permission;
+use crate::store::{Need, Part, Previous};
 
 /// Makes a workspace in an org, which may be a declared one. Its name is unique among all workspaces: commands, logs and
 /// metrics name it alone.
@@ -16,6 +17,7 @@ pub async fn create(
     default: Option<DefaultChoice>,
 ) -> Result<Workspace, DirectoryError> {
     let (id, name) = (Id::random(), name.to_string());
+    let part = Part::of([Need::Org(org), Need::WorkspaceNamed(name.clone())]);
     let rule = move |turn: Turn<'_>| {
         let known = turn.known();
         let org = known.org_by_id(org)?.id;
@@ -30,5 +32,5 @@ pub async fn create(
         turn.stored.workspaces.push(workspace.clone());
         Ok(workspace)
     };
-    access.change(Before::Keep, "create", format_args!("workspace {id}"), rule).await
+    access.change(Previous::Keep, "create", format_args!("workspace {id}"), part, rule).await
 }

@@ -23,10 +23,10 @@ impl Contents {
         act: &Act,
         at: Timestamp,
         keyring: &Keyring,
-        rule: impl FnOnce(&mut Directory) -> Result<T, E>,
+        rule: impl FnOnce(&mut Directory) -> Result<T, ChangeError<E>>,
     ) -> Result<(Self, T), ChangeError<E>> {
         let (version, last_number) = (self.directory.version, self.directory.last_number);
-        let value = rule(&mut self.directory).map_err(ChangeError::Refused)?;
+        let value = rule(&mut self.directory)?;
         if holds_declared(&self.directory) {
             return Err(StoreError::Declared.into());
         }
@@ -73,6 +73,7 @@ mod tests {
         contents: Contents,
         rule: impl FnOnce(&mut Directory) -> Result<T, &'static str>,
     ) -> Result<(Contents, T), ChangeError<&'static str>> {
+        let rule = |directory: &mut Directory| rule(directory).map_err(ChangeError::Refused);
         contents.change(&Act::new("cli:root", "change", "all"), Timestamp(1), &keyring(&["a"]), rule)
     }
 

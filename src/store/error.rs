@@ -47,6 +47,8 @@ pub enum StoreError {
     TooLarge { size_bytes: usize },
     #[error("the change was refused: it would store what gateway.toml declares; change it there")]
     Declared,
+    #[error("the change was refused: there is a {kind} already where it would put one; look again, and try again")]
+    Taken { kind: &'static str },
     #[error("the change was refused: the directory can't be written down: {0}")]
     Unencodable(String),
     #[error("the store is closed, for Keyway is stopping")]

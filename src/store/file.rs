@@ -34,7 +34,7 @@ const LOCK_PAUSE: Duration = Duration::from_millis(20);
 pub(super) struct SealedFile {
     names: Names,
     keyring: Arc<Keyring>,
-    /// What stood there when `load` last looked; the inner `None` is no file at all.
+    /// What stood there when `take_up` last looked; the inner `None` is no file at all.
     seen: Mutex<Option<Option<Stamp>>>,
     /// This process's writers wait here without a thread; only one at a time waits for the lock.
     turn: Arc<tokio::sync::Mutex<()>>,
@@ -115,7 +115,7 @@ impl SealedFile {
 
     /// Reads, and remembers what stood there, damaged or gone as it may be, so that the poll reports it once. What the
     /// system could not read is not remembered: the next poll tries again.
-    pub(super) fn load(&self) -> Result<Contents, StoreError> {
+    pub(super) fn take_up(&self) -> Result<Contents, StoreError> {
         // Taken before reading: a generation that comes in between is read twice rather than missed.
         let stamp = self.stamp()?;
         let contents = self.read();
@@ -146,7 +146,8 @@ impl SealedFile {
         let _lock = Lock::take(&self.names)?;
         replace::sweep(&self.names);
         let (old, contents) = self.read_both()?;
-        let (next, value) = contents.change(act, Timestamp::now(), &self.keyring, rule)?;
+        let (next, value) = contents
+            .change(act, Timestamp::now(), &self.keyring, |directory| rule(directory).map_err(ChangeError::Refused))?;
         let new = image::encode(&next, &self.keyring)?;
         match previous {
             Previous::Keep => replace::keep_previous(&self.names, &old, &new)?,

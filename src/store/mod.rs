@@ -1,4 +1,4 @@
-//! Keeps the directory: reads it whole, changes it in transactions, says when it changed.
+//! Keeps the directory: reads what is asked for of it, changes it in transactions, says when it changed.
 //!
 //! Gives a `Directory` without what `gateway.toml` declares, and takes rules that change one. What it keeps beside it: the
 //! audit log, written in the same transaction as each change. It must not know who may change what: that is for
@@ -8,18 +8,23 @@
 
 pub mod audit;
 mod contents;
+mod difference;
 pub mod error;
 mod file;
 mod image;
 mod memory;
+pub mod part;
 mod replace;
+mod rows;
 pub mod seal;
+mod select;
 pub mod state;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use self::error::{ChangeError, StoreError};
+pub use self::part::{Need, Part};
 
 use self::audit::{Act, AuditLog};
 use self::file::SealedFile;
@@ -39,10 +44,13 @@ enum Kind {
     Memory(Arc<Memory>),
 }
 
-/// What becomes of the generation before a change.
+/// What becomes of the directory as it was before a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Previous {
+pub enum Previous {
     Keep,
+    /// Something in it must not be found again, such as a deleted credential. The sealed file's previous generation goes
+    /// before the new one comes, and is then a copy of the new one: the sealed bytes are gone from both, at whatever
+    /// moment the process dies.
     Forget,
 }
 
@@ -66,14 +74,25 @@ impl Store {
         }
     }
 
-    /// The stored directory as it is now.
-    pub async fn load(&self) -> Result<Directory, StoreError> {
+    /// What is asked for of the stored directory as it is now. Nobody's poll misses a change for it.
+    pub async fn load(&self, part: &Part) -> Result<Directory, StoreError> {
         match &self.kind {
             Kind::SealedFile(file) => {
                 let file = Arc::clone(file);
-                Ok(blocking(move || file.load()).await??.directory)
+                Ok(blocking(move || file.read()).await??.directory)
             }
-            Kind::Memory(memory) => Ok(memory.load().directory),
+            Kind::Memory(memory) => Ok(memory.load(part)),
+        }
+    }
+
+    /// The whole directory, for the one who serves from it: `changed` tells what came after.
+    pub async fn take_up(&self) -> Result<Directory, StoreError> {
+        match &self.kind {
+            Kind::SealedFile(file) => {
+                let file = Arc::clone(file);
+                Ok(blocking(move || file.take_up()).await??.directory)
+            }
+            Kind::Memory(memory) => Ok(memory.take_up()),
         }
     }
 
@@ -84,11 +103,11 @@ impl Store {
                 let file = Arc::clone(file);
                 Ok(blocking(move || file.read()).await??.audit)
             }
-            Kind::Memory(memory) => Ok(memory.read().audit),
+            Kind::Memory(memory) => Ok(memory.audit()),
         }
     }
 
-    /// Is there anything other than what `load` last read, be it good or damaged? Cheap: asked every 500 ms.
+    /// Is there anything other than what `take_up` last read, be it good or damaged? Cheap: asked every 500 ms.
     pub async fn changed(&self) -> Result<bool, StoreError> {
         match &self.kind {
             Kind::SealedFile(file) => {
@@ -99,31 +118,10 @@ impl Store {
         }
     }
 
-    /// One transaction: the newest directory is read, the rule changes it, its version grows by one, the act goes into
-    /// the audit log, and all of it is written; or nothing is. Whoever drops the future does not stop a change that has
-    /// begun.
-    pub async fn change<T, E, R>(&self, act: Act, rule: R) -> Result<T, ChangeError<E>>
-    where
-        T: Send + 'static,
-        E: Send + 'static,
-        R: FnOnce(&mut Directory) -> Result<T, E> + Send + 'static,
-    {
-        self.apply(act, Previous::Keep, rule).await
-    }
-
-    /// A change after which the old directory must not be found again, such as deleting a credential: the previous
-    /// generation goes before the new one comes, and is then a copy of the new one. So the sealed bytes are gone from
-    /// both, at whatever moment the process dies.
-    pub async fn change_and_forget<T, E, R>(&self, act: Act, rule: R) -> Result<T, ChangeError<E>>
-    where
-        T: Send + 'static,
-        E: Send + 'static,
-        R: FnOnce(&mut Directory) -> Result<T, E> + Send + 'static,
-    {
-        self.apply(act, Previous::Forget, rule).await
-    }
-
-    async fn apply<T, E, R>(&self, act: Act, previous: Previous, rule: R) -> Result<T, ChangeError<E>>
+    /// One transaction: the part is read as it is now, the rule changes it, the directory's version grows by one, the act
+    /// goes into the audit log, and all of it is written; or nothing is. Whoever drops the future does not stop a change
+    /// that has begun.
+    pub async fn change<T, E, R>(&self, act: Act, part: Part, previous: Previous, rule: R) -> Result<T, ChangeError<E>>
     where
         T: Send + 'static,
         E: Send + 'static,
@@ -141,7 +139,7 @@ impl Store {
                 };
                 blocking(change).await?
             }
-            Kind::Memory(memory) => memory.change(&act, rule),
+            Kind::Memory(memory) => memory.change(&act, &part, rule),
         }
     }
 }

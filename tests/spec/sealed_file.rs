@@ -17,7 +17,7 @@ use keyway::domain::secret::Secret;
 use keyway::store::audit::Act;
 use keyway::store::error::{Fault, Unreadable};
 use keyway::store::seal::MasterKey;
-use keyway::store::{ChangeError, Store, StoreError};
+use keyway::store::{ChangeError, Part, Previous, Store, StoreError};
 
 const KEY: &str = "raw:0123456789abcdef0123456789abcdef";
 const OTHER_KEY: &str = "raw:fedcba9876543210fedcba9876543210";
@@ -63,7 +63,7 @@ fn act() -> Act {
 
 /// The smallest change that shows whether it was lost.
 async fn count(store: &Store) -> Result<u32, ChangeError<Infallible>> {
-    store.change(act(), |directory| Ok(directory.number())).await
+    store.change(act(), Part::everything(), Previous::Keep, |directory| Ok(directory.number())).await
 }
 
 async fn add_text(store: &Store, text: String) -> Result<(), ChangeError<Infallible>> {
@@ -72,7 +72,7 @@ async fn add_text(store: &Store, text: String) -> Result<(), ChangeError<Infalli
         directory.identities.push(identity);
         Ok(())
     };
-    store.change(act(), add).await
+    store.change(act(), Part::everything(), Previous::Keep, add).await
 }
 
 fn fault<T>(result: Result<T, StoreError>) -> Fault {
@@ -86,7 +86,7 @@ fn fault<T>(result: Result<T, StoreError>) -> Fault {
 async fn a_new_file_holds_an_empty_directory_and_only_its_owner_may_read_it() {
     let world = World::new();
     let store = world.store().await;
-    assert_eq!(store.load().await.unwrap().version, 0);
+    assert_eq!(store.take_up().await.unwrap().version, 0);
     count(&store).await.unwrap();
     for path in [world.file(), world.previous()] {
         assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
@@ -101,11 +101,11 @@ async fn a_change_is_there_after_a_restart_and_the_one_before_lies_beside_it() {
     count(&store).await.unwrap();
     let before = fs::read(world.file()).unwrap();
     count(&store).await.unwrap();
-    assert_eq!(world.store().await.load().await.unwrap().version, 2);
+    assert_eq!(world.store().await.take_up().await.unwrap().version, 2);
     assert_eq!(fs::read(world.previous()).unwrap(), before);
     // Going back is one move, as the error message says.
     fs::rename(world.previous(), world.file()).unwrap();
-    assert_eq!(world.store().await.load().await.unwrap().version, 1);
+    assert_eq!(world.store().await.take_up().await.unwrap().version, 1);
 }
 
 #[tokio::test]
@@ -115,13 +115,13 @@ async fn each_change_leaves_an_audit_record_in_the_same_file() {
     for _ in 0..3 {
         count(&store).await.unwrap();
     }
-    let refused = store.change(act(), |_| Err::<(), _>("no")).await;
+    let refused = store.change(act(), Part::everything(), Previous::Keep, |_| Err::<(), _>("no")).await;
     assert!(matches!(refused, Err(ChangeError::Refused("no"))));
     let store = world.store().await;
     let audit = store.audit().await.unwrap();
     assert_eq!(audit.verify(store.keyring()).unwrap().records, 3);
     assert_eq!(audit.head().seq, 3);
-    assert_eq!(store.load().await.unwrap().version, 3);
+    assert_eq!(store.take_up().await.unwrap().version, 3);
 }
 
 #[tokio::test]
@@ -141,7 +141,7 @@ async fn every_kind_of_damage_has_its_name_and_is_never_overwritten() {
     for (damage, name) in damages {
         fs::write(world.file(), damage).unwrap();
         for error in [
-            store.load().await.unwrap_err().to_string(),
+            store.take_up().await.unwrap_err().to_string(),
             count(&store).await.unwrap_err().to_string(),
             open(&world.file(), &[KEY]).await.err().unwrap().to_string(),
         ] {
@@ -168,7 +168,7 @@ async fn a_rotation_needs_both_keys_until_the_first_change() {
     count(&world.store().await).await.unwrap();
     let both = open(&world.file(), &[OTHER_KEY, KEY]).await.unwrap();
     count(&both).await.unwrap();
-    assert_eq!(open(&world.file(), &[OTHER_KEY]).await.unwrap().load().await.unwrap().version, 2);
+    assert_eq!(open(&world.file(), &[OTHER_KEY]).await.unwrap().take_up().await.unwrap().version, 2);
     assert!(matches!(fault(open(&world.file(), &[KEY]).await), Fault::WrongKey(_)));
 }
 
@@ -177,7 +177,7 @@ async fn a_passphrase_opens_what_it_sealed_and_another_does_not() {
     let world = World::new();
     let phrase = "correct horse battery staple";
     count(&open(&world.file(), &[phrase]).await.unwrap()).await.unwrap();
-    assert_eq!(open(&world.file(), &[phrase]).await.unwrap().load().await.unwrap().version, 1);
+    assert_eq!(open(&world.file(), &[phrase]).await.unwrap().take_up().await.unwrap().version, 1);
     assert!(matches!(fault(open(&world.file(), &["correct horse battery stapler"]).await), Fault::WrongKey(_)));
 }
 
@@ -188,7 +188,7 @@ async fn a_file_that_disappears_is_not_an_empty_directory() {
     count(&store).await.unwrap();
     fs::remove_file(world.file()).unwrap();
     assert!(store.changed().await.unwrap());
-    assert!(matches!(fault(store.load().await), Fault::Missing));
+    assert!(matches!(fault(store.take_up().await), Fault::Missing));
     assert!(!store.changed().await.unwrap(), "what was reported once is not news");
     assert!(count(&store).await.is_err());
     assert!(matches!(fault(open(&world.file(), &[KEY]).await), Fault::Missing));
@@ -221,15 +221,15 @@ async fn a_file_beyond_the_limit_is_refused_before_it_is_read() {
 async fn a_change_by_another_process_is_noticed_and_so_is_damage_once() {
     let world = World::new();
     let (store, other) = (world.store().await, world.store().await);
-    store.load().await.unwrap();
+    store.take_up().await.unwrap();
     assert!(!store.changed().await.unwrap());
     count(&other).await.unwrap();
     assert!(store.changed().await.unwrap());
-    assert_eq!(store.load().await.unwrap().version, 1);
+    assert_eq!(store.take_up().await.unwrap().version, 1);
     assert!(!store.changed().await.unwrap());
     fs::write(world.file(), b"torn").unwrap();
     assert!(store.changed().await.unwrap());
-    assert!(store.load().await.is_err());
+    assert!(store.take_up().await.is_err());
     assert!(!store.changed().await.unwrap());
 }
 
@@ -243,13 +243,13 @@ async fn what_is_forgotten_is_in_neither_generation() {
         directory.identities.clear();
         Ok::<_, Infallible>(())
     };
-    store.change(act(), forget).await.unwrap();
+    store.change(act(), Part::everything(), Previous::Keep, forget).await.unwrap();
     assert!(sizes()[1] > 50_000, "an ordinary change keeps the previous generation");
     add_text(&store, "t".repeat(50_000)).await.unwrap();
-    store.change_and_forget(act(), forget).await.unwrap();
+    store.change(act(), Part::everything(), Previous::Forget, forget).await.unwrap();
     assert!(sizes().iter().all(|size| *size < 10_000), "{:?}", sizes());
     assert_eq!(fs::read(world.file()).unwrap(), fs::read(world.previous()).unwrap());
-    assert_eq!(world.store().await.load().await.unwrap().version, 4);
+    assert_eq!(world.store().await.take_up().await.unwrap().version, 4);
 }
 
 #[tokio::test]
@@ -259,7 +259,10 @@ async fn a_change_that_cannot_be_written_is_refused_and_leaves_nothing_behind() 
     let before = fs::read(world.file()).unwrap();
     // No file can be put where a folder with something in it stands.
     fs::create_dir_all(world.previous().join("in the way")).unwrap();
-    for result in [count(&store).await, store.change_and_forget(act(), |directory| Ok(directory.number())).await] {
+    for result in [
+        count(&store).await,
+        store.change(act(), Part::everything(), Previous::Forget, |directory| Ok(directory.number())).await,
+    ] {
         assert!(matches!(result, Err(ChangeError::Store(StoreError::Unwritable { .. }))), "{result:?}");
     }
     assert_eq!(fs::read(world.file()).unwrap(), before);
@@ -302,7 +305,7 @@ async fn as_another_process_fill_the_disk_that_the_variable_names() {
         directory.identities.clear();
         Ok::<_, Infallible>(())
     };
-    store.change(act(), free).await.unwrap();
+    store.change(act(), Part::everything(), Previous::Keep, free).await.unwrap();
     writeln!(std::io::stdout(), "the disk was full").unwrap();
 }
 
@@ -321,7 +324,7 @@ async fn a_caller_who_hangs_up_does_not_stop_a_change_that_began() {
     let world = World::new();
     let store = world.store().await;
     let (leave, left) = std::sync::mpsc::channel();
-    let change = store.change(act(), move |directory| {
+    let change = store.change(act(), Part::everything(), Previous::Keep, move |directory| {
         left.recv().unwrap();
         Ok::<_, Infallible>(directory.number())
     });
@@ -335,8 +338,13 @@ async fn a_rule_that_panics_changes_nothing_and_the_store_goes_on() {
     let world = World::new();
     let store = std::sync::Arc::new(world.store().await);
     let doomed = std::sync::Arc::clone(&store);
-    let panics =
-        async move { doomed.change(act(), |_| -> Result<(), Infallible> { panic!("a rule with a fault") }).await };
+    let panics = async move {
+        doomed
+            .change(act(), Part::everything(), Previous::Keep, |_| -> Result<(), Infallible> {
+                panic!("a rule with a fault")
+            })
+            .await
+    };
     assert!(tokio::spawn(panics).await.unwrap_err().is_panic());
     assert_eq!(count(&store).await.unwrap(), 1);
 }
@@ -353,7 +361,12 @@ fn as_another_process_change_the_file_that_the_variable_names() {
         for turn in 0..changes {
             let done = match turn % 2 {
                 0 => count(&store).await.unwrap(),
-                _ => store.change_and_forget(act(), |directory| Ok::<_, Infallible>(directory.number())).await.unwrap(),
+                _ => store
+                    .change(act(), Part::everything(), Previous::Forget, |directory| {
+                        Ok::<_, Infallible>(directory.number())
+                    })
+                    .await
+                    .unwrap(),
             };
             writeln!(std::io::stdout(), "\ndone {done}").unwrap();
         }
@@ -397,7 +410,7 @@ async fn two_processes_and_two_tasks_lose_no_change() {
         assert_eq!(done(process).len(), EACH as usize);
         assert!(process.wait().unwrap().success());
     }
-    let directory = store.load().await.unwrap();
+    let directory = store.take_up().await.unwrap();
     assert_eq!((directory.last_number, directory.version), (4 * EACH, 4 * u64::from(EACH)));
     assert_eq!(store.audit().await.unwrap().verify(store.keyring()).unwrap().records, 4 * EACH as usize);
 }
@@ -408,23 +421,26 @@ async fn a_writer_killed_at_any_moment_leaves_the_old_or_the_new_and_nothing_it_
     let world = World::new();
     let store = world.store().await;
     for kill in 0..KILLS {
-        let before = store.load().await.unwrap().last_number;
+        let before = store.take_up().await.unwrap().last_number;
         let mut process = another_process(&world.file(), u32::MAX);
         // Spread over start, reading, writing, renaming and syncing; real time, for the process is a real one.
         std::thread::sleep(Duration::from_micros(u64::from(2_000 + kill * 97 % 19_000)));
         process.kill().unwrap();
         process.wait().unwrap();
         let promised = done(&mut process).last().copied().unwrap_or(before);
-        let directory = store.load().await.unwrap_or_else(|error| panic!("after kill {kill}: {error}"));
+        let directory = store.take_up().await.unwrap_or_else(|error| panic!("after kill {kill}: {error}"));
         // It may have finished one more than it came to say.
         assert!((promised..=promised + 1).contains(&directory.last_number), "after kill {kill}");
         if world.previous().exists() {
             let beside = World::new();
             fs::copy(world.previous(), beside.file()).unwrap();
-            beside.store().await.load().await.unwrap();
+            beside.store().await.take_up().await.unwrap();
         }
     }
     count(&store).await.unwrap();
     assert_eq!(world.names(), ["directory.sealed", "directory.sealed.lock", "directory.sealed.previous"]);
-    assert!(store.load().await.unwrap().version > u64::from(KILLS) / 4, "most writers were killed before they wrote");
+    assert!(
+        store.take_up().await.unwrap().version > u64::from(KILLS) / 4,
+        "most writers were killed before they wrote"
+    );
 }

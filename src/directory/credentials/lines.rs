@@ -22,7 +22,7 @@ pub struct Unlocks {
     pub any_under: Option<String>,
     /// Workspaces whose calls may use it; `None`: all of them.
     pub workspaces: Option<Vec<String>>,
-    /// Of those, the workspaces whose org has switched the provider off.
+    /// Of those, the workspaces whose org has switched the provider off; where it is all of them, of the first few hundred.
     pub gated: Vec<String>,
 }
 

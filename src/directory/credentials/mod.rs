@@ -18,13 +18,14 @@ use self::rules::{checked, permitted};
 use super::actor::Over;
 use super::error::DirectoryError;
 use super::known::Known;
-use super::{Access, Before, Turn};
+use super::{Access, Turn, named};
 use crate::domain::directory::Directory;
 use crate::domain::entity::{Credential, Grant, Overrides, Owner, Provider, Workspace};
 use crate::domain::id::Id;
 use crate::domain::permission::Permission;
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
+use crate::store::{Need, Part, Previous};
 
 /// Longest key: a provider takes it in one header line, and heads are bounded everywhere.
 pub const KEY_MAX: usize = 8 * 1024;
@@ -65,7 +66,8 @@ pub struct Set {
 /// Sets a credential: a new one, or a new key in the place of the old one. One provider has one credential of a user or
 /// workspace, and one of the platform for each label.
 pub async fn set(access: &Access, new: NewCredential) -> Result<Set, DirectoryError> {
-    let stored = access.load().await?;
+    let part = part_for(&new);
+    let stored = access.load(part.clone()).await?;
     permitted(access.known(&stored), new.owner)?;
     let new = labelled(access.known(&stored), new);
     let place = Place { owner: new.owner, provider: new.provider, label: new.label.clone() };
@@ -94,8 +96,18 @@ pub async fn set(access: &Access, new: NewCredential) -> Result<Set, DirectoryEr
         Ok(Set { credential: line(known, &credential), replaced: old.is_some(), unlocks })
     };
     // A key that was replaced was replaced for a reason: it is not to be found in the generation before.
-    let before = if expected.is_some() { Before::Forget } else { Before::Keep };
-    access.change(before, "set", entity, rule).await
+    let previous = if expected.is_some() { Previous::Forget } else { Previous::Keep };
+    access.change(previous, "set", entity, part, rule).await
+}
+
+/// The providers it can be for, and the workspaces it unlocks something for.
+fn part_for(new: &NewCredential) -> Part {
+    let part = named::providers_for(new.owner);
+    match (new.owner, &new.grant) {
+        (Owner::Workspace(_), _) => part,
+        (_, Grant::Workspaces(granted)) => part.and(granted.iter().copied().map(Need::Workspace)),
+        (_, Grant::All) => part.and([named::some_workspaces()]),
+    }
 }
 
 /// A platform credential without a label has its provider's name, as one that gateway.toml declares does.
@@ -153,7 +165,11 @@ fn credential(
 
 /// The credentials that the asker may manage, of one workspace if named: never another user's own.
 pub async fn list(access: &Access, workspace: Option<Id<Workspace>>) -> Result<Vec<CredentialLine>, DirectoryError> {
-    let stored = access.load().await?;
+    let part = match workspace {
+        Some(workspace) => Part::of([Need::OwnedBy(Owner::Workspace(workspace))]),
+        None => Part::everything(),
+    };
+    let stored = access.load(part).await?;
     let known = access.known(&stored);
     if let Some(workspace) = workspace {
         access.actor.may(Permission::CredentialManage, Over::from(known.workspace_by_id(workspace)?))?;
@@ -189,7 +205,7 @@ fn is_orphan(known: Known<'_>, workspace: Id<Workspace>) -> bool {
 
 /// Deletes a credential. Its sealed bytes are gone at once, from the previous generation too.
 pub async fn delete(access: &Access, id: Id<Credential>) -> Result<CredentialLine, DirectoryError> {
-    let stored = access.load().await?;
+    let stored = access.load(Need::Credential(id)).await?;
     let known = access.known(&stored);
     let shown = all(&stored, &access.declared).find(|one| one.id == id && is_shown(known, one.owner));
     remove(access, &stored, shown.ok_or_else(|| unknown(id))?).await
@@ -202,7 +218,7 @@ pub async fn delete_of(
     provider: Id<Provider>,
     label: &str,
 ) -> Result<CredentialLine, DirectoryError> {
-    let stored = access.load().await?;
+    let stored = access.load(named::providers_for(owner)).await?;
     let known = access.known(&stored);
     permitted(known, owner)?;
     let label = if label.is_empty() { known.provider_name(provider) } else { label.to_string() };
@@ -231,7 +247,7 @@ async fn remove(access: &Access, stored: &Directory, found: &Credential) -> Resu
             false => Err(unknown(id)),
         }
     };
-    access.change(Before::Forget, "delete", place.entity(known, id), rule).await
+    access.change(Previous::Forget, "delete", place.entity(known, id), Need::Credential(id), rule).await
 }
 
 fn unknown(id: Id<Credential>) -> DirectoryError {

@@ -13,7 +13,7 @@ use crate::domain::protocol::Protocol;
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Credential {
     pub id: Id<Credential>,
     pub number: Option<u32>,
@@ -90,6 +90,18 @@ pub enum KeyMaterial {
     /// From `gateway.toml` or the environment: kept in memory only, never written down.
     #[serde(skip)]
     Declared(Arc<Secret>),
+}
+
+/// Of declared keys, the same one: what is secret is not compared.
+impl PartialEq for KeyMaterial {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::None, Self::None) => true,
+            (Self::Sealed(one), Self::Sealed(other)) => one == other,
+            (Self::Declared(one), Self::Declared(other)) => Arc::ptr_eq(one, other),
+            (Self::None | Self::Sealed(_) | Self::Declared(_), _) => false,
+        }
+    }
 }
 
 /// `version(1) | key id(4) | nonce(12) | ciphertext | tag(16)`, opaque to all but `store/seal`.
