@@ -58,7 +58,7 @@ pub(super) async fn run(session: &Session) -> Result<(), Failure> {
 
 async fn checked(session: &Session, access: &Access, snapshot: &Snapshot, kept: &Kept) -> Result<Checked, Failure> {
     let config = &session.config;
-    let lines = credentials::list(access, None).await?;
+    let lines = credentials::list(access, credentials::Which::Managed).await?;
     let active = tokens::list(access, None).await?.into_iter().filter(|line| line.state == tokens::TokenState::Active);
     let count =
         |name: &str, scope: Scope| lines.iter().filter(|line| line.provider == name && line.scope == scope).count();

@@ -6,10 +6,10 @@ use super::failure::Failure;
 use super::input;
 use super::output::table;
 use super::session::{Session, user_named, workspace_named};
-use crate::directory::credentials::{self, CredentialLine, NewCredential, Unlocks};
+use crate::directory::credentials::{self, CredentialChange, CredentialLine, NewCredential, Unlocks, Which};
 use crate::directory::{Access, named};
 use crate::domain::address::BaseUrl;
-use crate::domain::entity::{Grant, Overrides, Owner, Provider};
+use crate::domain::entity::{Grant, Owner, Provider};
 use crate::domain::id::Id;
 
 /// More names than this on one line are a wall.
@@ -70,8 +70,8 @@ pub(super) struct Set {
     #[arg(long, value_name = "MODEL")]
     default_model: Option<String>,
     /// Its share among the platform's for one provider
-    #[arg(long, value_name = "NUMBER", default_value = "1", value_parser = clap::value_parser!(u32).range(1..))]
-    weight: u32,
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    weight: Option<u32>,
     /// Calls in flight at once
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
     max_parallel: Option<u32>,
@@ -120,19 +120,22 @@ async fn put(set: Set, session: &Session) -> Result<(), Failure> {
     let provider = provider_for(&access, owner, &set.provider).await?;
     let grant = grant(&access, &set.grant).await?;
     let key = input::secret(&format!("The key for {}", set.provider), session.output)?;
-    let new = NewCredential {
-        label: set.label,
+    let change = CredentialChange {
+        key,
+        label: Some(set.label).filter(|label| !label.is_empty()),
         weight: set.weight,
-        max_parallel: set.max_parallel,
-        overrides: Overrides { base_url: set.base_url, default_model: set.default_model, ..Overrides::default() },
+        max_parallel: set.max_parallel.map(Some),
+        base_url: set.base_url.map(Some),
+        default_model: set.default_model.map(Some),
         grant,
-        ..NewCredential::of(owner, provider, key)
+        ..CredentialChange::default()
     };
+    let new = NewCredential { owner, provider, change };
     let set = credentials::set(&access, new).await?;
     session.output.say(&format!(
         "{} the key{} for {}",
         if set.replaced { "replaced" } else { "set" },
-        set.credential.api_key_masked.as_deref().map(|masked| format!(" {masked}")).unwrap_or_default(),
+        masked(&set.credential).map(|masked| format!(" {masked}")).unwrap_or_default(),
         set.unlocks.provider
     ));
     session.output.say(&in_words(&set.unlocks));
@@ -144,16 +147,17 @@ async fn provider_for(access: &Access, owner: Owner, text: &str) -> Result<Id<Pr
     Ok(access.known(&stored).provider_for(owner, text)?.id)
 }
 
-async fn grant(access: &Access, to: &[String]) -> Result<Grant, Failure> {
+/// Nothing said leaves the grant of one that is replaced as it is, and grants a new one to all.
+async fn grant(access: &Access, to: &[String]) -> Result<Option<Grant>, Failure> {
     match to {
-        [] => Ok(Grant::All),
-        [all] if all == "all" => Ok(Grant::All),
+        [] => Ok(None),
+        [all] if all == "all" => Ok(Some(Grant::All)),
         to => {
             let mut ids = Vec::with_capacity(to.len());
             for text in to {
                 ids.push(workspace_named(access, text).await?.id);
             }
-            Ok(Grant::Workspaces(ids))
+            Ok(Some(Grant::Workspaces(ids)))
         }
     }
 }
@@ -188,15 +192,19 @@ fn shortened(names: &[String]) -> String {
 
 async fn show(list: &List, session: &Session) -> Result<(), Failure> {
     let access = session.look().await?;
-    let of = match &list.workspace {
-        Some(text) => Some(workspace_named(&access, text).await?.id),
-        None => None,
+    let which = match &list.workspace {
+        Some(text) => Which::Of(Owner::Workspace(workspace_named(&access, text).await?.id)),
+        None => Which::Managed,
     };
-    let lines = credentials::list(&access, of).await?;
+    let lines = credentials::list(&access, which).await?;
     session.output.result(&lines, || {
         let rows: Vec<_> = lines.iter().map(row).collect();
         table(&["ID", "PROVIDER", "SCOPE", "OWNER", "KEY", "STATE", "LABEL"], &rows)
     })
+}
+
+fn masked(line: &CredentialLine) -> Option<&str> {
+    line.held.as_ref()?.api_key_masked.as_deref()
 }
 
 fn row(line: &CredentialLine) -> Vec<String> {
@@ -212,7 +220,7 @@ fn row(line: &CredentialLine) -> Vec<String> {
         line.provider.clone(),
         line.scope.name().to_string(),
         line.owner.clone(),
-        or_dash(line.api_key_masked.as_deref().unwrap_or_default()),
+        or_dash(masked(line).unwrap_or_default()),
         state.to_string(),
         or_dash(&line.label),
     ]

@@ -64,6 +64,16 @@ impl Actor {
         self.role
     }
 
+    /// The workspace whose token was shown.
+    pub fn workspace(&self) -> Option<Id<Workspace>> {
+        self.place.map(|place| place.workspace)
+    }
+
+    /// The person whose own credentials these are to set and see.
+    pub fn user(&self) -> Option<Id<User>> {
+        self.user
+    }
+
     pub(super) fn is(&self, user: Id<User>) -> bool {
         self.user == Some(user)
     }
@@ -89,6 +99,14 @@ impl Actor {
     /// Both where and what: the one question that every change asks first.
     pub fn may(&self, permission: Permission, over: Over) -> Result<(), DirectoryError> {
         match self.reaches(over) && self.role.holds(permission) {
+            true => Ok(()),
+            false => Err(DirectoryError::Denied { by: self.by.clone(), permission }),
+        }
+    }
+
+    /// What is everybody's takes the permission, wherever it is held.
+    pub(super) fn may_anywhere(&self, permission: Permission) -> Result<(), DirectoryError> {
+        match self.role.holds(permission) {
             true => Ok(()),
             false => Err(DirectoryError::Denied { by: self.by.clone(), permission }),
         }

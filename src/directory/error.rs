@@ -1,6 +1,7 @@
 //! Why a change did not happen: what, why, and what to do. Never a key, a token or a name the asker may not see.
 
 use crate::domain::address::EgressDenied;
+use crate::domain::model_name;
 use crate::domain::permission::{AccessRole, Permission};
 use crate::domain::time::Timestamp;
 use crate::store::StoreError;
@@ -96,6 +97,18 @@ pub(super) fn label(what: &'static str, text: &str) -> Result<(), DirectoryError
             what,
             "is too long or holds control characters",
             format!("use one line of at most {LABEL_MAX} bytes"),
+        )),
+    }
+}
+
+/// What a call can name as its model.
+pub(super) fn model_id(what: &'static str, text: &str) -> Result<(), DirectoryError> {
+    match model_name::is_one(text) {
+        true => Ok(()),
+        false => Err(DirectoryError::invalid(
+            what,
+            "is no model id",
+            format!("use 1 to {} bytes without control characters and `..`", model_name::LONGEST),
         )),
     }
 }

@@ -5,9 +5,10 @@ use uuid::Uuid;
 use super::actor::{Actor, Over};
 use super::error::DirectoryError;
 use crate::domain::directory::Directory;
-use crate::domain::entity::{Org, Owner, Provider, User, Workspace};
+use crate::domain::entity::{Model, Org, Owner, Provider, Route, User, Workspace};
 use crate::domain::id::Id;
 use crate::domain::nearest::nearest;
+use crate::domain::permission::Permission;
 use crate::domain::preset;
 
 /// More names than this in one message help nobody.
@@ -171,6 +172,61 @@ impl<'a> Known<'a> {
 
     pub fn provider_by_id(self, owner: Owner, id: Id<Provider>) -> Result<&'a Provider, DirectoryError> {
         by_id(id, self.providers_for(owner))
+    }
+
+    /// A living provider of the platform, or of a workspace that the asker sees.
+    pub fn any_provider(self, id: Id<Provider>) -> Result<&'a Provider, DirectoryError> {
+        let living = self.both().flat_map(|from| &from.providers).filter(|one| one.deleted_at.is_none());
+        by_id(id, living.filter(move |one| self.sees_owner(one.owner)))
+    }
+
+    /// Living models, also of providers that are not.
+    pub(super) fn models(self) -> impl Iterator<Item = &'a Model> {
+        self.both().flat_map(|from| &from.models).filter(|one| one.deleted_at.is_none())
+    }
+
+    pub(super) fn models_of(self, provider: Id<Provider>) -> impl Iterator<Item = &'a Model> {
+        self.models().filter(move |one| one.provider == provider)
+    }
+
+    /// Living routes of all owners.
+    pub(super) fn routes(self) -> impl Iterator<Item = &'a Route> {
+        self.both().flat_map(|from| &from.routes).filter(|one| one.deleted_at.is_none())
+    }
+
+    /// What the platform owns is everybody's to see; what a workspace or user owns, its own people's.
+    pub(super) fn sees_owner(self, owner: Owner) -> bool {
+        match owner {
+            Owner::Platform => true,
+            Owner::Workspace(id) => self.workspace_by_id(id).is_ok(),
+            Owner::User(user) => self.actor.is(user),
+        }
+    }
+
+    /// May the asker do this to things of this owner? No user owns any of the things that this is asked about.
+    pub(super) fn may(self, permission: Permission, owner: Owner) -> Result<(), DirectoryError> {
+        match owner {
+            Owner::Workspace(id) => self.actor.may(permission, Over::from(self.workspace_by_id(id)?)),
+            Owner::Platform | Owner::User(_) => self.actor.may(permission, Over::Platform),
+        }
+    }
+
+    /// May the asker look at things of this owner? The platform's are everybody's to look at whose role allows looking.
+    pub(super) fn may_see(self, permission: Permission, owner: Owner) -> Result<(), DirectoryError> {
+        match owner {
+            Owner::Workspace(_) => self.may(permission, owner),
+            Owner::Platform | Owner::User(_) => self.actor.may_anywhere(permission),
+        }
+    }
+
+    /// A workspace has providers and keys of its own only if its org's plan includes that.
+    pub(super) fn brings_its_own(self, owner: Owner) -> Result<(), DirectoryError> {
+        let Owner::Workspace(workspace) = owner else { return Ok(()) };
+        let org = self.workspace_by_id(workspace)?.org;
+        match self.both().flat_map(|from| &from.orgs).find(|one| one.id == org) {
+            Some(org) if !org.features.byok => Err(DirectoryError::EnterpriseRequired { org: org.name.clone() }),
+            _ => Ok(()),
+        }
     }
 
     /// A name for a list; the id where the thing itself is gone.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::credentials::NewCredential;
+use super::credentials::{NewCredential, Which};
 use super::tokens::{NewToken, TokenState};
 use super::users::NewUser;
 use super::{Access, Actor, DirectoryError, credentials, keys, orgs, tokens, users, workspaces};
@@ -46,8 +46,9 @@ impl World {
     }
 
     fn of_platform(&self, label: &str) -> NewCredential {
-        let key = Some(Secret::from(KEY.to_string()));
-        NewCredential { label: label.to_string(), ..NewCredential::of(Owner::Platform, openai(), key) }
+        let mut new = NewCredential::of(Owner::Platform, openai(), Some(Secret::from(KEY.to_string())));
+        new.change.label = Some(label.to_string());
+        new
     }
 }
 
@@ -150,8 +151,8 @@ async fn another_workspace_s_things_are_not_there() {
     assert!(matches!(tokens::revoke(&admin, theirs).await, Err(DirectoryError::NotFound { .. })));
     assert!(matches!(credentials::delete(&admin, credential).await, Err(DirectoryError::NotFound { .. })));
     assert!(tokens::list(&admin, None).await.unwrap().is_empty());
-    assert!(credentials::list(&admin, None).await.unwrap().is_empty());
-    assert!(credentials::list(&admin, Some(other.id)).await.is_err());
+    assert!(credentials::list(&admin, Which::Managed).await.unwrap().is_empty());
+    assert!(credentials::list(&admin, Which::Of(Owner::Workspace(other.id))).await.is_err());
 }
 
 #[tokio::test]
@@ -168,10 +169,10 @@ async fn a_workspace_has_one_credential_a_provider_and_the_platform_one_a_label(
     for label in ["a", "b", "a"] {
         credentials::set(access, world.of_platform(label)).await.unwrap();
     }
-    let lines = credentials::list(access, None).await.unwrap();
+    let lines = credentials::list(access, Which::Managed).await.unwrap();
     assert_eq!(lines.len(), 3);
     let of_team = lines.iter().find(|line| line.owner == "team").unwrap();
-    assert_eq!(of_team.api_key_masked.as_deref(), Some("***********9876"));
+    assert_eq!(of_team.held.as_ref().unwrap().api_key_masked.as_deref(), Some("***********9876"));
 }
 
 #[tokio::test]
@@ -182,14 +183,14 @@ async fn a_user_s_own_credential_is_shown_to_nobody_else() {
     let user = users::create(&access, new).await.unwrap();
     let own = || NewCredential::of(Owner::User(user.id), openai(), Some(Secret::from(KEY.to_string())));
     credentials::set(&access, own()).await.unwrap();
-    assert!(credentials::list(&access, None).await.unwrap().is_empty());
+    assert!(credentials::list(&access, Which::Managed).await.unwrap().is_empty());
     let mut token = Token::new(Id::random(), TokenHash([0; 32]), team.id, "x", Timestamp(0));
     (token.user, token.role) = (Some(user.id), AccessRole::PlatformAdmin);
     let of = |token: &Token| Access { actor: Actor::token(token, team.org), ..access.clone() };
-    assert!(credentials::list(&of(&token), None).await.unwrap().is_empty(), "an admin made this token");
+    assert!(credentials::list(&of(&token), Which::Managed).await.unwrap().is_empty(), "an admin made this token");
     assert!(credentials::set(&of(&token), own()).await.is_err());
     token.made_by_its_user = true;
-    assert_eq!(credentials::list(&of(&token), None).await.unwrap().len(), 1);
+    assert_eq!(credentials::list(&of(&token), Which::Managed).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -202,7 +203,7 @@ async fn a_key_that_can_t_be_one_is_refused_and_never_repeated() {
         assert!(matches!(error, DirectoryError::Invalid { .. }), "{error}");
         assert!(key.is_empty() || !error.to_string().contains(key));
     }
-    let missing = NewCredential { key: None, ..world.of_team(KEY) };
+    let missing = NewCredential::of(Owner::Workspace(world.team.id), openai(), None);
     assert!(credentials::set(&world.access, missing).await.is_err());
 }
 
@@ -210,7 +211,7 @@ async fn a_key_that_can_t_be_one_is_refused_and_never_repeated() {
 async fn an_own_base_url_is_held_against_egress_and_never_the_platform_s() {
     let world = World::new().await;
     let with = |url: &str, mut new: NewCredential| {
-        new.overrides.base_url = Some(url.parse().unwrap());
+        new.change.base_url = Some(Some(url.parse().unwrap()));
         new
     };
     let inside = credentials::set(&world.access, with("http://127.0.0.1:9/v1", world.of_team(KEY))).await;
@@ -237,12 +238,17 @@ async fn without_the_feature_a_workspace_brings_no_key() {
 #[tokio::test]
 async fn a_grant_names_workspaces_there_are() {
     let world = World::new().await;
-    let granted = |to: Vec<_>| NewCredential { grant: Grant::Workspaces(to), ..world.of_platform("") };
+    let granted = |to: Vec<_>| {
+        let mut new = world.of_platform("");
+        new.change.grant = Some(Grant::Workspaces(to));
+        new
+    };
     let set = credentials::set(&world.access, granted(vec![world.team.id])).await.unwrap();
     assert_eq!(set.unlocks.workspaces, Some(vec!["team".to_string()]));
     assert!(credentials::set(&world.access, granted(vec![Id::random()])).await.is_err());
     assert!(credentials::set(&world.access, granted(vec![])).await.is_err());
-    let of_workspace = NewCredential { grant: Grant::Workspaces(vec![world.team.id]), ..world.of_team(KEY) };
+    let mut of_workspace = world.of_team(KEY);
+    of_workspace.change.grant = Some(Grant::Workspaces(vec![world.team.id]));
     assert!(credentials::set(&world.access, of_workspace).await.is_err());
 }
 

@@ -9,6 +9,7 @@ use super::{Access, Turn, moment, users};
 use crate::domain::entity::{Token, TokenKind, User, Workspace};
 use crate::domain::id::Id;
 use crate::domain::limits::Limits;
+use crate::domain::model_name;
 use crate::domain::nearest::nearest;
 use crate::domain::permission::{AccessRole, Permission};
 use crate::domain::secret::Secret;
@@ -19,8 +20,6 @@ use crate::store::{Need, Part, Previous};
 
 /// Names on one token's list of models. Each call is held against all of them.
 const MODELS_MAX: usize = 256;
-/// As long as a call may write a model.
-const MODEL_MAX: usize = 512;
 
 /// What a token is to be.
 #[derive(Clone, Debug)]
@@ -154,7 +153,7 @@ fn well_formed(new: &NewToken, workspace: &Workspace, now: Timestamp) -> Result<
         let remedy = format!("name at most {MODELS_MAX}; `prefix:*` allows all of a prefix");
         return Err(DirectoryError::invalid("the list of models", "is too long", remedy));
     }
-    if new.models.iter().any(|model| model.is_empty() || model.len() > MODEL_MAX || model.contains(char::is_control)) {
+    if !new.models.iter().all(|model| model_name::is_one(model)) {
         let remedy = "write model ids such as openai:gpt-4o-mini, or prefix:*";
         return Err(DirectoryError::invalid("a model on the list", "is no model id", remedy));
     }

@@ -10,6 +10,7 @@ pub mod failure;
 pub mod id;
 pub mod limits;
 pub mod map;
+pub mod model_name;
 pub mod money;
 pub mod nearest;
 pub mod permission;

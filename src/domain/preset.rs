@@ -1,7 +1,6 @@
 //! Well-known providers as data: where they are, where the key goes, and what they take amiss.
 
 use std::fmt;
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -238,37 +237,6 @@ impl Kind {
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
-    }
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "`{0}` is no kind of provider; there are openai, anthropic, google, azure-openai, bedrock, openrouter, llama-cpp, custom and agent-sdk"
-)]
-pub struct UnknownKind(String);
-
-impl FromStr for Kind {
-    type Err = UnknownKind;
-
-    /// Our own names, and the type names under which other platforms' records know them.
-    fn from_str(text: &str) -> Result<Self, UnknownKind> {
-        let known = Self::ALL.into_iter().find(|kind| kind.name() == text);
-        known.map_or_else(|| other_spelling(text), Ok)
-    }
-}
-
-fn other_spelling(text: &str) -> Result<Kind, UnknownKind> {
-    match text {
-        "OpenRouter" => Ok(Kind::OpenRouter),
-        "LocalLlamaCpp" => Ok(Kind::LlamaCpp),
-        "Anthropic" => Ok(Kind::Anthropic),
-        "OpenAI" => Ok(Kind::OpenAi),
-        "Custom" => Ok(Kind::Custom),
-        "AnthropicAgentSdk" => Ok(Kind::AgentSdk),
-        "Google AI Studio" => Ok(Kind::Google),
-        "Azure OpenAI" => Ok(Kind::AzureOpenAi),
-        "AWS Bedrock" => Ok(Kind::Bedrock),
-        _ => Err(UnknownKind(text.to_string())),
     }
 }
 

@@ -1,7 +1,6 @@
 //! The wire formats we speak and the operations a client may ask for.
 
 use std::fmt;
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -33,26 +32,6 @@ impl fmt::Display for Protocol {
         f.write_str(self.name())
     }
 }
-
-impl FromStr for Protocol {
-    type Err = UnknownProtocol;
-
-    /// Our own names and the spellings of `aiprovider` records (`openai`, `anthropic`).
-    fn from_str(text: &str) -> Result<Self, UnknownProtocol> {
-        match text {
-            "chat" | "openai" | "openai-chat" => Ok(Self::Chat),
-            "responses" | "openai-responses" => Ok(Self::Responses),
-            "messages" | "anthropic" => Ok(Self::Messages),
-            "gemini" => Ok(Self::Gemini),
-            "bedrock" => Ok(Self::Bedrock),
-            _ => Err(UnknownProtocol(text.to_string())),
-        }
-    }
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("`{0}` is no protocol; there are chat, responses, messages, gemini and bedrock")]
-pub struct UnknownProtocol(String);
 
 /// What the client asks for. The path decides it; the body only fills it in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

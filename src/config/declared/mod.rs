@@ -26,9 +26,6 @@ const WEIGHTS: std::ops::RangeInclusive<u64> = 1..=1_000_000;
 const PRIORITIES: std::ops::RangeInclusive<u64> = 0..=u32::MAX as u64;
 const AT_LEAST_ONE: std::ops::RangeInclusive<u64> = 1..=u64::MAX;
 
-/// Words that a model string may begin with and that are no provider.
-const RESERVED: [&str; 3] = ["role", "endpoint", "default"];
-
 /// Everything that `[[provider]]`, `[[model]]` and the like declare.
 pub(super) fn directory(root: &mut Table<'_>, egress: &Egress, now: Timestamp) -> Directory {
     let mut declaring = Declaring {
@@ -48,6 +45,7 @@ pub(super) fn directory(root: &mut Table<'_>, egress: &Egress, now: Timestamp) -
     root.each("workspace", |table| tenancy::workspace(table, &mut declaring));
     root.each("gate", |table| tenancy::gate(table, &mut declaring));
     root.each("grant", |table| tenancy::grant(table, &mut declaring));
+    declaring.directory.number_declared();
     declaring.directory
 }
 

@@ -5,6 +5,7 @@ use crate::config::read::Value;
 use crate::config::table::{Table, Written};
 use crate::domain::entity::{Hydration, Model, ModelDefaults, Source};
 use crate::domain::id::Id;
+use crate::domain::model_name;
 use crate::domain::prices::{PriceHistory, Prices};
 
 pub(super) fn model(table: &mut Table<'_>, declaring: &mut Declaring<'_>) -> Option<()> {
@@ -59,10 +60,9 @@ pub(super) fn model(table: &mut Table<'_>, declaring: &mut Declaring<'_>) -> Opt
 
 /// What a client may name as a model: the same bounds as for a call's `model`.
 pub(super) fn model_name(value: &Value<'_>) -> Option<Written<String>> {
-    const LONGEST: usize = 512;
     let name = value.written()?;
-    if name.value.len() > LONGEST || name.value.chars().any(char::is_control) || name.value.contains("..") {
-        return value.wrong("can't be a model's name", "use at most 512 bytes without control characters and `..`");
+    if !model_name::is_one(&name.value) {
+        return value.wrong("can't be a model's name", "use 1 to 512 bytes without control characters and `..`");
     }
     Some(name)
 }

@@ -1,15 +1,15 @@
 //! Declared providers with their keys, models and routes.
 
-use std::str::FromStr as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{AT_LEAST_ONE, Declaring, PRIORITIES, PRIORITY, RESERVED, WEIGHTS};
+use super::{AT_LEAST_ONE, Declaring, PRIORITIES, PRIORITY, WEIGHTS};
 use crate::config::read::Value;
 use crate::config::table::{Table, Written};
 use crate::domain::address::{Address, BaseUrl, Egress, EgressDenied, NotABaseUrl};
 use crate::domain::entity::{Credential, Grant, KeyMaterial, Listing, Overrides, Owner, Provider, ProviderSettings};
 use crate::domain::id::Id;
+use crate::domain::model_name;
 use crate::domain::nearest::nearest;
 use crate::domain::preset::{KeyPlace, Kind, PRESETS, Preset, preset};
 use crate::domain::protocol::Protocol;
@@ -92,9 +92,8 @@ fn preset_of(table: &mut Table<'_>, name: Option<&Written<String>>) -> Option<&'
 
 fn kind(value: &Value<'_>) -> Option<&'static Preset> {
     let text = value.text()?;
-    let by_kind = || Kind::from_str(&text).ok().and_then(|kind| preset(kind.name()));
     let names = || PRESETS.iter().map(|preset| preset.name);
-    preset(&text).or_else(by_kind).or_else(|| {
+    preset(&text).or_else(|| {
         let remedy = match nearest(&text, names()) {
             Some(known) => format!("did you mean `{known}`?"),
             None => format!("write one of: {}", names().collect::<Vec<_>>().join(", ")),
@@ -105,7 +104,7 @@ fn kind(value: &Value<'_>) -> Option<&'static Preset> {
 
 fn prefix(value: &Value<'_>) -> Option<String> {
     let prefix = value.name()?.value;
-    if RESERVED.contains(&prefix.as_str()) {
+    if model_name::is_reserved(&prefix) {
         return value.wrong(&format!("can't be `{prefix}`, which has a meaning of its own"), "choose another prefix");
     }
     Some(prefix)

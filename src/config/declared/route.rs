@@ -1,11 +1,12 @@
 //! Declared routes: the targets of roles and aliases.
 
 use super::model::model_name;
-use super::{Declaring, PRIORITIES, PRIORITY, RESERVED, WEIGHTS};
+use super::{Declaring, PRIORITIES, PRIORITY, WEIGHTS};
 use crate::config::read::Value;
 use crate::config::table::Table;
 use crate::domain::entity::{Owner, Route, RouteKind, RouteTarget};
 use crate::domain::id::Id;
+use crate::domain::model_name;
 
 pub(super) fn route(table: &mut Table<'_>, declaring: &mut Declaring<'_>) -> Option<()> {
     let role = table.get("role", |value| route_name(value, declaring));
@@ -50,8 +51,7 @@ pub(super) fn route(table: &mut Table<'_>, declaring: &mut Declaring<'_>) -> Opt
 /// A role's or an alias' name: nothing that would be read as something else before.
 fn route_name(value: &Value<'_>, declaring: &Declaring<'_>) -> Option<String> {
     let name = model_name(value)?.value;
-    let head = name.split(':').next().unwrap_or(&name);
-    if RESERVED.contains(&head) {
+    if model_name::is_reserved(&name) {
         return value.wrong(&format!("can't be `{name}`, which has a meaning of its own"), "choose another name");
     }
     if declaring.directory.providers.iter().any(|provider| provider.prefix == name) {

@@ -2,11 +2,13 @@
 
 use serde::Serialize;
 
+use super::is_managed;
 use crate::directory::known::Known;
 use crate::directory::moment;
-use crate::domain::address::Address;
+use crate::domain::address::{Address, BaseUrl};
 use crate::domain::entity::{Credential, Gate, Grant, KeyMaterial, Listing, Model, Owner, Provider, Scope, Workspace};
 use crate::domain::id::Id;
+use crate::domain::protocol::Protocol;
 use crate::domain::time::Timestamp;
 
 /// What a list shows in place of a key, before its last four characters.
@@ -26,7 +28,8 @@ pub struct Unlocks {
     pub gated: Vec<String>,
 }
 
-/// A credential as lists show it.
+/// A credential as lists show it. To those who do not hold it, a platform's shows its label and how it stands; the rest is
+/// empty.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CredentialLine {
@@ -35,22 +38,42 @@ pub struct CredentialLine {
     pub scope: Scope,
     /// The workspace's name or the user's email; `platform` for the platform's.
     pub owner: String,
+    pub workspace_id: Option<Id<Workspace>>,
     pub provider: String,
-    /// Eleven `*` and the last four characters, where it is long enough to show them.
-    pub api_key_masked: Option<String>,
+    pub provider_id: Id<Provider>,
     pub label: String,
     pub active: bool,
-    pub weight: u32,
-    pub max_parallel: Option<u32>,
-    /// The workspaces that may use a platform credential; `None`: all.
-    pub granted_to: Option<Vec<String>>,
-    /// Was it entered for an address that is no longer its provider's? Then it waits until it is set again.
+    /// Was it entered for an address that is no longer its provider's? Then it waits until its holder confirms.
     pub address_changed: bool,
+    pub declared: bool,
+    /// What only those see who manage it.
+    #[serde(flatten)]
+    pub held: Option<Held>,
     #[serde(with = "moment")]
     pub created_at: Timestamp,
     #[serde(with = "moment")]
     pub updated_at: Timestamp,
-    pub declared: bool,
+}
+
+/// What a credential's holder sees of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Held {
+    /// Eleven `*` and the last four characters, where it is long enough to show them.
+    pub api_key_masked: Option<String>,
+    /// Where its key may go.
+    pub entered_for: String,
+    pub weight: u32,
+    pub max_parallel: Option<u32>,
+    /// The workspaces that may use a platform credential, by name; `None`: all.
+    pub granted_to: Option<Vec<String>>,
+    pub granted_ids: Option<Vec<Id<Workspace>>>,
+    pub protocol: Option<Protocol>,
+    pub base_url: Option<BaseUrl>,
+    pub default_model: Option<String>,
+    pub deployment: Option<String>,
+    pub api_version: Option<String>,
+    pub region: Option<String>,
 }
 
 pub(super) fn unlocks(known: Known<'_>, credential: &Credential, provider: &Provider) -> Unlocks {
@@ -67,7 +90,8 @@ pub(super) fn unlocks(known: Known<'_>, credential: &Credential, provider: &Prov
     }
 }
 
-fn serves(credential: &Credential, workspace: Id<Workspace>) -> bool {
+/// May calls of this workspace use it?
+pub(in crate::directory) fn serves(credential: &Credential, workspace: Id<Workspace>) -> bool {
     match (credential.owner, &credential.grant) {
         (Owner::Workspace(owner), _) => owner == workspace,
         (Owner::Platform, Grant::Workspaces(granted)) => granted.contains(&workspace),
@@ -87,27 +111,53 @@ fn is_gated(known: Known<'_>, workspace: &Workspace, provider: Id<Provider>) -> 
     org.is_some_and(|org| *org.gates.get(&provider).unwrap_or(&org.default_gate) == Gate::Deny)
 }
 
-pub(super) fn line(known: Known<'_>, credential: &Credential) -> CredentialLine {
-    let names = |granted: &Vec<_>| granted.iter().map(|id| known.workspace_name(*id)).collect();
+pub(in crate::directory) fn line(known: Known<'_>, credential: &Credential) -> CredentialLine {
     CredentialLine {
         id: credential.id,
         number: credential.number,
         scope: credential.scope(),
         owner: owner_name(known, credential.owner),
+        workspace_id: match credential.owner {
+            Owner::Workspace(id) => Some(id),
+            Owner::Platform | Owner::User(_) => None,
+        },
         provider: known.provider_name(credential.provider),
-        api_key_masked: masked(credential),
+        provider_id: credential.provider,
         label: credential.label.clone(),
         active: credential.active,
-        weight: credential.weight,
-        max_parallel: credential.max_parallel,
-        granted_to: match &credential.grant {
-            Grant::Workspaces(granted) => Some(names(granted)),
-            Grant::All => None,
-        },
         address_changed: address(known, credential).is_some_and(|address| !credential.is_for(address)),
+        declared: known.declared.credentials.iter().any(|one| one.id == credential.id),
+        held: (is_managed(known, credential.owner) || has_provisioned(known, credential))
+            .then(|| held(known, credential)),
         created_at: credential.created_at,
         updated_at: credential.updated_at,
-        declared: known.declared.credentials.iter().any(|one| one.id == credential.id),
+    }
+}
+
+/// The operator's command line sees what it has just set for a user.
+fn has_provisioned(known: Known<'_>, credential: &Credential) -> bool {
+    known.actor.has_machine() && matches!(credential.owner, Owner::User(_))
+}
+
+fn held(known: Known<'_>, credential: &Credential) -> Held {
+    let granted = match &credential.grant {
+        Grant::Workspaces(granted) => Some(granted),
+        Grant::All => None,
+    };
+    let (overrides, settings) = (&credential.overrides, &credential.overrides.settings);
+    Held {
+        api_key_masked: masked(credential),
+        entered_for: credential.entered_for.clone(),
+        weight: credential.weight,
+        max_parallel: credential.max_parallel,
+        granted_to: granted.map(|ids| ids.iter().map(|id| known.workspace_name(*id)).collect()),
+        granted_ids: granted.cloned(),
+        protocol: overrides.protocol,
+        base_url: overrides.base_url.clone(),
+        default_model: overrides.default_model.clone(),
+        deployment: settings.deployment.clone(),
+        api_version: settings.api_version.clone(),
+        region: settings.region.clone(),
     }
 }
 

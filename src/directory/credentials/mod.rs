@@ -1,8 +1,9 @@
-//! Credentials: what we show providers. Set, listed masked, deleted with their sealed bytes.
+//! Credentials: what we show providers. Set, changed, listed masked, deleted with their sealed bytes.
 //!
 //! A new key goes straight to the store's keyring; nothing here keeps or shows it. A user's own credentials are seen and
 //! counted by that user alone.
 
+mod change;
 mod lines;
 mod rules;
 
@@ -10,46 +11,40 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+pub use self::change::{CredentialChange, SettingsChange};
 pub use self::lines::{CredentialLine, Unlocks};
 
+pub(super) use self::change::{Keys, assign, follow, put};
 use self::lines::{line, unlocks};
-use self::rules::{checked, permitted};
+use self::rules::permitted;
 
-use super::actor::Over;
+use super::actor::{Actor, Over};
 use super::error::DirectoryError;
 use super::known::Known;
 use super::{Access, Turn, named};
 use crate::domain::directory::Directory;
-use crate::domain::entity::{Credential, Grant, Overrides, Owner, Provider, Workspace};
+use crate::domain::entity::{Credential, Grant, Owner, Provider, Workspace};
 use crate::domain::id::Id;
 use crate::domain::permission::Permission;
 use crate::domain::secret::Secret;
-use crate::domain::time::Timestamp;
 use crate::store::{Need, Part, Previous};
 
 /// Longest key: a provider takes it in one header line, and heads are bounded everywhere.
 pub const KEY_MAX: usize = 8 * 1024;
 
-/// What a credential is to be.
+/// Whose credential is set, for which provider, and what it is to be. What is left unsaid stays as it is where there is
+/// one in its place, so that a new key widens no grant.
 #[derive(Debug)]
 pub struct NewCredential {
     pub owner: Owner,
     pub provider: Id<Provider>,
-    /// Absent for providers that need none.
-    pub key: Option<Secret>,
-    /// Tells platform credentials of one provider apart.
-    pub label: String,
-    pub weight: u32,
-    pub max_parallel: Option<u32>,
-    pub overrides: Overrides,
-    /// Platform scope only.
-    pub grant: Grant,
+    pub change: CredentialChange,
 }
 
 impl NewCredential {
+    /// A key, which providers that need none go without.
     pub fn of(owner: Owner, provider: Id<Provider>, key: Option<Secret>) -> Self {
-        let (label, overrides, grant) = (String::new(), Overrides::default(), Grant::All);
-        Self { owner, provider, key, label, weight: 1, max_parallel: None, overrides, grant }
+        Self { owner, provider, change: CredentialChange { key, ..CredentialChange::default() } }
     }
 }
 
@@ -58,7 +53,7 @@ impl NewCredential {
 #[serde(rename_all = "camelCase")]
 pub struct Set {
     pub credential: CredentialLine,
-    /// Was there one in its place, whose key is now gone?
+    /// Was there one in its place?
     pub replaced: bool,
     pub unlocks: Unlocks,
 }
@@ -69,31 +64,22 @@ pub async fn set(access: &Access, new: NewCredential) -> Result<Set, DirectoryEr
     let part = part_for(&new);
     let stored = access.load(part.clone()).await?;
     permitted(access.known(&stored), new.owner)?;
-    let new = labelled(access.known(&stored), new);
-    let place = Place { owner: new.owner, provider: new.provider, label: new.label.clone() };
+    let place = Place::of(access.known(&stored), &new);
     let expected = place.find(&stored.credentials).map(|one| one.id);
     let id = expected.unwrap_or_else(Id::random);
     let entity = place.entity(access.known(&stored), id);
-    let (keyring, egress) = (Arc::clone(access.store.keyring()), Arc::clone(&access.egress));
-    let rule = move |turn: Turn<'_>| {
+    let keys = Keys::of(access);
+    let rule = move |mut turn: Turn<'_>| {
         permitted(turn.known(), new.owner)?;
-        let provider = checked(turn.known(), &egress, &new)?.clone();
-        let old = place.find(&turn.stored.credentials).cloned();
-        if old.as_ref().map(|one| one.id) != expected {
+        if place.find(&turn.stored.credentials).map(|one| one.id) != expected {
             return Err(DirectoryError::Raced { kind: "credential" });
         }
-        let number = old.as_ref().and_then(|one| one.number).unwrap_or_else(|| turn.stored.number());
-        let (mut credential, key) = credential(id, new, &provider, turn.now);
-        credential.number = Some(number);
-        credential.created_at = old.as_ref().map_or(turn.now, |one| one.created_at);
-        if let Some(key) = key {
-            keyring.seal_credential(&mut credential, key).map_err(|_| DirectoryError::NoRandomness)?;
-        }
-        turn.stored.credentials.retain(|one| one.id != id);
-        turn.stored.credentials.push(credential.clone());
+        let change = CredentialChange { active: new.change.active.or(Some(true)), ..new.change };
+        let credential = put(&mut turn, &keys, id, &place, change)?;
         let known = turn.known();
-        let unlocks = unlocks(known, &credential, &provider);
-        Ok(Set { credential: line(known, &credential), replaced: old.is_some(), unlocks })
+        let provider = known.provider_by_id(credential.owner, credential.provider)?;
+        let unlocks = unlocks(known, &credential, provider);
+        Ok(Set { credential: line(known, &credential), replaced: expected.is_some(), unlocks })
     };
     // A key that was replaced was replaced for a reason: it is not to be found in the generation before.
     let previous = if expected.is_some() { Previous::Forget } else { Previous::Keep };
@@ -103,30 +89,93 @@ pub async fn set(access: &Access, new: NewCredential) -> Result<Set, DirectoryEr
 /// The providers it can be for, and the workspaces it unlocks something for.
 fn part_for(new: &NewCredential) -> Part {
     let part = named::providers_for(new.owner);
-    match (new.owner, &new.grant) {
+    let granted = granted_in(&new.change);
+    match (new.owner, granted.is_empty()) {
         (Owner::Workspace(_), _) => part,
-        (_, Grant::Workspaces(granted)) => part.and(granted.iter().copied().map(Need::Workspace)),
-        (_, Grant::All) => part.and([named::some_workspaces()]),
+        (_, false) => part.and(granted.into_iter().map(Need::Workspace)),
+        (_, true) => part.and([named::some_workspaces()]),
     }
 }
 
-/// A platform credential without a label has its provider's name, as one that gateway.toml declares does.
-fn labelled(known: Known<'_>, new: NewCredential) -> NewCredential {
-    match new.owner {
-        Owner::Platform if new.label.is_empty() => NewCredential { label: known.provider_name(new.provider), ..new },
-        _ => new,
+fn granted_in(change: &CredentialChange) -> Vec<Id<Workspace>> {
+    match &change.grant {
+        Some(Grant::Workspaces(granted)) => granted.clone(),
+        Some(Grant::All) | None => Vec::new(),
     }
+}
+
+/// Changes a credential: its key, its label, whether it is used, by whom and how.
+pub async fn change(
+    access: &Access,
+    id: Id<Credential>,
+    change: CredentialChange,
+) -> Result<CredentialLine, DirectoryError> {
+    let (entity, part) = about(access, id).await?;
+    let part = part.and(granted_in(&change).into_iter().map(Need::Workspace));
+    let keys = Keys::of(access);
+    let previous = if change.key.is_some() { Previous::Forget } else { Previous::Keep };
+    let rule = move |mut turn: Turn<'_>| {
+        let place = Place::at(managed(turn.known(), id)?);
+        let credential = put(&mut turn, &keys, id, &place, change)?;
+        Ok(line(turn.known(), &credential))
+    };
+    access.change(previous, "change", entity, part, rule).await
+}
+
+/// Says that a key may go where its provider is now, though it was entered for another address.
+pub async fn confirm(access: &Access, id: Id<Credential>) -> Result<CredentialLine, DirectoryError> {
+    let (entity, part) = about(access, id).await?;
+    let keyring = Arc::clone(access.store.keyring());
+    let rule = move |turn: Turn<'_>| {
+        let mut credential = managed(turn.known(), id)?.clone();
+        change::readdress(turn.known(), &keyring, &mut credential)?;
+        change::touch(&mut credential, turn.now);
+        let line = line(turn.known(), &credential);
+        turn.stored.credentials.retain(|one| one.id != id);
+        turn.stored.credentials.push(credential);
+        Ok(line)
+    };
+    access.change(Previous::Keep, "confirm", entity, part, rule).await
+}
+
+/// What the audit log calls a credential that the asker may change, and what its rules look at.
+async fn about(access: &Access, id: Id<Credential>) -> Result<(String, Part), DirectoryError> {
+    let stored = access.load(part_to_see(access, id)).await?;
+    let known = access.known(&stored);
+    let found = managed(known, id)?;
+    let part = named::providers_for(found.owner).and(part_to_see(access, id));
+    Ok((Place::at(found).entity(known, id), part))
+}
+
+/// A credential, and where the asker stands: whether it is shown to them depends on both.
+fn part_to_see(access: &Access, id: Id<Credential>) -> Part {
+    Part::of([Need::Credential(id)]).and(access.actor.workspace().map(Need::Workspace))
 }
 
 /// What makes a credential unique.
-struct Place {
+#[derive(Clone)]
+pub(super) struct Place {
     owner: Owner,
     provider: Id<Provider>,
     label: String,
 }
 
 impl Place {
-    fn find<'a>(&self, credentials: &'a [Credential]) -> Option<&'a Credential> {
+    /// A platform credential without a label has its provider's name, as one that gateway.toml declares does.
+    pub(super) fn of(known: Known<'_>, new: &NewCredential) -> Self {
+        let label = new.change.label.clone().filter(|label| !label.is_empty());
+        let label = label.unwrap_or_else(|| match new.owner {
+            Owner::Platform => known.provider_name(new.provider),
+            Owner::Workspace(_) | Owner::User(_) => String::new(),
+        });
+        Self { owner: new.owner, provider: new.provider, label }
+    }
+
+    fn at(credential: &Credential) -> Self {
+        Self { owner: credential.owner, provider: credential.provider, label: credential.label.clone() }
+    }
+
+    pub(super) fn find<'a>(&self, credentials: &'a [Credential]) -> Option<&'a Credential> {
         let here = |one: &Credential| one.owner == self.owner && one.provider == self.provider;
         let labelled = |one: &Credential| self.owner != Owner::Platform || one.label == self.label;
         credentials.iter().find(|one| one.deleted_at.is_none() && here(one) && labelled(one))
@@ -143,53 +192,87 @@ impl Place {
     }
 }
 
-/// The credential with everything but its key, and the key.
-fn credential(
-    id: Id<Credential>,
-    new: NewCredential,
-    provider: &Provider,
-    now: Timestamp,
-) -> (Credential, Option<Secret>) {
-    let base_url = new.overrides.base_url.as_ref().unwrap_or(&provider.base_url);
-    let bare = Credential::new(id, new.owner, provider.id, &base_url.address, now);
-    let credential = Credential {
-        label: new.label,
-        weight: new.weight,
-        max_parallel: new.max_parallel,
-        overrides: new.overrides,
-        grant: new.grant,
-        ..bare
-    };
-    (credential, new.key)
+/// Which credentials to list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// All that the asker manages.
+    Managed,
+    /// One owner's. Of the platform's, others than its admins see those granted to them, without any of the key.
+    Of(Owner),
 }
 
-/// The credentials that the asker may manage, of one workspace if named: never another user's own.
-pub async fn list(access: &Access, workspace: Option<Id<Workspace>>) -> Result<Vec<CredentialLine>, DirectoryError> {
-    let part = match workspace {
-        Some(workspace) => Part::of([Need::OwnedBy(Owner::Workspace(workspace))]),
-        None => Part::everything(),
+impl Which {
+    /// Those of the workspace whose token was shown, if its holder manages them, else the holder's own.
+    pub fn nearest(actor: &Actor) -> Self {
+        let own = actor.user().map(Owner::User);
+        let workspaces = actor.workspace().map(Owner::Workspace);
+        match actor.role().holds(Permission::CredentialManage) {
+            true => workspaces.map_or(Self::Managed, Self::Of),
+            // Somebody who is nobody has none; asking for the workspace's says why.
+            false => own.or(workspaces).map_or(Self::Managed, Self::Of),
+        }
+    }
+}
+
+/// The credentials that the asker may see: never another user's own.
+pub async fn list(access: &Access, which: Which) -> Result<Vec<CredentialLine>, DirectoryError> {
+    let part = match which {
+        Which::Managed => Part::everything(),
+        Which::Of(owner) => Part::of([Need::OwnedBy(owner)]).and(access.actor.workspace().map(Need::Workspace)),
     };
     let stored = access.load(part).await?;
     let known = access.known(&stored);
-    if let Some(workspace) = workspace {
-        access.actor.may(Permission::CredentialManage, Over::from(known.workspace_by_id(workspace)?))?;
+    match which {
+        Which::Managed | Which::Of(Owner::Platform) => {}
+        Which::Of(owner) => permitted(known, owner)?,
     }
-    let wanted = |one: &&Credential| match workspace {
-        Some(workspace) => one.owner == Owner::Workspace(workspace),
-        None => true,
+    let wanted = |one: &&Credential| match which {
+        Which::Managed => is_managed(known, one.owner),
+        Which::Of(owner) => one.owner == owner && is_shown(known, one),
     };
     let living = all(&stored, &access.declared).filter(|one| one.deleted_at.is_none());
-    let seen = living.filter(wanted).filter(|one| is_shown(known, one.owner));
-    let mut lines: Vec<_> = seen.map(|one| line(known, one)).collect();
+    let mut lines: Vec<_> = living.filter(wanted).map(|one| line(known, one)).collect();
     lines.sort_by(|a, b| (&a.provider, &a.owner, a.id).cmp(&(&b.provider, &b.owner, b.id)));
     Ok(lines)
+}
+
+/// One credential, as far as the asker may see it.
+pub async fn get(access: &Access, id: Id<Credential>) -> Result<CredentialLine, DirectoryError> {
+    let stored = access.load(part_to_see(access, id)).await?;
+    let known = access.known(&stored);
+    shown(known, id).map(|one| line(known, one))
 }
 
 fn all<'a>(stored: &'a Directory, declared: &'a Directory) -> impl Iterator<Item = &'a Credential> {
     stored.credentials.iter().chain(&declared.credentials)
 }
 
-fn is_shown(known: Known<'_>, owner: Owner) -> bool {
+fn shown<'a>(known: Known<'a>, id: Id<Credential>) -> Result<&'a Credential, DirectoryError> {
+    let found = all(known.stored, known.declared).find(|one| one.id == id && one.deleted_at.is_none());
+    found.filter(|one| is_shown(known, one)).ok_or_else(|| unknown(id))
+}
+
+/// A credential that the asker sees and may change.
+fn managed<'a>(known: Known<'a>, id: Id<Credential>) -> Result<&'a Credential, DirectoryError> {
+    let found = shown(known, id)?;
+    if !is_managed(known, found.owner) {
+        permitted(known, found.owner)?;
+    }
+    match known.declared.credentials.iter().any(|one| one.id == id) {
+        true => {
+            let name = known.provider_name(found.provider);
+            Err(DirectoryError::Declared { kind: "credential for provider", name })
+        }
+        false => Ok(found),
+    }
+}
+
+fn is_shown(known: Known<'_>, credential: &Credential) -> bool {
+    let granted = || known.workspaces().any(|one| lines::serves(credential, one.id));
+    is_managed(known, credential.owner) || credential.owner == Owner::Platform && granted()
+}
+
+fn is_managed(known: Known<'_>, owner: Owner) -> bool {
     match owner {
         Owner::User(user) => known.actor.is(user),
         Owner::Platform => permitted(known, owner).is_ok(),
@@ -205,10 +288,9 @@ fn is_orphan(known: Known<'_>, workspace: Id<Workspace>) -> bool {
 
 /// Deletes a credential. Its sealed bytes are gone at once, from the previous generation too.
 pub async fn delete(access: &Access, id: Id<Credential>) -> Result<CredentialLine, DirectoryError> {
-    let stored = access.load(Need::Credential(id)).await?;
+    let stored = access.load(part_to_see(access, id)).await?;
     let known = access.known(&stored);
-    let shown = all(&stored, &access.declared).find(|one| one.id == id && is_shown(known, one.owner));
-    remove(access, &stored, shown.ok_or_else(|| unknown(id))?).await
+    remove(access, known, managed(known, id)?).await
 }
 
 /// Deletes an owner's credential for a provider; of the platform's, the one with this label, or the unlabelled one.
@@ -221,24 +303,23 @@ pub async fn delete_of(
     let stored = access.load(named::providers_for(owner)).await?;
     let known = access.known(&stored);
     permitted(known, owner)?;
-    let label = if label.is_empty() { known.provider_name(provider) } else { label.to_string() };
-    let place = Place { owner, provider, label };
+    let label = CredentialChange { label: Some(label.to_string()), ..CredentialChange::default() };
+    let place = Place::of(known, &NewCredential { owner, provider, change: label });
     let found = place.find(&stored.credentials).or_else(|| place.find(&access.declared.credentials));
     let missing = || DirectoryError::NotFound {
         kind: "credential for provider",
         name: known.provider_name(provider),
         hint: "; `keyway credential list` shows those there are".to_string(),
     };
-    remove(access, &stored, found.ok_or_else(missing)?).await
+    remove(access, known, found.ok_or_else(missing)?).await
 }
 
-async fn remove(access: &Access, stored: &Directory, found: &Credential) -> Result<CredentialLine, DirectoryError> {
-    let (known, id) = (access.known(stored), found.id);
-    let gone = line(known, found);
+async fn remove(access: &Access, known: Known<'_>, found: &Credential) -> Result<CredentialLine, DirectoryError> {
+    let (id, gone) = (found.id, line(known, found));
     if gone.declared {
         return Err(DirectoryError::Declared { kind: "credential for provider", name: gone.provider });
     }
-    let place = Place { owner: found.owner, provider: found.provider, label: found.label.clone() };
+    let entity = Place::at(found).entity(known, id);
     let rule = move |turn: Turn<'_>| {
         let before = turn.stored.credentials.len();
         turn.stored.credentials.retain(|one| one.id != id);
@@ -247,7 +328,7 @@ async fn remove(access: &Access, stored: &Directory, found: &Credential) -> Resu
             false => Err(unknown(id)),
         }
     };
-    access.change(Previous::Forget, "delete", place.entity(known, id), Need::Credential(id), rule).await
+    access.change(Previous::Forget, "delete", entity, Need::Credential(id), rule).await
 }
 
 fn unknown(id: Id<Credential>) -> DirectoryError {

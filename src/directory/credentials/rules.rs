@@ -1,11 +1,12 @@
-//! What must hold before a credential is set: who may, for which provider, and whether the key can be one.
+//! What must hold of a credential: who may change it, for which provider, and whether the key can be one.
 
-use super::{KEY_MAX, NewCredential, Place};
+use super::{KEY_MAX, Place};
 use crate::directory::actor::Over;
 use crate::directory::error::{self, DirectoryError};
 use crate::directory::known::Known;
+use crate::directory::providers;
 use crate::domain::address::Egress;
-use crate::domain::entity::{Grant, Owner, Provider};
+use crate::domain::entity::{Credential, Grant, KeyMaterial, Owner, Provider};
 use crate::domain::permission::Permission;
 use crate::domain::preset::{KeyPlace, Preset, preset};
 use crate::domain::secret::Secret;
@@ -28,41 +29,35 @@ pub(super) fn permitted(known: Known<'_>, owner: Owner) -> Result<(), DirectoryE
     }
 }
 
-/// Every rule about the credential itself; gives its provider.
-pub(super) fn checked<'a>(
-    known: Known<'a>,
+/// Every rule about the credential as it is to be, with the key that it is to have if it gets one.
+pub(super) fn checked(
+    known: Known<'_>,
     egress: &Egress,
-    new: &NewCredential,
-) -> Result<&'a Provider, DirectoryError> {
-    let provider = known.provider_by_id(new.owner, new.provider)?;
-    brings_its_own(known, new.owner)?;
-    not_declared(known, new, provider)?;
-    error::label("the label", &new.label)?;
-    key(new.key.as_ref(), provider)?;
-    if new.weight == 0 || new.max_parallel == Some(0) {
+    credential: &Credential,
+    key: Option<&Secret>,
+    provider: &Provider,
+) -> Result<(), DirectoryError> {
+    known.brings_its_own(credential.owner)?;
+    alone_in_its_place(known, credential, provider)?;
+    error::label("the label", &credential.label)?;
+    has_a_key(credential, key, provider)?;
+    if credential.weight == 0 || credential.max_parallel == Some(0) {
         return Err(DirectoryError::invalid("weight or max_parallel", "is 0", "write at least 1"));
     }
-    overrides(new, egress)?;
-    grant(known, new)?;
-    Ok(provider)
-}
-
-fn brings_its_own(known: Known<'_>, owner: Owner) -> Result<(), DirectoryError> {
-    let Owner::Workspace(workspace) = owner else { return Ok(()) };
-    let org = known.workspace_by_id(workspace)?.org;
-    let mut orgs = known.stored.orgs.iter().chain(&known.declared.orgs);
-    match orgs.find(|one| one.id == org) {
-        Some(org) if !org.features.byok => Err(DirectoryError::EnterpriseRequired { org: org.name.clone() }),
-        _ => Ok(()),
-    }
+    overrides(credential, egress, provider)
 }
 
 /// Which of two would hold must never be a matter of order.
-fn not_declared(known: Known<'_>, new: &NewCredential, provider: &Provider) -> Result<(), DirectoryError> {
-    let place = Place { owner: new.owner, provider: new.provider, label: new.label.clone() };
-    match place.find(&known.declared.credentials) {
-        Some(_) => Err(DirectoryError::Declared { kind: "credential for provider", name: provider.name.clone() }),
-        None => Ok(()),
+fn alone_in_its_place(known: Known<'_>, credential: &Credential, provider: &Provider) -> Result<(), DirectoryError> {
+    let place = Place::at(credential);
+    if place.find(&known.declared.credentials).is_some() {
+        return Err(DirectoryError::Declared { kind: "credential for provider", name: provider.name.clone() });
+    }
+    match place.find(&known.stored.credentials) {
+        Some(other) if other.id != credential.id => {
+            Err(DirectoryError::Exists { kind: "a credential labelled", name: credential.label.clone() })
+        }
+        _ => Ok(()),
     }
 }
 
@@ -70,12 +65,13 @@ fn preset_of(provider: &Provider) -> Option<&'static Preset> {
     preset(&provider.preset).or_else(|| preset(provider.kind.name()))
 }
 
-fn key(key: Option<&Secret>, provider: &Provider) -> Result<(), DirectoryError> {
+fn has_a_key(credential: &Credential, key: Option<&Secret>, provider: &Provider) -> Result<(), DirectoryError> {
     let wrong = |why: &str, remedy: &str| Err(DirectoryError::invalid("the key", why, remedy));
     let preset = preset_of(provider);
     let Some(key) = key else {
-        return match preset.is_none_or(|preset| preset.key_required) {
-            true => wrong("is missing, and this provider needs one", "give it on standard input"),
+        let is_missing = matches!(credential.key, KeyMaterial::None) && preset.is_none_or(|preset| preset.key_required);
+        return match is_missing {
+            true => wrong("is missing, and this provider needs one", "give it"),
             false => Ok(()),
         };
     };
@@ -95,18 +91,24 @@ fn key(key: Option<&Secret>, provider: &Provider) -> Result<(), DirectoryError> 
     }
 }
 
-fn overrides(new: &NewCredential, egress: &Egress) -> Result<(), DirectoryError> {
-    let Some(base_url) = &new.overrides.base_url else { return Ok(()) };
-    if new.owner == Owner::Platform {
+fn overrides(credential: &Credential, egress: &Egress, provider: &Provider) -> Result<(), DirectoryError> {
+    let overrides = &credential.overrides;
+    if let Some(model) = &overrides.default_model {
+        error::model_id("the default model", model)?;
+    }
+    providers::settings_fit(provider.kind, &overrides.settings)?;
+    let Some(base_url) = &overrides.base_url else { return Ok(()) };
+    if credential.owner == Owner::Platform {
         let remedy = "change the provider's base URL, or register another provider";
         return Err(DirectoryError::invalid("the base URL", "can't differ for the platform's own", remedy));
     }
     Ok(egress.allows_address(&base_url.address)?)
 }
 
-fn grant(known: Known<'_>, new: &NewCredential) -> Result<(), DirectoryError> {
-    let Grant::Workspaces(granted) = &new.grant else { return Ok(()) };
-    if new.owner != Owner::Platform {
+/// Asked when a grant is written, not of one that stands: a workspace that it names may be gone by now.
+pub(super) fn granted(known: Known<'_>, owner: Owner, grant: &Grant) -> Result<(), DirectoryError> {
+    let Grant::Workspaces(granted) = grant else { return Ok(()) };
+    if owner != Owner::Platform {
         return Err(DirectoryError::invalid("a grant", "is for platform credentials only", "leave it out"));
     }
     if granted.is_empty() || granted.len() > GRANT_MAX {

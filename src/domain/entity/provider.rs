@@ -17,7 +17,7 @@ use crate::domain::time::Timestamp;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Provider {
     pub id: Id<Provider>,
-    /// A small number beside the id, unique and never reused; declared ones have none.
+    /// A small number beside the id, unique and never reused.
     pub number: Option<u32>,
     pub owner: Owner,
     pub name: String,

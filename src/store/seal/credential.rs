@@ -1,6 +1,7 @@
 //! Credentials: sealed one by one, each to the row, owner, provider and host it was entered for.
 
 use super::{Binding, Keyring, NoRandomness, Parts, Purpose, Unopenable};
+use crate::domain::address::Address;
 use crate::domain::directory::Directory;
 use crate::domain::entity::{Credential, KeyMaterial, Owner};
 use crate::domain::id::Id;
@@ -41,6 +42,17 @@ impl Keyring {
         }
     }
 
+    /// Seals a key anew for another address, at its holder's word. One that does not open stays where it was.
+    pub fn readdress_credential(&self, credential: &mut Credential, address: &Address) -> Result<(), NotMoved> {
+        let mut moved = Credential { entered_for: address.to_string(), ..credential.clone() };
+        if matches!(credential.key, KeyMaterial::Sealed(_)) {
+            let key = self.open_credential(credential)?;
+            self.seal_credential(&mut moved, key)?;
+        }
+        *credential = moved;
+        Ok(())
+    }
+
     /// Re-seals what an older key sealed. What does not open stays as it is and is counted, never dropped.
     pub fn reseal_credentials(&self, directory: &mut Directory) -> Result<Resealing, NoRandomness> {
         let mut count = Resealing::default();
@@ -63,6 +75,15 @@ impl Keyring {
         }
         Ok(count)
     }
+}
+
+/// Why a key can't be sealed anew for another address.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum NotMoved {
+    #[error(transparent)]
+    Unopenable(#[from] Unopenable),
+    #[error(transparent)]
+    NoRandomness(#[from] NoRandomness),
 }
 
 /// What a rotation found.
@@ -150,6 +171,19 @@ pub(in crate::store) mod tests {
         let Owner::Workspace(id) = owner else { panic!("the test's credential is a workspace's") };
         credential.owner = Owner::User(Id::from_uuid(id.uuid()));
         assert_eq!(keyring.open_credential(&credential).unwrap_err(), Unopenable::Altered);
+    }
+
+    #[test]
+    fn a_readdressed_key_opens_at_its_new_address_and_one_that_does_not_open_stays() {
+        let (ours, others) = (keyring(&["a"]), keyring(&["b"]));
+        let mut credential = sealed_by(&ours);
+        let elsewhere = Address { tls: true, host: "eu.api.openai.com".into(), port: 443 };
+        let before = credential.entered_for.clone();
+        assert!(matches!(others.readdress_credential(&mut credential, &elsewhere), Err(NotMoved::Unopenable(_))));
+        assert_eq!(credential.entered_for, before);
+        ours.readdress_credential(&mut credential, &elsewhere).unwrap();
+        assert!(credential.is_for(&elsewhere));
+        assert_eq!(ours.open_credential(&credential).unwrap().expose(), b"sk-abcdefgh1234");
     }
 
     #[test]

@@ -17,7 +17,7 @@ use ring::aead::{AES_256_GCM, Aad, LessSafeKey, MAX_TAG_LEN, NONCE_LEN, Nonce, U
 use ring::{hkdf, hmac};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-pub use self::credential::Resealing;
+pub use self::credential::{NotMoved, Resealing};
 pub use self::master::{MasterKey, NoRandomness, NotAMasterKey, Salt};
 
 use crate::domain::entity::SealedBytes;

@@ -1,0 +1,242 @@
+//! Providers: the platform's catalogue, and what workspaces bring of their own.
+//!
+//! Deleting one hides it and frees its name and prefix; it destroys nothing, so that records of old calls keep a name.
+
+mod line;
+mod rules;
+
+use std::time::Duration;
+
+pub use self::line::ProviderLine;
+
+pub(super) use self::line::{line, workspace_of};
+pub(super) use self::rules::{settings_fit, weight};
+
+use self::rules::{NOWHERE, bedrock_url, checked, default_prefix};
+use super::credentials::{self, CredentialChange, Keys, NewCredential, Place, SettingsChange, assign};
+use super::error::DirectoryError;
+use super::known::Known;
+use super::{Access, Turn, named};
+use crate::domain::address::BaseUrl;
+use crate::domain::entity::{Credential, Listing, Owner, Provider, Workspace};
+use crate::domain::id::Id;
+use crate::domain::permission::Permission;
+use crate::domain::preset::{Kind, Preset};
+use crate::domain::protocol::Protocol;
+use crate::domain::secret::Secret;
+use crate::store::{Need, Part, Previous};
+
+/// Whose provider is made, what it is, and what differs from what its preset says.
+#[derive(Debug)]
+pub struct NewProvider {
+    pub owner: Owner,
+    pub name: String,
+    pub preset: &'static Preset,
+    pub change: ProviderChange,
+}
+
+/// What is to be otherwise. `None` leaves a thing as it is; `Some(None)` clears it.
+#[derive(Debug, Default)]
+pub struct ProviderChange {
+    pub name: Option<String>,
+    pub protocol: Option<Protocol>,
+    pub prefix: Option<String>,
+    pub base_url: Option<BaseUrl>,
+    pub default_model: Option<Option<String>>,
+    pub enabled: Option<bool>,
+    pub priority: Option<u32>,
+    pub weight: Option<u32>,
+    pub timeout: Option<Duration>,
+    pub strip_prefix: Option<bool>,
+    pub models: Option<Listing>,
+    pub max_parallel: Option<Option<u32>>,
+    pub settings: SettingsChange,
+    /// Becomes a credential of the provider's owner; the platform's own is granted to all.
+    pub key: Option<Secret>,
+}
+
+/// Which providers to list.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Filter {
+    /// This workspace's own beside the platform's.
+    pub workspace: Option<Id<Workspace>>,
+    pub enabled_only: bool,
+}
+
+/// The platform's providers and a workspace's own, in the order in which calls prefer them.
+pub async fn list(access: &Access, filter: Filter) -> Result<Vec<ProviderLine>, DirectoryError> {
+    let owner = filter.workspace.map_or(Owner::Platform, Owner::Workspace);
+    let stored = access.load(named::providers_for(owner)).await?;
+    let known = access.known(&stored);
+    known.may_see(Permission::AIProviderView, owner)?;
+    let wanted = |one: &&Provider| one.enabled || !filter.enabled_only;
+    let mut found: Vec<&Provider> = known.providers_for(owner).filter(wanted).collect();
+    found.sort_by(|a, b| (a.priority, &a.name, a.id).cmp(&(b.priority, &b.name, b.id)));
+    Ok(found.into_iter().map(|one| line(known, one)).collect())
+}
+
+pub async fn get(access: &Access, id: Id<Provider>) -> Result<ProviderLine, DirectoryError> {
+    let stored = access.load(Need::Provider(id)).await?;
+    let known = access.known(&stored);
+    let found = known.any_provider(id)?;
+    known.may_see(Permission::AIProviderView, found.owner)?;
+    Ok(line(known, found))
+}
+
+/// Makes a provider, and its owner's credential for it if a key came along.
+pub async fn create(access: &Access, new: NewProvider) -> Result<ProviderLine, DirectoryError> {
+    let (id, keys, part) = (Id::random(), Keys::of(access), named::providers_for(new.owner));
+    let rule = move |mut turn: Turn<'_>| {
+        let id = make(&mut turn, &keys, id, new)?;
+        let known = turn.known();
+        known.any_provider(id).map(|one| line(known, one))
+    };
+    access.change(Previous::Keep, "create", format_args!("provider {id}"), part, rule).await
+}
+
+/// The part of making one that other changes share.
+pub(super) fn make(
+    turn: &mut Turn<'_>,
+    keys: &Keys,
+    id: Id<Provider>,
+    new: NewProvider,
+) -> Result<Id<Provider>, DirectoryError> {
+    turn.known().may(Permission::AIProviderManage, new.owner)?;
+    if new.preset.kind == Kind::AgentSdk {
+        let remedy = "declare it in gateway.toml, where only the machine's operator writes";
+        return Err(DirectoryError::invalid("the kind", "runs a program on this machine", remedy));
+    }
+    let base_url = first_url(new.preset, &new.change)?;
+    let mut provider = Provider::new(id, new.owner, &new.name, new.preset, base_url, turn.now);
+    provider.prefix = default_prefix(&new.name);
+    let key = apply(&mut provider, new.change);
+    checked(turn.known(), &keys.egress, &provider)?;
+    provider.number = Some(turn.stored.number());
+    let owner = provider.owner;
+    turn.stored.providers.push(provider);
+    if let Some(key) = key {
+        set_key(turn, keys, owner, id, key)?;
+    }
+    Ok(id)
+}
+
+/// Where it is: as stated, else where its region or its preset says.
+fn first_url(preset: &Preset, change: &ProviderChange) -> Result<BaseUrl, DirectoryError> {
+    if let Some(stated) = &change.base_url {
+        return Ok(stated.clone());
+    }
+    let usual = match (preset.kind, &change.settings.region) {
+        (Kind::AgentSdk, _) => Some(NOWHERE.to_string()),
+        (Kind::Bedrock, Some(Some(region))) => Some(bedrock_url(region)),
+        (Kind::Bedrock, _) => {
+            return Err(DirectoryError::invalid("the region", "is missing", "write for example us-east-1"));
+        }
+        _ => preset.base_url.map(str::to_string),
+    };
+    let missing = || DirectoryError::invalid("the base URL", "is missing", "write for example https://host/v1");
+    usual.and_then(|url| url.parse().ok()).ok_or_else(missing)
+}
+
+/// Gives back the key, which is not a field.
+fn apply(provider: &mut Provider, change: ProviderChange) -> Option<Secret> {
+    assign(&mut provider.name, change.name);
+    assign(&mut provider.protocol, change.protocol);
+    assign(&mut provider.prefix, change.prefix);
+    assign(&mut provider.default_model, change.default_model);
+    assign(&mut provider.enabled, change.enabled);
+    assign(&mut provider.priority, change.priority);
+    assign(&mut provider.weight, change.weight);
+    assign(&mut provider.timeout, change.timeout);
+    assign(&mut provider.strip_prefix, change.strip_prefix);
+    assign(&mut provider.models, change.models);
+    assign(&mut provider.max_parallel, change.max_parallel);
+    let regions_url = provider.settings.region.as_deref().map(bedrock_url);
+    change.settings.apply(&mut provider.settings);
+    // A region's own address follows the region; one that was stated stands.
+    let is_regions_own = regions_url.is_some_and(|url| url == provider.base_url.to_string());
+    let moved =
+        provider.settings.region.as_deref().filter(|_| is_regions_own).and_then(|now| bedrock_url(now).parse().ok());
+    assign(&mut provider.base_url, change.base_url.or(moved));
+    change.key
+}
+
+/// The owner's own credential for it, whose label is the provider's name where labels matter.
+fn set_key(
+    turn: &mut Turn<'_>,
+    keys: &Keys,
+    owner: Owner,
+    provider: Id<Provider>,
+    key: Secret,
+) -> Result<(), DirectoryError> {
+    let new = NewCredential::of(owner, provider, Some(key));
+    let place = Place::of(turn.known(), &new);
+    let id = place.find(&turn.stored.credentials).map_or_else(Id::<Credential>::random, |one| one.id);
+    let change = CredentialChange { active: Some(true), ..new.change };
+    credentials::put(turn, keys, id, &place, change).map(|_| ())
+}
+
+/// Changes a provider. Where its address changes, its owner's keys move along, and other holders' wait until confirmed.
+pub async fn change(access: &Access, id: Id<Provider>, change: ProviderChange) -> Result<ProviderLine, DirectoryError> {
+    let (keys, part) = (Keys::of(access), part_of(access, id).await?);
+    // A key that was replaced was replaced for a reason: it is not to be found in the generation before.
+    let previous = if change.key.is_some() { Previous::Forget } else { Previous::Keep };
+    let rule = move |mut turn: Turn<'_>| {
+        alter(&mut turn, &keys, id, change)?;
+        let known = turn.known();
+        known.any_provider(id).map(|one| line(known, one))
+    };
+    access.change(previous, "change", format_args!("provider {id}"), part, rule).await
+}
+
+/// What the rules for changing a provider look at: all that its owner has, and the platform.
+pub(super) async fn part_of(access: &Access, id: Id<Provider>) -> Result<Part, DirectoryError> {
+    let stored = access.load(Need::Provider(id)).await?;
+    let owner = access.known(&stored).any_provider(id)?.owner;
+    Ok(named::providers_for(owner))
+}
+
+/// The part of changing one that other changes share.
+pub(super) fn alter(
+    turn: &mut Turn<'_>,
+    keys: &Keys,
+    id: Id<Provider>,
+    change: ProviderChange,
+) -> Result<(), DirectoryError> {
+    let old = managed(turn.known(), id)?;
+    let mut provider = old.clone();
+    let key = apply(&mut provider, change);
+    checked(turn.known(), &keys.egress, &provider)?;
+    let has_moved = provider.base_url.address != old.base_url.address;
+    provider.updated_at = turn.now;
+    turn.stored.providers.retain(|one| one.id != id);
+    turn.stored.providers.push(provider.clone());
+    if has_moved {
+        credentials::follow(turn, keys, &provider);
+    }
+    match key {
+        Some(key) => set_key(turn, keys, provider.owner, id, key),
+        None => Ok(()),
+    }
+}
+
+/// Hides a provider with its models. Nothing is destroyed: keys for it stay until their holders delete them.
+pub async fn delete(access: &Access, id: Id<Provider>) -> Result<(), DirectoryError> {
+    let rule = move |turn: Turn<'_>| {
+        managed(turn.known(), id)?;
+        for one in turn.stored.providers.iter_mut().filter(|one| one.id == id) {
+            one.deleted_at = Some(turn.now);
+        }
+        Ok(())
+    };
+    access.change(Previous::Keep, "delete", format_args!("provider {id}"), Need::Provider(id), rule).await
+}
+
+/// A provider that the asker may change.
+fn managed<'a>(known: Known<'a>, id: Id<Provider>) -> Result<&'a Provider, DirectoryError> {
+    let found = known.any_provider(id)?;
+    known.may(Permission::AIProviderManage, found.owner)?;
+    match found.declared {
+        true => Err(DirectoryError::Declared { kind: "provider", name: found.name.clone() }),
+        false => Ok(found),
+    }
+}
