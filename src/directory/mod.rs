@@ -29,9 +29,10 @@ pub use self::known::Known;
 
 use crate::domain::address::Egress;
 use crate::domain::directory::Directory;
+use crate::domain::entity::Owner;
 use crate::domain::time::Timestamp;
 use crate::store::audit::Act;
-use crate::store::{ChangeError, Part, Previous, Store};
+use crate::store::{ChangeError, Need, Part, Previous, Store};
 
 /// An actor with the directory they may reach into.
 #[derive(Clone)]
@@ -61,6 +62,12 @@ impl Access {
     /// What is asked for of the stored directory as it is now; `known` looks things up in it.
     pub async fn load(&self, part: impl Into<Part>) -> Result<Directory, DirectoryError> {
         Ok(self.store.load(&part.into()).await?)
+    }
+
+    /// The providers that an owner can name, with all that hangs on them. Stored models of declared providers have nobody
+    /// in the store to bring them along.
+    fn catalogue(&self, owner: Owner) -> Part {
+        named::providers_for(owner).and(self.declared.providers.iter().map(|one| Need::Provider(one.id)))
     }
 
     /// What this actor can see of a loaded directory and of the declared one.

@@ -6,7 +6,7 @@ use super::credentials::assign;
 use super::error::{self, DirectoryError};
 use super::known::Known;
 use super::providers::{weight, workspace_of};
-use super::{Access, Turn, moment, named};
+use super::{Access, Turn, moment};
 use crate::domain::entity::{Model, Owner, Provider, Route, RouteKind, RouteTarget, Workspace};
 use crate::domain::id::Id;
 use crate::domain::model_name;
@@ -75,7 +75,7 @@ pub struct RouteLine {
 /// The platform's routes and a workspace's own, by kind and name, each in the order in which calls try its lines.
 pub async fn list(access: &Access, filter: Filter) -> Result<Vec<RouteLine>, DirectoryError> {
     let owner = filter.workspace.map_or(Owner::Platform, Owner::Workspace);
-    let stored = access.load(named::providers_for(owner)).await?;
+    let stored = access.load(access.catalogue(owner)).await?;
     let known = access.known(&stored);
     known.may_see(Permission::AIRouteView, owner)?;
     let is_role = |one: &Route, role: &str| one.kind == RouteKind::Role && one.name == role;
@@ -104,7 +104,7 @@ pub async fn get(access: &Access, id: Id<Route>) -> Result<RouteLine, DirectoryE
 
 /// Adds a line.
 pub async fn create(access: &Access, new: NewRoute) -> Result<RouteLine, DirectoryError> {
-    let (id, part) = (Id::random(), named::providers_for(new.owner));
+    let (id, part) = (Id::random(), access.catalogue(new.owner));
     let rule = move |turn: Turn<'_>| {
         turn.known().may(Permission::AIRouteManage, new.owner)?;
         let target = RouteTarget { provider: new.provider, model: None };
@@ -138,7 +138,7 @@ pub async fn change(access: &Access, id: Id<Route>, change: RouteChange) -> Resu
         turn.stored.routes.push(route);
         Ok(line)
     };
-    access.change(Previous::Keep, "change", format_args!("route {id}"), named::providers_for(owner), rule).await
+    access.change(Previous::Keep, "change", format_args!("route {id}"), access.catalogue(owner), rule).await
 }
 
 /// Takes a line away; it is kept, hidden, for the history.

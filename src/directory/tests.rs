@@ -1,5 +1,8 @@
 //! What the directory promises, over a store in memory.
 
+mod catalogue;
+mod held;
+
 use std::sync::Arc;
 
 use super::credentials::{NewCredential, Which};

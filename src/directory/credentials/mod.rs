@@ -61,7 +61,7 @@ pub struct Set {
 /// Sets a credential: a new one, or a new key in the place of the old one. One provider has one credential of a user or
 /// workspace, and one of the platform for each label.
 pub async fn set(access: &Access, new: NewCredential) -> Result<Set, DirectoryError> {
-    let part = part_for(&new);
+    let part = part_for(access, &new);
     let stored = access.load(part.clone()).await?;
     permitted(access.known(&stored), new.owner)?;
     let place = Place::of(access.known(&stored), &new);
@@ -87,8 +87,8 @@ pub async fn set(access: &Access, new: NewCredential) -> Result<Set, DirectoryEr
 }
 
 /// The providers it can be for, and the workspaces it unlocks something for.
-fn part_for(new: &NewCredential) -> Part {
-    let part = named::providers_for(new.owner);
+fn part_for(access: &Access, new: &NewCredential) -> Part {
+    let part = access.catalogue(new.owner);
     let granted = granted_in(&new.change);
     match (new.owner, granted.is_empty()) {
         (Owner::Workspace(_), _) => part,

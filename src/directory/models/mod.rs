@@ -17,7 +17,7 @@ use super::credentials::assign;
 use super::error::DirectoryError;
 use super::known::Known;
 use super::providers::part_of;
-use super::{Access, Turn, named};
+use super::{Access, Turn};
 use crate::domain::entity::{Hydration, Identity, Model, Owner, Provider, Workspace};
 use crate::domain::id::Id;
 use crate::domain::limits::Limits;
@@ -92,7 +92,7 @@ pub struct Filter {
 /// The models of the platform's providers and of a workspace's own, by provider as calls prefer them, then by id.
 pub async fn list(access: &Access, filter: Filter) -> Result<Vec<ModelLine>, DirectoryError> {
     let owner = filter.workspace.map_or(Owner::Platform, Owner::Workspace);
-    let part = filter.provider.map_or_else(|| named::providers_for(owner), |id| Need::Provider(id).into());
+    let part = filter.provider.map_or_else(|| access.catalogue(owner), |id| Need::Provider(id).into());
     let stored = access.load(part).await?;
     let known = access.known(&stored);
     let mut providers: Vec<&Provider> = match filter.provider {

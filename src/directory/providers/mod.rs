@@ -16,7 +16,7 @@ use self::rules::{NOWHERE, bedrock_url, checked, default_prefix};
 use super::credentials::{self, CredentialChange, Keys, NewCredential, Place, SettingsChange, assign};
 use super::error::DirectoryError;
 use super::known::Known;
-use super::{Access, Turn, named};
+use super::{Access, Turn};
 use crate::domain::address::BaseUrl;
 use crate::domain::entity::{Credential, Listing, Owner, Provider, Workspace};
 use crate::domain::id::Id;
@@ -66,7 +66,7 @@ pub struct Filter {
 /// The platform's providers and a workspace's own, in the order in which calls prefer them.
 pub async fn list(access: &Access, filter: Filter) -> Result<Vec<ProviderLine>, DirectoryError> {
     let owner = filter.workspace.map_or(Owner::Platform, Owner::Workspace);
-    let stored = access.load(named::providers_for(owner)).await?;
+    let stored = access.load(access.catalogue(owner)).await?;
     let known = access.known(&stored);
     known.may_see(Permission::AIProviderView, owner)?;
     let wanted = |one: &&Provider| one.enabled || !filter.enabled_only;
@@ -85,7 +85,7 @@ pub async fn get(access: &Access, id: Id<Provider>) -> Result<ProviderLine, Dire
 
 /// Makes a provider, and its owner's credential for it if a key came along.
 pub async fn create(access: &Access, new: NewProvider) -> Result<ProviderLine, DirectoryError> {
-    let (id, keys, part) = (Id::random(), Keys::of(access), named::providers_for(new.owner));
+    let (id, keys, part) = (Id::random(), Keys::of(access), access.catalogue(new.owner));
     let rule = move |mut turn: Turn<'_>| {
         let id = make(&mut turn, &keys, id, new)?;
         let known = turn.known();
@@ -192,7 +192,7 @@ pub async fn change(access: &Access, id: Id<Provider>, change: ProviderChange) -
 pub(super) async fn part_of(access: &Access, id: Id<Provider>) -> Result<Part, DirectoryError> {
     let stored = access.load(Need::Provider(id)).await?;
     let owner = access.known(&stored).any_provider(id)?.owner;
-    Ok(named::providers_for(owner))
+    Ok(access.catalogue(owner))
 }
 
 /// The part of changing one that other changes share.
