@@ -9,6 +9,7 @@ use super::session::{Session, user_named, workspace_named};
 use crate::directory::credentials::{self, CredentialChange, CredentialLine, NewCredential, Unlocks, Which};
 use crate::directory::{Access, named};
 use crate::domain::address::BaseUrl;
+use crate::domain::change::Change;
 use crate::domain::entity::{Grant, Owner, Provider};
 use crate::domain::id::Id;
 
@@ -124,9 +125,9 @@ async fn put(set: Set, session: &Session) -> Result<(), Failure> {
         key,
         label: Some(set.label).filter(|label| !label.is_empty()),
         weight: set.weight,
-        max_parallel: set.max_parallel.map(Some),
-        base_url: set.base_url.map(Some),
-        default_model: set.default_model.map(Some),
+        max_parallel: stated(set.max_parallel),
+        base_url: stated(set.base_url),
+        default_model: stated(set.default_model),
         grant,
         ..CredentialChange::default()
     };
@@ -140,6 +141,11 @@ async fn put(set: Set, session: &Session) -> Result<(), Failure> {
     ));
     session.output.say(&in_words(&set.unlocks));
     session.output.result(&set, || set.credential.id.to_string())
+}
+
+/// An option that is left out leaves what there is.
+fn stated<T>(option: Option<T>) -> Change<T> {
+    option.map_or(Change::Keep, Change::Set)
 }
 
 async fn provider_for(access: &Access, owner: Owner, text: &str) -> Result<Id<Provider>, Failure> {

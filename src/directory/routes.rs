@@ -7,6 +7,7 @@ use super::error::{self, DirectoryError};
 use super::known::Known;
 use super::providers::{weight, workspace_of};
 use super::{Access, Turn, moment};
+use crate::domain::change::Change;
 use crate::domain::entity::{Model, Owner, Provider, Route, RouteKind, RouteTarget, Workspace};
 use crate::domain::id::Id;
 use crate::domain::model_name;
@@ -27,14 +28,14 @@ pub struct NewRoute {
     pub change: RouteChange,
 }
 
-/// What is to be otherwise. `None` leaves a thing as it is; `Some(None)` clears it.
+/// What is to be otherwise. What is not stated stays as it is.
 #[derive(Clone, Debug, Default)]
 pub struct RouteChange {
     pub provider: Option<Id<Provider>>,
-    pub model: Option<Option<String>>,
+    pub model: Change<String>,
     pub priority: Option<u32>,
     pub weight: Option<u32>,
-    pub notes: Option<Option<String>>,
+    pub notes: Change<String>,
 }
 
 /// Which routes to list.
@@ -121,10 +122,10 @@ pub async fn create(access: &Access, new: NewRoute) -> Result<RouteLine, Directo
 
 fn apply(route: &mut Route, change: RouteChange) {
     assign(&mut route.target.provider, change.provider);
-    assign(&mut route.target.model, change.model);
+    change.model.apply(&mut route.target.model);
     assign(&mut route.priority, change.priority);
     assign(&mut route.weight, change.weight);
-    assign(&mut route.notes, change.notes);
+    change.notes.apply(&mut route.notes);
 }
 
 pub async fn change(access: &Access, id: Id<Route>, change: RouteChange) -> Result<RouteLine, DirectoryError> {

@@ -10,6 +10,7 @@ use super::tokens::{NewToken, TokenState};
 use super::users::NewUser;
 use super::{Access, Actor, DirectoryError, credentials, keys, orgs, tokens, users, workspaces};
 use crate::domain::address::Egress;
+use crate::domain::change::Change;
 use crate::domain::directory::Directory;
 use crate::domain::entity::{Grant, Model, Org, Owner, Provider, Token, Workspace};
 use crate::domain::id::Id;
@@ -214,7 +215,7 @@ async fn a_key_that_can_t_be_one_is_refused_and_never_repeated() {
 async fn an_own_base_url_is_held_against_egress_and_never_the_platform_s() {
     let world = World::new().await;
     let with = |url: &str, mut new: NewCredential| {
-        new.change.base_url = Some(Some(url.parse().unwrap()));
+        new.change.base_url = Change::Set(url.parse().unwrap());
         new
     };
     let inside = credentials::set(&world.access, with("http://127.0.0.1:9/v1", world.of_team(KEY))).await;

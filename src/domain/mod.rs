@@ -4,6 +4,7 @@
 
 pub mod address;
 pub mod call;
+pub mod change;
 pub mod directory;
 pub mod entity;
 pub mod failure;

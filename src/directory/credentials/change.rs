@@ -5,14 +5,15 @@ use std::sync::Arc;
 use super::rules::{checked, granted};
 use super::{Access, DirectoryError, Known, Place, Turn};
 use crate::domain::address::{Address, BaseUrl, Egress};
-use crate::domain::entity::{Credential, Grant, KeyMaterial, Owner, Provider, ProviderSettings};
+use crate::domain::change::Change;
+use crate::domain::entity::{Credential, Grant, KeyMaterial, Owner, Provider};
 use crate::domain::id::Id;
 use crate::domain::protocol::Protocol;
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
 use crate::store::seal::{Keyring, NotMoved};
 
-/// What is to be otherwise. `None` leaves a thing as it is; `Some(None)` clears it.
+/// What is to be otherwise. What is not stated stays as it is.
 #[derive(Debug, Default)]
 pub struct CredentialChange {
     pub key: Option<Secret>,
@@ -20,29 +21,15 @@ pub struct CredentialChange {
     pub label: Option<String>,
     pub active: Option<bool>,
     pub weight: Option<u32>,
-    pub max_parallel: Option<Option<u32>>,
-    pub protocol: Option<Option<Protocol>>,
-    pub base_url: Option<Option<BaseUrl>>,
-    pub default_model: Option<Option<String>>,
-    pub settings: SettingsChange,
+    pub max_parallel: Change<u32>,
+    pub protocol: Change<Protocol>,
+    pub base_url: Change<BaseUrl>,
+    pub default_model: Change<String>,
+    pub deployment: Change<String>,
+    pub api_version: Change<String>,
+    pub region: Change<String>,
     /// Platform scope only.
     pub grant: Option<Grant>,
-}
-
-/// What only some kinds know.
-#[derive(Debug, Default)]
-pub struct SettingsChange {
-    pub deployment: Option<Option<String>>,
-    pub api_version: Option<Option<String>>,
-    pub region: Option<Option<String>>,
-}
-
-impl SettingsChange {
-    pub(in crate::directory) fn apply(self, settings: &mut ProviderSettings) {
-        assign(&mut settings.deployment, self.deployment);
-        assign(&mut settings.api_version, self.api_version);
-        assign(&mut settings.region, self.region);
-    }
 }
 
 /// Puts a value where there is one to put.
@@ -81,7 +68,7 @@ pub(in crate::directory) fn put(
         ..Credential::new(id, place.owner, provider.id, &provider.base_url.address, turn.now)
     };
     let mut credential = old.cloned().unwrap_or_else(new);
-    let states_address = change.base_url.is_some();
+    let states_address = !change.base_url.is_keep();
     if let Some(grant) = &change.grant {
         granted(known, place.owner, grant)?;
     }
@@ -107,12 +94,14 @@ fn apply(credential: &mut Credential, change: CredentialChange) -> Option<Secret
     assign(&mut credential.label, change.label.filter(|one| credential.owner != Owner::Platform || !one.is_empty()));
     assign(&mut credential.active, change.active);
     assign(&mut credential.weight, change.weight);
-    assign(&mut credential.max_parallel, change.max_parallel);
-    assign(&mut credential.overrides.protocol, change.protocol);
-    assign(&mut credential.overrides.base_url, change.base_url);
-    assign(&mut credential.overrides.default_model, change.default_model);
+    change.max_parallel.apply(&mut credential.max_parallel);
+    change.protocol.apply(&mut credential.overrides.protocol);
+    change.base_url.apply(&mut credential.overrides.base_url);
+    change.default_model.apply(&mut credential.overrides.default_model);
     assign(&mut credential.grant, change.grant);
-    change.settings.apply(&mut credential.overrides.settings);
+    change.deployment.apply(&mut credential.overrides.settings.deployment);
+    change.api_version.apply(&mut credential.overrides.settings.api_version);
+    change.region.apply(&mut credential.overrides.settings.region);
     change.key
 }
 

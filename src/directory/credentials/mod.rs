@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-pub use self::change::{CredentialChange, SettingsChange};
+pub use self::change::CredentialChange;
 pub use self::lines::{CredentialLine, Unlocks};
 
 pub(super) use self::change::{Keys, assign, follow, put};

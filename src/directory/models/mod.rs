@@ -18,6 +18,7 @@ use super::error::DirectoryError;
 use super::known::Known;
 use super::providers::part_of;
 use super::{Access, Turn};
+use crate::domain::change::Change;
 use crate::domain::entity::{Hydration, Identity, Model, Owner, Provider, Workspace};
 use crate::domain::id::Id;
 use crate::domain::limits::Limits;
@@ -27,25 +28,25 @@ use crate::domain::prices::{DatedPrices, Prices};
 use crate::domain::time::Timestamp;
 use crate::store::{Need, Previous};
 
-/// What is to be otherwise. `None` leaves a thing as it is; `Some(None)` clears it.
+/// What is to be otherwise. What is not stated stays as it is.
 #[derive(Clone, Debug, Default)]
 pub struct ModelChange {
     pub model_id: Option<String>,
-    pub display_name: Option<Option<String>>,
-    pub context_length: Option<Option<u64>>,
-    pub max_completion_tokens: Option<Option<u64>>,
-    pub timeout: Option<Option<Duration>>,
+    pub display_name: Change<String>,
+    pub context_length: Change<u64>,
+    pub max_completion_tokens: Change<u64>,
+    pub timeout: Change<Duration>,
     pub limits: Option<Limits>,
     pub local: Option<bool>,
-    pub local_path: Option<Option<String>>,
+    pub local_path: Change<String>,
     /// A JSON number as written.
-    pub temperature: Option<Option<String>>,
-    pub max_tokens: Option<Option<u64>>,
-    pub system_prompt: Option<Option<String>>,
+    pub temperature: Change<String>,
+    pub max_tokens: Change<u64>,
+    pub system_prompt: Change<String>,
     pub approved_for_agent: Option<bool>,
     pub approved_for_chat: Option<bool>,
     pub enable_hydration: Option<bool>,
-    pub hydration_identity: Option<Option<Id<Identity>>>,
+    pub hydration_identity: Change<Id<Identity>>,
     pub prices: PriceChange,
     pub capabilities: Option<Vec<String>>,
     pub enabled: Option<bool>,
@@ -54,28 +55,28 @@ pub struct ModelChange {
 /// Prices that are to be otherwise from now on. Earlier calls keep what they cost.
 #[derive(Clone, Debug, Default)]
 pub struct PriceChange {
-    pub input: Option<Option<Nanodollars>>,
-    pub output: Option<Option<Nanodollars>>,
-    pub cache_read: Option<Option<Nanodollars>>,
-    pub cache_write_5m: Option<Option<Nanodollars>>,
-    pub cache_write_1h: Option<Option<Nanodollars>>,
-    pub reasoning: Option<Option<Nanodollars>>,
-    pub audio_input: Option<Option<Nanodollars>>,
-    pub audio_output: Option<Option<Nanodollars>>,
-    pub per_request: Option<Option<Nanodollars>>,
+    pub input: Change<Nanodollars>,
+    pub output: Change<Nanodollars>,
+    pub cache_read: Change<Nanodollars>,
+    pub cache_write_5m: Change<Nanodollars>,
+    pub cache_write_1h: Change<Nanodollars>,
+    pub reasoning: Change<Nanodollars>,
+    pub audio_input: Change<Nanodollars>,
+    pub audio_output: Change<Nanodollars>,
+    pub per_request: Change<Nanodollars>,
 }
 
 impl PriceChange {
     fn apply(self, prices: &mut Prices) {
-        assign(&mut prices.input, self.input);
-        assign(&mut prices.output, self.output);
-        assign(&mut prices.cache_read, self.cache_read);
-        assign(&mut prices.cache_write_5m, self.cache_write_5m);
-        assign(&mut prices.cache_write_1h, self.cache_write_1h);
-        assign(&mut prices.reasoning, self.reasoning);
-        assign(&mut prices.audio_input, self.audio_input);
-        assign(&mut prices.audio_output, self.audio_output);
-        assign(&mut prices.per_request, self.per_request);
+        self.input.apply(&mut prices.input);
+        self.output.apply(&mut prices.output);
+        self.cache_read.apply(&mut prices.cache_read);
+        self.cache_write_5m.apply(&mut prices.cache_write_5m);
+        self.cache_write_1h.apply(&mut prices.cache_write_1h);
+        self.reasoning.apply(&mut prices.reasoning);
+        self.audio_input.apply(&mut prices.audio_input);
+        self.audio_output.apply(&mut prices.audio_output);
+        self.per_request.apply(&mut prices.per_request);
     }
 }
 
@@ -149,16 +150,16 @@ pub async fn create(
 
 fn apply(model: &mut Model, change: ModelChange, now: Timestamp) -> Result<(), DirectoryError> {
     assign(&mut model.model_id, change.model_id);
-    assign(&mut model.display_name, change.display_name);
-    assign(&mut model.context_length, change.context_length);
-    assign(&mut model.max_completion_tokens, change.max_completion_tokens);
-    assign(&mut model.timeout, change.timeout);
+    change.display_name.apply(&mut model.display_name);
+    change.context_length.apply(&mut model.context_length);
+    change.max_completion_tokens.apply(&mut model.max_completion_tokens);
+    change.timeout.apply(&mut model.timeout);
     assign(&mut model.limits, change.limits);
     assign(&mut model.local, change.local);
-    assign(&mut model.local_path, change.local_path);
-    assign(&mut model.defaults.temperature, change.temperature);
-    assign(&mut model.defaults.max_tokens, change.max_tokens);
-    assign(&mut model.defaults.system_prompt, change.system_prompt);
+    change.local_path.apply(&mut model.local_path);
+    change.temperature.apply(&mut model.defaults.temperature);
+    change.max_tokens.apply(&mut model.defaults.max_tokens);
+    change.system_prompt.apply(&mut model.defaults.system_prompt);
     assign(&mut model.approved_for_agent, change.approved_for_agent);
     assign(&mut model.approved_for_chat, change.approved_for_chat);
     assign(&mut model.capabilities, change.capabilities);
@@ -173,18 +174,14 @@ fn apply(model: &mut Model, change: ModelChange, now: Timestamp) -> Result<(), D
     Ok(())
 }
 
-fn hydrate(
-    model: &mut Model,
-    identity: Option<Option<Id<Identity>>>,
-    enabled: Option<bool>,
-) -> Result<(), DirectoryError> {
+fn hydrate(model: &mut Model, identity: Change<Id<Identity>>, enabled: Option<bool>) -> Result<(), DirectoryError> {
     match identity {
-        Some(None) => model.hydration = None,
-        Some(Some(identity)) => {
+        Change::Clear => model.hydration = None,
+        Change::Set(identity) => {
             let was_enabled = model.hydration.is_none_or(|hydration| hydration.enabled);
             model.hydration = Some(Hydration { enabled: was_enabled, identity });
         }
-        None => {}
+        Change::Keep => {}
     }
     match (enabled, &mut model.hydration) {
         (Some(enabled), Some(hydration)) => hydration.enabled = enabled,

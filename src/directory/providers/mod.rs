@@ -13,11 +13,12 @@ pub(super) use self::line::{line, workspace_of};
 pub(super) use self::rules::{settings_fit, weight};
 
 use self::rules::{NOWHERE, bedrock_url, checked, default_prefix};
-use super::credentials::{self, CredentialChange, Keys, NewCredential, Place, SettingsChange, assign};
+use super::credentials::{self, CredentialChange, Keys, NewCredential, Place, assign};
 use super::error::DirectoryError;
 use super::known::Known;
 use super::{Access, Turn};
 use crate::domain::address::BaseUrl;
+use crate::domain::change::Change;
 use crate::domain::entity::{Credential, Listing, Owner, Provider, Workspace};
 use crate::domain::id::Id;
 use crate::domain::permission::Permission;
@@ -35,22 +36,24 @@ pub struct NewProvider {
     pub change: ProviderChange,
 }
 
-/// What is to be otherwise. `None` leaves a thing as it is; `Some(None)` clears it.
+/// What is to be otherwise. What is not stated stays as it is.
 #[derive(Debug, Default)]
 pub struct ProviderChange {
     pub name: Option<String>,
     pub protocol: Option<Protocol>,
     pub prefix: Option<String>,
     pub base_url: Option<BaseUrl>,
-    pub default_model: Option<Option<String>>,
+    pub default_model: Change<String>,
     pub enabled: Option<bool>,
     pub priority: Option<u32>,
     pub weight: Option<u32>,
     pub timeout: Option<Duration>,
     pub strip_prefix: Option<bool>,
     pub models: Option<Listing>,
-    pub max_parallel: Option<Option<u32>>,
-    pub settings: SettingsChange,
+    pub max_parallel: Change<u32>,
+    pub deployment: Change<String>,
+    pub api_version: Change<String>,
+    pub region: Change<String>,
     /// Becomes a credential of the provider's owner; the platform's own is granted to all.
     pub key: Option<Secret>,
 }
@@ -125,9 +128,9 @@ fn first_url(preset: &Preset, change: &ProviderChange) -> Result<BaseUrl, Direct
     if let Some(stated) = &change.base_url {
         return Ok(stated.clone());
     }
-    let usual = match (preset.kind, &change.settings.region) {
+    let usual = match (preset.kind, &change.region) {
         (Kind::AgentSdk, _) => Some(NOWHERE.to_string()),
-        (Kind::Bedrock, Some(Some(region))) => Some(bedrock_url(region)),
+        (Kind::Bedrock, Change::Set(region)) => Some(bedrock_url(region)),
         (Kind::Bedrock, _) => {
             return Err(DirectoryError::invalid("the region", "is missing", "write for example us-east-1"));
         }
@@ -142,16 +145,18 @@ fn apply(provider: &mut Provider, change: ProviderChange) -> Option<Secret> {
     assign(&mut provider.name, change.name);
     assign(&mut provider.protocol, change.protocol);
     assign(&mut provider.prefix, change.prefix);
-    assign(&mut provider.default_model, change.default_model);
+    change.default_model.apply(&mut provider.default_model);
     assign(&mut provider.enabled, change.enabled);
     assign(&mut provider.priority, change.priority);
     assign(&mut provider.weight, change.weight);
     assign(&mut provider.timeout, change.timeout);
     assign(&mut provider.strip_prefix, change.strip_prefix);
     assign(&mut provider.models, change.models);
-    assign(&mut provider.max_parallel, change.max_parallel);
+    change.max_parallel.apply(&mut provider.max_parallel);
     let regions_url = provider.settings.region.as_deref().map(bedrock_url);
-    change.settings.apply(&mut provider.settings);
+    change.deployment.apply(&mut provider.settings.deployment);
+    change.api_version.apply(&mut provider.settings.api_version);
+    change.region.apply(&mut provider.settings.region);
     // A region's own address follows the region; one that was stated stands.
     let is_regions_own = regions_url.is_some_and(|url| url == provider.base_url.to_string());
     let moved =

@@ -1,10 +1,11 @@
 //! What the directory promises of providers, models and routes.
 
 use super::*;
-use crate::directory::credentials::{CredentialChange, SettingsChange, Which};
+use crate::directory::credentials::{CredentialChange, Which};
 use crate::directory::models::{self, ModelChange, PriceChange};
 use crate::directory::providers::{self, NewProvider, ProviderChange, ProviderLine};
 use crate::directory::routes::{self, NewRoute, RouteChange};
+use crate::domain::change::Change;
 use crate::domain::entity::{RouteKind, Scope};
 use crate::domain::preset::Preset;
 
@@ -60,13 +61,13 @@ async fn a_provider_without_a_place_of_its_own_must_be_told_one() {
         is_wrong(providers::create(&access, new(Owner::Platform, "x", preset)), "the base URL").await;
     }
     is_wrong(providers::create(&access, new(Owner::Platform, "aws", "bedrock")), "the region").await;
-    let settings = SettingsChange { region: Some(Some("eu-west-1".into())), ..SettingsChange::default() };
-    let change = ProviderChange { settings, ..ProviderChange::default() };
+    let region = Change::Set("eu-west-1".into());
+    let change = ProviderChange { region, ..ProviderChange::default() };
     let aws = NewProvider { change, ..new(Owner::Platform, "aws", "bedrock") };
     let aws = providers::create(&access, aws).await.unwrap();
     assert_eq!(aws.base_url.to_string(), "https://bedrock-runtime.eu-west-1.amazonaws.com");
-    let settings = SettingsChange { region: Some(Some("us-east-1".into())), ..SettingsChange::default() };
-    let moved = providers::change(&access, aws.id, ProviderChange { settings, ..ProviderChange::default() });
+    let region = Change::Set("us-east-1".into());
+    let moved = providers::change(&access, aws.id, ProviderChange { region, ..ProviderChange::default() });
     assert_eq!(moved.await.unwrap().base_url.to_string(), "https://bedrock-runtime.us-east-1.amazonaws.com");
 }
 
@@ -89,19 +90,16 @@ async fn nobody_registers_a_program_or_an_inside_address() {
 async fn settings_prefixes_and_numbers_are_held_against_what_they_are_for() {
     let World { access, .. } = World::new().await;
     let cases: [(&str, ProviderChange); 7] = [
-        (
-            "the deployment",
-            ProviderChange {
-                settings: SettingsChange { deployment: Some(Some("d".into())), ..SettingsChange::default() },
-                ..ProviderChange::default()
-            },
-        ),
+        ("the deployment", ProviderChange { deployment: Change::Set("d".into()), ..ProviderChange::default() }),
         ("the prefix", ProviderChange { prefix: Some("role".into()), ..ProviderChange::default() }),
         ("the prefix", ProviderChange { prefix: Some("a:b".into()), ..ProviderChange::default() }),
         ("the weight", ProviderChange { weight: Some(0), ..ProviderChange::default() }),
-        ("max_parallel", ProviderChange { max_parallel: Some(Some(0)), ..ProviderChange::default() }),
+        ("max_parallel", ProviderChange { max_parallel: Change::Set(0), ..ProviderChange::default() }),
         ("the timeout", ProviderChange { timeout: Some(std::time::Duration::ZERO), ..ProviderChange::default() }),
-        ("the default model", ProviderChange { default_model: Some(Some("../x".into())), ..ProviderChange::default() }),
+        (
+            "the default model",
+            ProviderChange { default_model: Change::Set("../x".into()), ..ProviderChange::default() },
+        ),
     ];
     for (named, change) in cases {
         is_wrong(providers::create(&access, NewProvider { change, ..new(Owner::Platform, "x", "groq") }), named).await;
@@ -159,7 +157,7 @@ async fn where_a_provider_moves_its_owner_s_key_goes_along_and_others_wait_for_t
         credentials::set(access, NewCredential::of(Owner::Platform, groq.id, key(KEY))).await.unwrap().credential;
     let theirs = credentials::set(access, NewCredential::of(team, groq.id, key(KEY))).await.unwrap().credential;
     let mut fixed = NewCredential::of(team, openai(), key(KEY));
-    fixed.change.base_url = Some(Some("https://eu.api.openai.com/v1".parse().unwrap()));
+    fixed.change.base_url = Change::Set("https://eu.api.openai.com/v1".parse().unwrap());
     credentials::set(access, fixed).await.unwrap();
 
     let change =
@@ -244,7 +242,7 @@ async fn a_model_s_id_is_unique_among_the_living_and_can_be_free_again() {
 #[tokio::test]
 async fn a_model_s_prices_change_from_now_on_and_its_bounds_hold() {
     let World { access, .. } = World::new().await;
-    let price = |dollars: &str| PriceChange { input: Some(dollars.parse().ok()), ..PriceChange::default() };
+    let price = |dollars: &str| PriceChange { input: Change::Set(dollars.parse().unwrap()), ..PriceChange::default() };
     let with = |prices| ModelChange { prices, ..ModelChange::default() };
     let model = models::create(&access, openai(), "priced".into(), with(price("0.15"))).await.unwrap();
     let dearer = models::change(&access, model.id, with(price("0.3"))).await.unwrap();
@@ -253,24 +251,24 @@ async fn a_model_s_prices_change_from_now_on_and_its_bounds_hold() {
     let made_at = stored.models[0].created_at;
     assert_eq!(stored.models[0].prices.at(Timestamp(made_at.0 - 1)), None, "no earlier call is priced anew");
     is_wrong(models::change(&access, model.id, with(price("-1"))), "a price").await;
-    let cleared = PriceChange { input: Some(None), ..PriceChange::default() };
+    let cleared = PriceChange { input: Change::Clear, ..PriceChange::default() };
     assert_eq!(models::change(&access, model.id, with(cleared)).await.unwrap().prices.input, None);
     for (named, change) in [
-        ("the context length", ModelChange { context_length: Some(Some(0)), ..ModelChange::default() }),
-        ("the temperature", ModelChange { temperature: Some(Some("warm".into())), ..ModelChange::default() }),
+        ("the context length", ModelChange { context_length: Change::Set(0), ..ModelChange::default() }),
+        ("the temperature", ModelChange { temperature: Change::Set("warm".into()), ..ModelChange::default() }),
         ("the hydration", ModelChange { enable_hydration: Some(true), ..ModelChange::default() }),
-        ("the system prompt", ModelChange { system_prompt: Some(Some("x".repeat(70_000))), ..ModelChange::default() }),
+        ("the system prompt", ModelChange { system_prompt: Change::Set("x".repeat(70_000)), ..ModelChange::default() }),
     ] {
         is_wrong(models::change(&access, model.id, change), named).await;
     }
-    let unknown = ModelChange { hydration_identity: Some(Some(Id::random())), ..ModelChange::default() };
+    let unknown = ModelChange { hydration_identity: Change::Set(Id::random()), ..ModelChange::default() };
     assert!(matches!(models::change(&access, model.id, unknown).await, Err(DirectoryError::NotFound { .. })));
 }
 
 #[tokio::test]
 async fn where_a_model_s_files_lie_is_shown_only_to_who_may_change_it() {
     let world = World::new().await;
-    let change = ModelChange { local_path: Some(Some("/srv/m.gguf".into())), ..ModelChange::default() };
+    let change = ModelChange { local_path: Change::Set("/srv/m.gguf".into()), ..ModelChange::default() };
     let model = models::create(&world.access, openai(), "local".into(), change).await.unwrap();
     assert_eq!(model.local_path.as_deref(), Some("/srv/m.gguf"));
     let admin = world.as_role(AccessRole::WorkspaceAdmin);
@@ -279,7 +277,10 @@ async fn where_a_model_s_files_lie_is_shown_only_to_who_may_change_it() {
 }
 
 fn route(owner: Owner, kind: RouteKind, name: &str, model: Option<&str>) -> NewRoute {
-    let change = RouteChange { model: Some(model.map(str::to_string)), ..RouteChange::default() };
+    let change = RouteChange {
+        model: model.map_or(Change::Keep, |model| Change::Set(model.to_string())),
+        ..RouteChange::default()
+    };
     NewRoute { owner, kind, name: name.to_string(), provider: openai(), change }
 }
 
@@ -298,7 +299,7 @@ async fn a_role_has_several_lines_in_order_and_each_once() {
     let lines = routes::list(access, filter("summariser")).await.unwrap();
     assert_eq!(lines.iter().map(|one| one.model.as_deref().unwrap()).collect::<Vec<_>>(), ["gpt-4o-mini", "second"]);
     assert!(routes::list(access, filter("coder")).await.unwrap().is_empty());
-    let change = RouteChange { priority: Some(9), notes: Some(Some("last".into())), ..RouteChange::default() };
+    let change = RouteChange { priority: Some(9), notes: Change::Set("last".into()), ..RouteChange::default() };
     assert_eq!(routes::change(access, first.id, change).await.unwrap().notes.as_deref(), Some("last"));
     assert_eq!(routes::list(access, filter("summariser")).await.unwrap()[0].model.as_deref(), Some("second"));
     routes::delete(access, first.id).await.unwrap();

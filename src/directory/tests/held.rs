@@ -1,7 +1,8 @@
 //! What the directory promises of changing credentials, and of what of one is shown to whom.
 
 use super::*;
-use crate::directory::credentials::{CredentialChange, SettingsChange, Which};
+use crate::directory::credentials::{CredentialChange, Which};
+use crate::domain::change::Change;
 
 #[tokio::test]
 async fn a_platform_key_shows_others_its_label_and_nothing_of_itself() {
@@ -48,9 +49,9 @@ async fn a_credential_changes_in_each_of_its_parts_and_by_every_rule() {
         active: Some(false),
         label: Some("ours".into()),
         weight: Some(3),
-        max_parallel: Some(Some(2)),
-        default_model: Some(Some("gpt-4o".into())),
-        base_url: Some(Some("https://eu.api.openai.com/v1".parse().unwrap())),
+        max_parallel: Change::Set(2),
+        default_model: Change::Set("gpt-4o".into()),
+        base_url: Change::Set("https://eu.api.openai.com/v1".parse().unwrap()),
         ..CredentialChange::default()
     };
     let line = credentials::change(access, id, change).await.unwrap();
@@ -58,19 +59,20 @@ async fn a_credential_changes_in_each_of_its_parts_and_by_every_rule() {
     assert_eq!((line.active, line.label.as_str(), held.weight, held.max_parallel), (false, "ours", 3, Some(2)));
     assert_eq!((held.default_model.as_deref(), line.address_changed), (Some("gpt-4o"), false));
     assert_eq!(held.entered_for, "https://eu.api.openai.com", "its holder said where it goes");
-    let back = CredentialChange { base_url: Some(None), default_model: Some(None), ..CredentialChange::default() };
+    let back =
+        CredentialChange { base_url: Change::Clear, default_model: Change::Clear, ..CredentialChange::default() };
     let held = credentials::change(access, id, back).await.unwrap().held.unwrap();
     assert_eq!((held.default_model, held.entered_for.as_str()), (None, "https://api.openai.com"));
-    let deployment = SettingsChange { deployment: Some(Some("d".into())), ..SettingsChange::default() };
+    let deployment = Change::Set("d".into());
     for wrong in [
         CredentialChange { weight: Some(0), ..CredentialChange::default() },
-        CredentialChange { grant: Some(Grant::All), settings: deployment, ..CredentialChange::default() },
+        CredentialChange { grant: Some(Grant::All), deployment, ..CredentialChange::default() },
         CredentialChange { grant: Some(Grant::Workspaces(vec![world.team.id])), ..CredentialChange::default() },
         CredentialChange { key: Some(Secret::from("with space".to_string())), ..CredentialChange::default() },
     ] {
         assert!(matches!(credentials::change(access, id, wrong).await, Err(DirectoryError::Invalid { .. })));
     }
-    let inside = Some(Some("http://10.0.0.1/v1".parse().unwrap()));
+    let inside = Change::Set("http://10.0.0.1/v1".parse().unwrap());
     let inside = CredentialChange { base_url: inside, ..CredentialChange::default() };
     assert!(matches!(credentials::change(access, id, inside).await, Err(DirectoryError::Egress(_))));
 }
