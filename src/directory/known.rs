@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::actor::{Actor, Over};
 use super::error::DirectoryError;
 use crate::domain::directory::Directory;
-use crate::domain::entity::{Model, Org, Owner, Provider, Route, User, Workspace};
+use crate::domain::entity::{Credential, Gate, Model, Org, Owner, Provider, Route, User, Workspace};
 use crate::domain::id::Id;
 use crate::domain::nearest::nearest;
 use crate::domain::permission::Permission;
@@ -187,6 +187,17 @@ impl<'a> Known<'a> {
 
     pub(super) fn models_of(self, provider: Id<Provider>) -> impl Iterator<Item = &'a Model> {
         self.models().filter(move |one| one.provider == provider)
+    }
+
+    /// Living credentials of all owners: who may see which is for `credentials` to say.
+    pub(super) fn credentials(self) -> impl Iterator<Item = &'a Credential> {
+        self.both().flat_map(|from| &from.credentials).filter(|one| one.deleted_at.is_none())
+    }
+
+    /// Has the workspace's org switched the provider off?
+    pub(super) fn is_gated(self, workspace: &Workspace, provider: Id<Provider>) -> bool {
+        let org = self.both().flat_map(|from| &from.orgs).find(|org| org.id == workspace.org);
+        org.is_some_and(|org| *org.gates.get(&provider).unwrap_or(&org.default_gate) == Gate::Deny)
     }
 
     /// Living routes of all owners.

@@ -7,10 +7,13 @@
 
 mod actor;
 pub mod audit;
+pub mod catalog;
 pub mod credentials;
+pub mod endpoints;
 mod error;
 pub mod keys;
 mod known;
+pub mod model_config;
 pub mod models;
 pub mod named;
 pub mod orgs;

@@ -1,6 +1,7 @@
 //! What the directory promises, over a store in memory.
 
 mod catalogue;
+mod endpoints;
 mod held;
 
 use std::sync::Arc;

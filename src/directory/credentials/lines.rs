@@ -6,7 +6,7 @@ use super::is_managed;
 use crate::directory::known::Known;
 use crate::directory::moment;
 use crate::domain::address::{Address, BaseUrl};
-use crate::domain::entity::{Credential, Gate, Grant, KeyMaterial, Listing, Model, Owner, Provider, Scope, Workspace};
+use crate::domain::entity::{Credential, Grant, KeyMaterial, Listing, Model, Owner, Provider, Scope, Workspace};
 use crate::domain::id::Id;
 use crate::domain::protocol::Protocol;
 use crate::domain::time::Timestamp;
@@ -79,7 +79,7 @@ pub struct Held {
 pub(super) fn unlocks(known: Known<'_>, credential: &Credential, provider: &Provider) -> Unlocks {
     let workspaces: Vec<&Workspace> = known.workspaces().filter(|one| serves(credential, one.id)).collect();
     let names = |all: &[&Workspace]| all.iter().map(|one| one.name.clone()).collect::<Vec<_>>();
-    let gated: Vec<&Workspace> = workspaces.iter().copied().filter(|one| is_gated(known, one, provider.id)).collect();
+    let gated: Vec<&Workspace> = workspaces.iter().copied().filter(|one| known.is_gated(one, provider.id)).collect();
     let to_all = matches!((credential.owner, &credential.grant), (Owner::Platform, Grant::All) | (Owner::User(_), _));
     Unlocks {
         provider: provider.name.clone(),
@@ -103,12 +103,6 @@ fn models<'a>(known: Known<'a>, provider: &Provider) -> impl Iterator<Item = &'a
     let id = provider.id;
     let all = [known.stored, known.declared].into_iter().flat_map(|from| &from.models);
     all.filter(move |model| model.provider == id && model.enabled && model.deleted_at.is_none())
-}
-
-fn is_gated(known: Known<'_>, workspace: &Workspace, provider: Id<Provider>) -> bool {
-    let mut orgs = known.stored.orgs.iter().chain(&known.declared.orgs);
-    let org = orgs.find(|org| org.id == workspace.org);
-    org.is_some_and(|org| *org.gates.get(&provider).unwrap_or(&org.default_gate) == Gate::Deny)
 }
 
 pub(in crate::directory) fn line(known: Known<'_>, credential: &Credential) -> CredentialLine {

@@ -15,14 +15,14 @@ pub use self::change::CredentialChange;
 pub use self::lines::{CredentialLine, Unlocks};
 
 pub(super) use self::change::{Keys, assign, follow, put};
-use self::lines::{line, unlocks};
+use self::lines::unlocks;
+pub(super) use self::lines::{line, serves};
 use self::rules::permitted;
 
 use super::actor::{Actor, Over};
 use super::error::DirectoryError;
 use super::known::Known;
 use super::{Access, Turn, named};
-use crate::domain::directory::Directory;
 use crate::domain::entity::{Credential, Grant, Owner, Provider, Workspace};
 use crate::domain::id::Id;
 use crate::domain::permission::Permission;
@@ -64,7 +64,7 @@ pub async fn set(access: &Access, new: NewCredential) -> Result<Set, DirectoryEr
     let part = part_for(access, &new);
     let stored = access.load(part.clone()).await?;
     permitted(access.known(&stored), new.owner)?;
-    let place = Place::of(access.known(&stored), &new);
+    let place = Place::of(access.known(&stored), new.owner, new.provider, new.change.label.as_deref());
     let expected = place.find(&stored.credentials).map(|one| one.id);
     let id = expected.unwrap_or_else(Id::random);
     let entity = place.entity(access.known(&stored), id);
@@ -162,13 +162,13 @@ pub(super) struct Place {
 
 impl Place {
     /// A platform credential without a label has its provider's name, as one that gateway.toml declares does.
-    pub(super) fn of(known: Known<'_>, new: &NewCredential) -> Self {
-        let label = new.change.label.clone().filter(|label| !label.is_empty());
-        let label = label.unwrap_or_else(|| match new.owner {
-            Owner::Platform => known.provider_name(new.provider),
-            Owner::Workspace(_) | Owner::User(_) => String::new(),
-        });
-        Self { owner: new.owner, provider: new.provider, label }
+    pub(super) fn of(known: Known<'_>, owner: Owner, provider: Id<Provider>, label: Option<&str>) -> Self {
+        let label = match (label.filter(|label| !label.is_empty()), owner) {
+            (Some(label), _) => label.to_string(),
+            (None, Owner::Platform) => known.provider_name(provider),
+            (None, Owner::Workspace(_) | Owner::User(_)) => String::new(),
+        };
+        Self { owner, provider, label }
     }
 
     fn at(credential: &Credential) -> Self {
@@ -230,8 +230,7 @@ pub async fn list(access: &Access, which: Which) -> Result<Vec<CredentialLine>, 
         Which::Managed => is_managed(known, one.owner),
         Which::Of(owner) => one.owner == owner && is_shown(known, one),
     };
-    let living = all(&stored, &access.declared).filter(|one| one.deleted_at.is_none());
-    let mut lines: Vec<_> = living.filter(wanted).map(|one| line(known, one)).collect();
+    let mut lines: Vec<_> = known.credentials().filter(wanted).map(|one| line(known, one)).collect();
     lines.sort_by(|a, b| (&a.provider, &a.owner, a.id).cmp(&(&b.provider, &b.owner, b.id)));
     Ok(lines)
 }
@@ -243,12 +242,8 @@ pub async fn get(access: &Access, id: Id<Credential>) -> Result<CredentialLine, 
     shown(known, id).map(|one| line(known, one))
 }
 
-fn all<'a>(stored: &'a Directory, declared: &'a Directory) -> impl Iterator<Item = &'a Credential> {
-    stored.credentials.iter().chain(&declared.credentials)
-}
-
 fn shown<'a>(known: Known<'a>, id: Id<Credential>) -> Result<&'a Credential, DirectoryError> {
-    let found = all(known.stored, known.declared).find(|one| one.id == id && one.deleted_at.is_none());
+    let found = known.credentials().find(|one| one.id == id);
     found.filter(|one| is_shown(known, one)).ok_or_else(|| unknown(id))
 }
 
@@ -303,8 +298,7 @@ pub async fn delete_of(
     let stored = access.load(named::providers_for(owner)).await?;
     let known = access.known(&stored);
     permitted(known, owner)?;
-    let label = CredentialChange { label: Some(label.to_string()), ..CredentialChange::default() };
-    let place = Place::of(known, &NewCredential { owner, provider, change: label });
+    let place = Place::of(known, owner, provider, Some(label));
     let found = place.find(&stored.credentials).or_else(|| place.find(&access.declared.credentials));
     let missing = || DirectoryError::NotFound {
         kind: "credential for provider",

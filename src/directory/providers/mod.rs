@@ -13,7 +13,7 @@ pub(super) use self::line::{line, workspace_of};
 pub(super) use self::rules::{settings_fit, weight};
 
 use self::rules::{NOWHERE, bedrock_url, checked, default_prefix};
-use super::credentials::{self, CredentialChange, Keys, NewCredential, Place, assign};
+use super::credentials::{self, CredentialChange, Keys, Place, assign};
 use super::error::DirectoryError;
 use super::known::Known;
 use super::{Access, Turn};
@@ -173,10 +173,9 @@ fn set_key(
     provider: Id<Provider>,
     key: Secret,
 ) -> Result<(), DirectoryError> {
-    let new = NewCredential::of(owner, provider, Some(key));
-    let place = Place::of(turn.known(), &new);
+    let place = Place::of(turn.known(), owner, provider, None);
     let id = place.find(&turn.stored.credentials).map_or_else(Id::<Credential>::random, |one| one.id);
-    let change = CredentialChange { active: Some(true), ..new.change };
+    let change = CredentialChange { key: Some(key), active: Some(true), ..CredentialChange::default() };
     credentials::put(turn, keys, id, &place, change).map(|_| ())
 }
 
