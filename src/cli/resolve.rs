@@ -1,7 +1,6 @@
 //! `keyway resolve MODEL`: what a call would try, and why not the others. Asks no provider.
 
 use clap::Args;
-use serde_json::{Value, json};
 
 use super::failure::Failure;
 use super::session::{Session, workspace};
@@ -12,7 +11,7 @@ use crate::domain::entity::{Owner, Token, Workspace};
 use crate::domain::id::Id;
 use crate::domain::time::Timestamp;
 use crate::domain::token::mint;
-use crate::resolve::{Plan, Question, explain, resolve};
+use crate::resolve::{Explanation, Question, Reader, resolve};
 use crate::snapshot::{Caller, Lookup, World};
 use crate::store::{Need, Part};
 
@@ -39,7 +38,10 @@ pub(super) async fn run(asked: &Resolve, session: &Session) -> Result<(), Failur
     let caller = caller(session, &stored, &workspace, asked.kind).await?;
     let question = Question::of_model(&asked.model, asked.project.as_deref());
     match resolve(&caller, &question, &Past::None) {
-        Ok(plan) => session.output.result(&as_json(&plan), || explain(&plan, true)),
+        Ok(plan) => {
+            let explained = Explanation::of(&plan, Reader::Operator);
+            session.output.result(&explained, || explained.to_string())
+        }
         Err(refusal) => Err(Failure::coded(refusal.row().code, refusal.to_string())),
     }
 }
@@ -58,31 +60,4 @@ async fn caller(session: &Session, stored: &Directory, workspace: &Workspace, ki
             Err(Failure::problem(format!("the workspace `{}` can't be called: its org is gone", workspace.name)))
         }
     }
-}
-
-fn as_json(plan: &Plan) -> Value {
-    let targets: Vec<Value> = plan
-        .targets()
-        .map(|target| {
-            json!({
-                "provider": &*target.provider.name,
-                "model": &*target.model_id,
-                "registered": target.model.is_some(),
-                "tier": target.tier,
-                "protocol": target.protocol().name(),
-                "baseUrl": target.base_url().to_string(),
-                "credential": target.credential.as_ref().map(|one| json!({
-                    "id": one.id(),
-                    "scope": one.scope(),
-                    "addressChanged": !one.is_for_address,
-                })),
-            })
-        })
-        .collect();
-    let dropped: Vec<Value> = plan
-        .dropped
-        .iter()
-        .map(|one| json!({ "provider": &*one.provider, "model": one.model, "why": one.hurdle.why() }))
-        .collect();
-    json!({ "rule": plan.rule.name(), "targets": targets, "dropped": dropped })
 }

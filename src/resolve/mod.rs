@@ -11,7 +11,7 @@ mod listing;
 mod names;
 mod order;
 
-pub use explain::explain;
+pub use explain::{CredentialUsed, DroppedLine, Explanation, Reader, TargetLine};
 pub use hurdles::{Dropped, Hurdle};
 pub use listing::{Listed, listed};
 pub use names::Rule;
@@ -170,8 +170,23 @@ impl<'a> Question<'a> {
     }
 }
 
+/// The targets that a model string leads to, which may be none, and what fell out on the way.
+#[derive(Debug)]
+pub struct Considered {
+    pub rule: Rule,
+    /// In the order in which a call would try them.
+    pub targets: Vec<Target>,
+    pub dropped: Vec<Dropped>,
+}
+
 /// The plan, or the refusal of the last hurdle that any target reached.
 pub fn resolve(caller: &Caller, question: &Question<'_>, past: &Past) -> Result<Plan, Refusal> {
+    let considered = consider(caller, question, past)?;
+    considered.plan(caller, question)
+}
+
+/// Everything that a call's model string leads to; a refusal only where no rule reads it.
+pub fn consider(caller: &Caller, question: &Question<'_>, past: &Past) -> Result<Considered, Refusal> {
     let named = names::picks(caller, question, past)?;
     let mut dropped = Vec::new();
     let mut targets = Vec::with_capacity(named.picks.len());
@@ -182,10 +197,17 @@ pub fn resolve(caller: &Caller, question: &Question<'_>, past: &Past) -> Result<
         }
     }
     order::order(&mut targets, question.seed);
-    let mut targets = targets.into_iter();
-    match targets.next() {
-        Some(first) => Ok(Plan { first, rest: targets.collect(), rule: named.rule, dropped }),
-        None => Err(hurdles::refusal(caller, question, &dropped)),
+    Ok(Considered { rule: named.rule, targets, dropped })
+}
+
+impl Considered {
+    /// What a call would do with it.
+    pub fn plan(self, caller: &Caller, question: &Question<'_>) -> Result<Plan, Refusal> {
+        let mut targets = self.targets.into_iter();
+        match targets.next() {
+            Some(first) => Ok(Plan { first, rest: targets.collect(), rule: self.rule, dropped: self.dropped }),
+            None => Err(hurdles::refusal(caller, question, &self.dropped)),
+        }
     }
 }
 

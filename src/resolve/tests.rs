@@ -374,7 +374,7 @@ fn an_explanation_shows_the_rule_the_targets_and_what_fell_out() {
     let mut house = two();
     house.directory.orgs[0].gates.insert(id("b"), Gate::Deny);
     let plan = house.asks(Question::of_model("gpt", None)).unwrap();
-    let (all, some) = (explain(&plan, true), explain(&plan, false));
+    let [all, some] = [Reader::Operator, Reader::Caller].map(|reader| Explanation::of(&plan, reader).to_string());
     assert!(
         all.contains("rule: exact model id")
             && all.contains("1. a gpt")
