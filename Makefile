@@ -6,7 +6,7 @@
 # Needed beforehand: Rust and python3. On Debian and Ubuntu the rest is fetched (as root, or with sudo).
 
 .DEFAULT_GOAL := demo
-.PHONY: demo test lint spec sdk soak bench build linker
+.PHONY: demo test lint spec sdk soak bench build linker postgres
 # Cargo would take its number of jobs from a make that runs two: it may have every processor.
 CARGO := env -u MAKEFLAGS -u MFLAGS cargo
 BUILT := $(abspath $(or $(CARGO_TARGET_DIR),target))/ci/keyway
@@ -18,14 +18,14 @@ demo: linker
 	$(CARGO) run --locked -- demo $(DEMO)
 
 # Compiling keeps the processors busy and fetching the SDKs the network, so both go at once.
-test: linker
+test: linker postgres
 	@$(MAKE) --no-print-directory -j2 build $(SDKS)
 	@$(MAKE) --no-print-directory spec sdk soak
 
 build:
 	$(CARGO) test --profile ci --locked --tests --no-run
 
-spec: build
+spec: build postgres
 	$(CARGO) test --profile ci --locked --tests
 
 # One after the other with `spec`, not beside it: both hold the gateway to times.
@@ -53,3 +53,7 @@ bench: linker
 # rustc links through the C compiler, and two of our crates bring C of their own.
 linker:
 	@command -v cc >/dev/null || .ci/apt build-essential
+
+# The tests start one of their own, on a free port, and end it; the system's is not touched.
+postgres:
+	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || .ci/apt postgresql

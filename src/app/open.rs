@@ -39,6 +39,8 @@ pub struct Opened {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kept {
     SealedFile(PathBuf),
+    /// In the database that [store] url names.
+    Postgres,
     /// Nowhere: it goes with the process.
     Memory,
 }
@@ -54,8 +56,6 @@ pub enum OpenError {
          that sealed it, or put it back at {}", sealed.display(), key.display()
     )]
     KeyGone { sealed: PathBuf, key: PathBuf },
-    #[error("[store] kind = \"postgres\" is not in this build; use kind = \"sealed-file\"")]
-    Postgres,
     #[error(transparent)]
     Keyring(#[from] KeyringError),
     #[error(transparent)]
@@ -84,6 +84,9 @@ pub fn sealed_file(config: &Config) -> PathBuf {
 
 /// Opens the store, and makes what is missing: folder, key, empty directory.
 pub async fn open(config: &Config) -> Result<Opened, OpenError> {
+    if let config::Store::Postgres(url) = &config.store {
+        return open_database(config, url).await;
+    }
     match open_file(config).await {
         Err(error) if config.source.is_none() && is_unwritable(&error) => in_memory(config, &error),
         result => result,
@@ -92,20 +95,39 @@ pub async fn open(config: &Config) -> Result<Opened, OpenError> {
 
 /// Opens the store if there is one, and makes nothing: for commands that only look.
 pub async fn look(config: &Config) -> Result<Opened, OpenError> {
+    if let config::Store::Postgres(url) = &config.store {
+        let (mut warnings, keys) = stated_keys(config)?;
+        if let Some(store) = Store::existing_postgres(url, keys).await? {
+            return Ok(Opened { store, kept: Kept::Postgres, warnings });
+        }
+        warnings.push("the database holds no directory yet; the first start or change makes it".to_string());
+        let (_, keys) = stated_keys(config)?;
+        return Ok(Opened { store: memory(keys)?, kept: Kept::Memory, warnings });
+    }
     match sealed_file(config).exists() {
         true => open_file(config).await,
         false => {
-            let mut warnings = Vec::new();
-            let keys = found(config, &mut warnings)?.iter().map(Found::parse).collect::<Result<Vec<_>, _>>()?;
+            let (warnings, keys) = stated_keys(config)?;
             Ok(Opened { store: memory(keys)?, kept: Kept::Memory, warnings })
         }
     }
 }
 
+/// The keys that are there, and what should be said about them.
+fn stated_keys(config: &Config) -> Result<(Vec<String>, Vec<MasterKey>), OpenError> {
+    let mut warnings = Vec::new();
+    let keys = found(config, &mut warnings)?.iter().map(Found::parse).collect::<Result<_, _>>()?;
+    Ok((warnings, keys))
+}
+
+/// Many processes share a database, so none of them makes up a key for it.
+async fn open_database(config: &Config, url: &Secret) -> Result<Opened, OpenError> {
+    let (warnings, keys) = stated_keys(config)?;
+    let store = Store::postgres(url, keys).await?;
+    Ok(Opened { store, kept: Kept::Postgres, warnings })
+}
+
 async fn open_file(config: &Config) -> Result<Opened, OpenError> {
-    if matches!(config.store, config::Store::Postgres(_)) {
-        return Err(OpenError::Postgres);
-    }
     let mut warnings = Vec::new();
     let mut keys = found(config, &mut warnings)?;
     if keys.is_empty() {

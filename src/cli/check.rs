@@ -80,6 +80,7 @@ async fn checked(session: &Session, access: &Access, snapshot: &Snapshot, kept: 
         warnings: config.warnings.iter().map(ToString::to_string).collect(),
         directory: match kept {
             Kept::SealedFile(path) => Some(path.display().to_string()),
+            Kept::Postgres => Some("the database".to_string()),
             Kept::Memory => None,
         },
         version: snapshot.platform.version,

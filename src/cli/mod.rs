@@ -14,6 +14,7 @@ mod failure;
 mod init;
 mod input;
 mod keys;
+mod migrate;
 mod output;
 mod resolve;
 mod serve;
@@ -64,6 +65,8 @@ enum Command {
     /// The encryption keys that seal everything else
     #[command(subcommand)]
     Keys(keys::Command),
+    /// Bring a database's tables up to date
+    Migrate(migrate::Migrate),
     /// Who changed what
     #[command(subcommand)]
     Audit(audit::Command),
@@ -104,6 +107,7 @@ fn dispatch(cli: Cli, output: Output) -> Result<(), Failure> {
         Command::Credential(command) => session::block_on(credential::run(command, &Session::load(config, output)?)),
         Command::Token(command) => session::block_on(token::run(command, &Session::load(config, output)?)),
         Command::Keys(command) => session::block_on(keys::run(command, &Session::load(config, output)?)),
+        Command::Migrate(migrate) => session::block_on(migrate::run(&migrate, &Session::load(config, output)?)),
         Command::Audit(command) => session::block_on(audit::run(command, &Session::load(config, output)?)),
     }
 }

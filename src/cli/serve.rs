@@ -36,6 +36,7 @@ pub(super) fn run(_: &Serve, config: Option<&Path>, output: Output) -> Result<()
 fn stays(kept: &Kept) -> String {
     match kept {
         Kept::SealedFile(path) => format!("What is needed to check it is kept in {}.", path.display()),
+        Kept::Postgres => "What is needed to check it is kept in the database.".to_string(),
         Kept::Memory => "It goes with this process.".to_string(),
     }
 }

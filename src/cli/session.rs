@@ -36,7 +36,7 @@ impl Session {
     pub(super) async fn open(&self) -> Result<Access, Failure> {
         let opened = open::open(&self.config).await?;
         match opened.kept {
-            open::Kept::SealedFile(_) => Ok(self.access(opened)),
+            open::Kept::SealedFile(_) | open::Kept::Postgres => Ok(self.access(opened)),
             open::Kept::Memory => Err(Failure::problem(opened.warnings.join("\n"))),
         }
     }

@@ -24,16 +24,12 @@ pub struct Checked {
 /// Walks the chain. `expected` is a link from a log line: a chain that lacks it was cut behind it.
 pub async fn verify(access: &Access, expected: Option<&str>) -> Result<Checked, DirectoryError> {
     access.actor.may(Permission::AuditView, Over::Platform)?;
-    let log = access.store.audit().await?;
-    let verified = log.verify(access.store.keyring())?;
-    let head = log.head();
-    let holds =
-        |link: &str| head.link.to_string() == link || log.records().any(|record| record.link.to_string() == link);
+    let verified = access.store.verify_audit(expected).await??;
     Ok(Checked {
         records: verified.records,
         unknown_key: verified.unknown_key,
-        head_seq: head.seq,
-        head: head.link.to_string(),
-        holds_expected: expected.map(holds),
+        head_seq: verified.head.seq,
+        head: verified.head.link.to_string(),
+        holds_expected: verified.holds_expected,
     })
 }

@@ -13,8 +13,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use super::seal::{Binding, KeyId, Keyring};
 use crate::domain::time::Timestamp;
 
-/// Records kept in the store: years of a small installation's changes, and below 4 MiB to write with each. Older ones
-/// are in the operator's log.
+/// Records kept in the sealed file: years of a small installation's changes, and below 4 MiB to write with each. Older
+/// ones are in the operator's log. A database keeps them all.
 pub const RECORDS_MAX: usize = 10_000;
 
 /// Bytes kept of each text, so that no name a client chose makes the log grow without bound.
@@ -55,6 +55,40 @@ pub struct Record {
 }
 
 impl Record {
+    /// The record of `act`, as the link after `head`.
+    pub(super) fn after(head: Head, act: &Act, at: Timestamp, version: u64, keyring: &Keyring) -> Self {
+        let mut record = Self {
+            seq: head.seq + 1,
+            at,
+            by: act.by.clone(),
+            action: act.action.to_string(),
+            entity: act.entity.clone(),
+            version,
+            key: keyring.current(),
+            link: head.link,
+        };
+        let (key, link) = keyring.link(&record.message(&head.link));
+        (record.key, record.link) = (key, Link(link));
+        record
+    }
+
+    pub(super) fn head(&self) -> Head {
+        Head { seq: self.seq, link: self.link }
+    }
+
+    /// One line per change, with the head of the chain: what a cut tail is held against.
+    pub(super) fn log(&self) {
+        tracing::info!(
+            version = self.version,
+            by = self.by,
+            action = self.action,
+            entity = self.entity,
+            audit_seq = self.seq,
+            audit_head = %self.link,
+            "the directory changed"
+        );
+    }
+
     /// Everything but the link and its key, after the link of the record before.
     fn message(&self, before: &Link) -> Binding {
         Binding::default()
@@ -106,7 +140,7 @@ pub struct Head {
 
 impl Head {
     /// Before the first record.
-    const START: Self = Self { seq: 0, link: Link([0; 32]) };
+    pub(super) const START: Self = Self { seq: 0, link: Link([0; 32]) };
 }
 
 /// The newest records, and the link of the last one that was let go.
@@ -123,35 +157,82 @@ impl Default for AuditLog {
 }
 
 /// What a whole chain says.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verified {
     pub records: usize,
     /// They name a key that the keyring does not hold, so nothing can be said for them.
     pub unknown_key: usize,
+    pub head: Head,
+    /// Is the link that was asked for in the chain? `None`: none was.
+    pub holds_expected: Option<bool>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the audit chain breaks at record {seq}: it, or one before it, was changed, removed or moved")]
-pub struct Broken {
-    pub seq: u64,
+pub enum Broken {
+    #[error("the audit chain breaks at record {seq}: it, or one before it, was changed, removed or moved")]
+    At { seq: u64 },
+    #[error(
+        "the audit chain ends at record {end}, and its store remembers record {head} as the last: its tail was cut"
+    )]
+    Cut { end: u64, head: u64 },
+}
+
+/// Goes along a chain, record by record.
+pub(super) struct Walk<'a> {
+    keyring: &'a Keyring,
+    expected: Option<&'a str>,
+    verified: Verified,
+}
+
+impl<'a> Walk<'a> {
+    /// `before` is where the first record is linked to, `expected` the link that somebody remembers.
+    pub(super) fn from(before: Head, expected: Option<&'a str>, keyring: &'a Keyring) -> Self {
+        let verified = Verified { records: 0, unknown_key: 0, head: before, holds_expected: expected.map(|_| false) };
+        let mut walk = Self { keyring, expected, verified };
+        walk.is_expected();
+        walk
+    }
+
+    /// The last record that was walked over.
+    pub(super) fn seq(&self) -> u64 {
+        self.verified.head.seq
+    }
+
+    pub(super) fn step(&mut self, record: &Record) -> Result<(), Broken> {
+        let broken = Broken::At { seq: record.seq };
+        let before = self.verified.head;
+        if before.seq.checked_add(1) != Some(record.seq) {
+            return Err(broken);
+        }
+        match self.keyring.is_link(record.key, &record.message(&before.link), &record.link.0) {
+            Some(true) => {}
+            Some(false) => return Err(broken),
+            None => self.verified.unknown_key += 1,
+        }
+        self.verified.records += 1;
+        self.verified.head = record.head();
+        self.is_expected();
+        Ok(())
+    }
+
+    fn is_expected(&mut self) {
+        if self.expected.is_some_and(|expected| self.verified.head.link.to_string() == expected) {
+            self.verified.holds_expected = Some(true);
+        }
+    }
+
+    /// `head` is what the store remembers beside the records.
+    pub(super) fn end(self, head: Head) -> Result<Verified, Broken> {
+        match self.verified.head == head {
+            true => Ok(self.verified),
+            false => Err(Broken::Cut { end: self.verified.head.seq, head: head.seq }),
+        }
+    }
 }
 
 impl AuditLog {
     pub(super) fn append(&mut self, act: &Act, at: Timestamp, version: u64, keyring: &Keyring) {
-        let Head { seq, link } = self.head();
-        let mut record = Record {
-            seq: seq + 1,
-            at,
-            by: act.by.clone(),
-            action: act.action.to_string(),
-            entity: act.entity.clone(),
-            version,
-            key: keyring.current(),
-            link,
-        };
-        let (key, next) = keyring.link(&record.message(&link));
-        (record.key, record.link) = (key, Link(next));
-        self.records.push_back(record);
+        self.records.push_back(Record::after(self.head(), act, at, version, keyring));
         self.let_go();
     }
 
@@ -159,37 +240,30 @@ impl AuditLog {
         while self.records.len() > RECORDS_MAX
             && let Some(oldest) = self.records.pop_front()
         {
-            self.before = Head { seq: oldest.seq, link: oldest.link };
+            self.before = oldest.head();
         }
     }
 
-    /// Oldest first.
-    pub fn records(&self) -> impl DoubleEndedIterator<Item = &Record> + ExactSizeIterator {
-        self.records.iter()
+    pub(super) fn newest(&self) -> Option<&Record> {
+        self.records.back()
     }
 
-    pub fn head(&self) -> Head {
-        self.records.back().map_or(self.before, |last| Head { seq: last.seq, link: last.link })
+    fn head(&self) -> Head {
+        self.newest().map_or(self.before, Record::head)
     }
 
-    /// Walks the whole chain. Does not notice a cut tail by itself: hold `head` against the one last logged.
-    pub fn verify(&self, keyring: &Keyring) -> Result<Verified, Broken> {
-        let mut verified = Verified::default();
-        let mut before = self.before;
-        for record in &self.records {
-            let broken = Broken { seq: record.seq };
-            if before.seq.checked_add(1) != Some(record.seq) {
-                return Err(broken);
-            }
-            match keyring.is_link(record.key, &record.message(&before.link), &record.link.0) {
-                Some(true) => {}
-                Some(false) => return Err(broken),
-                None => verified.unknown_key += 1,
-            }
-            verified.records += 1;
-            before = Head { seq: record.seq, link: record.link };
-        }
-        Ok(verified)
+    /// The newest first, of those before one.
+    pub(super) fn page(&self, before: Option<u64>, limit: u32) -> Vec<Record> {
+        let older = self.records.iter().rev().filter(|record| before.is_none_or(|before| record.seq < before));
+        older.take(limit as usize).cloned().collect()
+    }
+
+    /// Walks the whole chain. A cut tail shows against a link that somebody remembers, for what stands in one file is cut
+    /// together.
+    pub(super) fn verify(&self, expected: Option<&str>, keyring: &Keyring) -> Result<Verified, Broken> {
+        let mut walk = Walk::from(self.before, expected, keyring);
+        self.records.iter().try_for_each(|record| walk.step(record))?;
+        walk.end(self.head())
     }
 }
 
@@ -211,8 +285,10 @@ mod tests {
         let (old, both, new) = (keyring(&["old"]), keyring(&["new", "old"]), keyring(&["new"]));
         let mut log = log(&old, 3);
         log.append(&Act::new("cli:root", "rotate", "keys"), Timestamp(4), 4, &both);
-        assert_eq!(log.verify(&both), Ok(Verified { records: 4, unknown_key: 0 }));
-        assert_eq!(log.verify(&new), Ok(Verified { records: 4, unknown_key: 3 }));
+        for (keyring, unknown_key) in [(&both, 0), (&new, 3)] {
+            let verified = log.verify(None, keyring).unwrap();
+            assert_eq!((verified.records, verified.unknown_key), (4, unknown_key));
+        }
     }
 
     #[test]
@@ -231,7 +307,7 @@ mod tests {
         for edit in edits {
             let mut log = log(&keyring, 5);
             edit(&mut log);
-            assert!(log.verify(&keyring).is_err());
+            assert!(log.verify(None, &keyring).is_err());
         }
     }
 
@@ -239,19 +315,29 @@ mod tests {
     fn a_cut_tail_shows_against_the_head_that_was_logged() {
         let keyring = keyring(&["a"]);
         let mut log = log(&keyring, 5);
-        let logged = log.head();
+        let logged = log.head().link.to_string();
+        assert_eq!(log.verify(Some(&logged), &keyring).unwrap().holds_expected, Some(true));
         log.records.pop_back();
-        assert!(log.verify(&keyring).is_ok());
-        assert_ne!(log.head(), logged);
+        assert_eq!(log.verify(Some(&logged), &keyring).unwrap().holds_expected, Some(false));
+        assert_eq!(log.verify(None, &keyring).unwrap().holds_expected, None);
+    }
+
+    #[test]
+    fn pages_go_back_from_the_newest() {
+        let log = log(&keyring(&["a"]), 5);
+        let seqs = |before, limit| log.page(before, limit).iter().map(|record| record.seq).collect::<Vec<_>>();
+        assert_eq!(seqs(None, 2), [5, 4]);
+        assert_eq!(seqs(Some(4), 2), [3, 2]);
+        assert_eq!(seqs(Some(1), 2), [] as [u64; 0]);
     }
 
     #[test]
     fn the_log_keeps_the_newest_records_and_the_chain_still_holds() {
         let keyring = keyring(&["a"]);
         let log = log(&keyring, RECORDS_MAX as u64 + 5);
-        assert_eq!(log.records().len(), RECORDS_MAX);
-        assert_eq!(log.records().next().unwrap().seq, 6);
-        assert_eq!(log.verify(&keyring).unwrap().records, RECORDS_MAX);
+        assert_eq!(log.records.len(), RECORDS_MAX);
+        assert_eq!(log.records[0].seq, 6);
+        assert_eq!(log.verify(None, &keyring).unwrap().records, RECORDS_MAX);
     }
 
     #[test]

@@ -36,25 +36,10 @@ impl Contents {
         self.audit.append(act, at, version + 1, keyring);
         Ok((self, value))
     }
-
-    /// One line per change, with the head of the chain: what a cut tail is held against.
-    pub(super) fn log_change(&self) {
-        if let Some(record) = self.audit.records().next_back() {
-            tracing::info!(
-                version = record.version,
-                by = record.by,
-                action = record.action,
-                entity = record.entity,
-                audit_seq = record.seq,
-                audit_head = %record.link,
-                "the directory changed"
-            );
-        }
-    }
 }
 
 /// `declared` is not written down, so a declared entity would come back as one that people may change.
-fn holds_declared(directory: &Directory) -> bool {
+pub(super) fn holds_declared(directory: &Directory) -> bool {
     directory.orgs.iter().any(|org| org.declared)
         || directory.workspaces.iter().any(|workspace| workspace.declared)
         || directory.providers.iter().any(|provider| provider.declared)
@@ -81,7 +66,7 @@ mod tests {
     fn a_change_moves_the_version_by_one_and_leaves_a_record() {
         let (contents, number) = change(Contents::default(), |directory| Ok(directory.number())).unwrap();
         assert_eq!((number, contents.directory.version), (1, 1));
-        assert_eq!(contents.audit.records().next_back().unwrap().version, 1);
+        assert_eq!(contents.audit.newest().unwrap().version, 1);
     }
 
     #[test]

@@ -25,8 +25,14 @@ pub(super) struct Difference {
 #[derive(Debug)]
 pub(super) struct Rows<T> {
     pub(super) added: Vec<T>,
-    pub(super) changed: Vec<T>,
+    pub(super) changed: Vec<Changed<T>>,
     pub(super) removed: Vec<T>,
+}
+
+#[derive(Debug)]
+pub(super) struct Changed<T> {
+    pub(super) old: T,
+    pub(super) new: T,
 }
 
 impl<T> Default for Rows<T> {
@@ -66,6 +72,14 @@ impl Difference {
     }
 }
 
+impl<T> Rows<T> {
+    /// Every row that is different now, as it was and as it is.
+    pub(super) fn touched(&self) -> impl Iterator<Item = &T> {
+        let changed = self.changed.iter().flat_map(|changed| [&changed.old, &changed.new]);
+        self.added.iter().chain(&self.removed).chain(changed)
+    }
+}
+
 impl<T: Row> Rows<T> {
     fn between(before: &Directory, after: &Directory) -> Self {
         let mut rows = Self::default();
@@ -73,7 +87,7 @@ impl<T: Row> Rows<T> {
         for new in T::of(after) {
             match old.remove(&new.uuid()) {
                 None => rows.added.push(new.clone()),
-                Some(old) if old != new => rows.changed.push(new.clone()),
+                Some(old) if old != new => rows.changed.push(Changed { old: old.clone(), new: new.clone() }),
                 Some(_) => {}
             }
         }
@@ -84,7 +98,7 @@ impl<T: Row> Rows<T> {
     fn apply(self, whole: &mut Directory) -> Result<(), StoreError> {
         let rows = T::of_mut(whole);
         rows.retain(|row| !self.removed.iter().any(|removed| removed.uuid() == row.uuid()));
-        for new in self.changed {
+        for Changed { new, .. } in self.changed {
             if let Some(row) = rows.iter_mut().find(|row| row.uuid() == new.uuid()) {
                 *row = new;
             }

@@ -47,15 +47,45 @@ pub enum StoreError {
     TooLarge { size_bytes: usize },
     #[error("the change was refused: it would store what gateway.toml declares; change it there")]
     Declared,
-    #[error("the change was refused: there is a {kind} already where it would put one; look again, and try again")]
+    #[error(
+        "the change was refused: another {kind} already has the same id, name, number or place; look again, and try again"
+    )]
     Taken { kind: &'static str },
     #[error("the change was refused: the directory can't be written down: {0}")]
     Unencodable(String),
+    #[error(
+        "the database is away: {why}; it is tried again by itself. If this lasts, look at [store] url and at the database"
+    )]
+    Away { why: String },
+    #[error(
+        "the database went away at the moment of the change, so it may be in place or not: {why}; \
+         look before trying again"
+    )]
+    Unsure { why: String },
+    #[error("the change was refused: others change the directory right now, and its turn did not come; try again")]
+    Busy,
+    #[error("the database refused: {0}")]
+    Database(String),
+    #[error("the database's schema can't be brought up to date: {0}; nothing was changed")]
+    Schema(String),
+    #[error(
+        "the database's {kind} rows hold one that this version of Keyway can't read (column {column}); \
+         run the version that wrote it"
+    )]
+    UnreadableRow { kind: String, column: usize },
+    #[error("[store] url {0}; write postgres://USER:PASSWORD@HOST:PORT/DATABASE")]
+    DatabaseUrl(String),
+    #[error("the database does not open with these encryption keys: {0}")]
+    WrongKey(#[from] WrongKey),
     #[error("the store is closed, for Keyway is stopping")]
     Stopped,
 }
 
 impl StoreError {
+    pub(super) fn away(why: impl Into<String>) -> Self {
+        Self::Away { why: why.into() }
+    }
+
     /// A failed step of writing, with a full disk told from the rest.
     pub(super) fn writing(step: &'static str, path: &std::path::Path, source: io::Error) -> Self {
         use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};

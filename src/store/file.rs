@@ -18,7 +18,7 @@ use rustix::fs::{FlockOperation, OFlags};
 use tokio::sync::OwnedMutexGuard;
 
 use super::Previous;
-use super::audit::Act;
+use super::audit::{Act, Record};
 use super::contents::Contents;
 use super::error::{ChangeError, Fault, StoreError, Unreadable};
 use super::image::{self, IMAGE_MAX};
@@ -153,7 +153,7 @@ impl SealedFile {
             Previous::Keep => replace::keep_previous(&self.names, &old, &new)?,
             Previous::Forget => replace::forget_previous(&self.names, &new)?,
         }
-        next.log_change();
+        next.audit.newest().into_iter().for_each(Record::log);
         Ok(value)
     }
 

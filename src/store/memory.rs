@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::audit::{Act, AuditLog};
+use super::audit::{Act, AuditLog, Record};
+use super::changes::{ChangeLog, Changes, What};
 use super::contents::Contents;
 use super::difference::Difference;
 use super::error::ChangeError;
@@ -16,13 +17,20 @@ use crate::domain::time::Timestamp;
 pub(super) struct Memory {
     keyring: Arc<Keyring>,
     contents: Mutex<Contents>,
+    /// Written with the contents, under their lock.
+    log: Mutex<ChangeLog>,
     /// The version that was last taken up, `u64::MAX` before the first time.
     seen: AtomicU64,
 }
 
 impl Memory {
     pub(super) fn new(keyring: Keyring) -> Self {
-        Self { keyring: Arc::new(keyring), contents: Mutex::default(), seen: AtomicU64::new(u64::MAX) }
+        Self {
+            keyring: Arc::new(keyring),
+            contents: Mutex::default(),
+            log: Mutex::default(),
+            seen: AtomicU64::new(u64::MAX),
+        }
     }
 
     pub(super) fn keyring(&self) -> &Arc<Keyring> {
@@ -43,6 +51,11 @@ impl Memory {
         directory
     }
 
+    pub(super) fn changes_since(&self, version: u64) -> Changes {
+        let contents = self.contents();
+        self.log().since(version, contents.directory.version)
+    }
+
     pub(super) fn changed(&self) -> bool {
         self.contents().directory.version != self.seen.load(Ordering::Relaxed)
     }
@@ -54,17 +67,25 @@ impl Memory {
         rule: impl FnOnce(&mut Directory) -> Result<T, E>,
     ) -> Result<T, ChangeError<E>> {
         let mut contents = self.contents();
+        let mut what = What::nothing();
         let on_part = |whole: &mut Directory| {
             let before = select(whole, part);
             let mut after = before.clone();
             let value = rule(&mut after).map_err(ChangeError::Refused)?;
-            Difference::between(&before, &after).apply(whole)?;
+            let difference = Difference::between(&before, &after);
+            what = What::of(&difference, &before, &after);
+            difference.apply(whole)?;
             Ok(value)
         };
         let (next, value) = contents.clone().change(act, Timestamp::now(), &self.keyring, on_part)?;
-        next.log_change();
+        next.audit.newest().into_iter().for_each(Record::log);
         *contents = next;
+        self.log().push(contents.directory.version, what);
         Ok(value)
+    }
+
+    fn log(&self) -> MutexGuard<'_, ChangeLog> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A rule that panicked worked on a copy, so what the lock guards is whole.
@@ -80,6 +101,7 @@ mod tests {
     use crate::domain::id::Id;
     use crate::domain::time::Timestamp;
     use crate::store::audit::Act;
+    use crate::store::changes::{Touched, What};
     use crate::store::seal::tests::keyring;
     use crate::store::{ChangeError, Need, Part, Previous, Store};
 
@@ -109,7 +131,7 @@ mod tests {
         assert!(matches!(refused.await, Err(ChangeError::Refused("no"))));
         assert!(!store.changed().await.unwrap());
         assert_eq!(store.take_up().await.unwrap().last_number, 1);
-        assert_eq!(store.audit().await.unwrap().records().len(), 1);
+        assert_eq!(store.audit_records(None, 10).await.unwrap().len(), 1);
     }
 
     #[tokio::test]
@@ -133,5 +155,7 @@ mod tests {
         let names: Vec<_> = whole.orgs.iter().map(|org| org.name.as_str()).collect();
         assert_eq!(names, ["renamed", "other"]);
         assert!(store.changed().await.unwrap());
+        let changes = store.changes_since(1).await.unwrap();
+        assert_eq!(changes.what, What::These(Touched { orgs: [id].into(), ..Touched::default() }));
     }
 }

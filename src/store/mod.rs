@@ -7,6 +7,7 @@
 //! `seal` is the only place that seals and opens; `state` keeps what traffic shows.
 
 pub mod audit;
+pub mod changes;
 mod contents;
 mod difference;
 pub mod error;
@@ -14,6 +15,7 @@ mod file;
 mod image;
 mod memory;
 pub mod part;
+mod postgres;
 mod replace;
 mod rows;
 pub mod seal;
@@ -26,11 +28,15 @@ use std::sync::Arc;
 pub use self::error::{ChangeError, StoreError};
 pub use self::part::{Need, Part};
 
-use self::audit::{Act, AuditLog};
+use self::audit::{Act, AuditLog, Broken, Record, Verified};
+use self::changes::{Changes, What};
 use self::file::SealedFile;
 use self::memory::Memory;
+use self::postgres::Database;
+use self::postgres::schema::Schema;
 use self::seal::{Keyring, MasterKey};
 use crate::domain::directory::Directory;
+use crate::domain::secret::Secret;
 
 /// Where the directory lives. A closed set: whoever adds one is shown every place by the compiler. Clones share it.
 #[derive(Clone)]
@@ -42,6 +48,7 @@ pub struct Store {
 enum Kind {
     SealedFile(Arc<SealedFile>),
     Memory(Arc<Memory>),
+    Postgres(Arc<Database>),
 }
 
 /// What becomes of the directory as it was before a change.
@@ -62,6 +69,27 @@ impl Store {
         Ok(Self { kind: Kind::SealedFile(Arc::new(file)) })
     }
 
+    /// Opens the database, bringing its schema up to date. One that is away, or under other keys, is an error.
+    pub async fn postgres(url: &Secret, keys: Vec<MasterKey>) -> Result<Self, StoreError> {
+        Ok(Self { kind: Kind::Postgres(Arc::new(Database::open(url, keys).await?)) })
+    }
+
+    /// Opens the database if there is a directory in it; makes and changes nothing.
+    pub async fn existing_postgres(url: &Secret, keys: Vec<MasterKey>) -> Result<Option<Self>, StoreError> {
+        let database = Database::look(url, keys).await?;
+        Ok(database.map(|database| Self { kind: Kind::Postgres(Arc::new(database)) }))
+    }
+
+    /// How the tables of a database stand to this version of Keyway; changes nothing.
+    pub async fn schema(url: &Secret) -> Result<Schema, StoreError> {
+        postgres::schema::look(url).await
+    }
+
+    /// Brings the tables of a database up to date; gives how they stood.
+    pub async fn migrate(url: &Secret) -> Result<Schema, StoreError> {
+        postgres::schema::migrate(url).await
+    }
+
     /// Keeps nothing beyond the process: for tests, and for a start where nothing can be written.
     pub fn memory(keyring: Keyring) -> Self {
         Self { kind: Kind::Memory(Arc::new(Memory::new(keyring))) }
@@ -71,6 +99,7 @@ impl Store {
         match &self.kind {
             Kind::SealedFile(file) => file.keyring(),
             Kind::Memory(memory) => memory.keyring(),
+            Kind::Postgres(database) => database.keyring(),
         }
     }
 
@@ -82,6 +111,7 @@ impl Store {
                 Ok(blocking(move || file.read()).await??.directory)
             }
             Kind::Memory(memory) => Ok(memory.load(part)),
+            Kind::Postgres(database) => database.load(part).await,
         }
     }
 
@@ -93,17 +123,39 @@ impl Store {
                 Ok(blocking(move || file.take_up()).await??.directory)
             }
             Kind::Memory(memory) => Ok(memory.take_up()),
+            Kind::Postgres(database) => database.take_up().await,
         }
     }
 
-    /// The audit log as it is now.
-    pub async fn audit(&self) -> Result<AuditLog, StoreError> {
+    /// Audit records, the newest first, of those before one.
+    pub async fn audit_records(&self, before: Option<u64>, limit: u32) -> Result<Vec<Record>, StoreError> {
+        match &self.kind {
+            Kind::SealedFile(file) => Ok(audit_in(file).await?.page(before, limit)),
+            Kind::Memory(memory) => Ok(memory.audit().page(before, limit)),
+            Kind::Postgres(database) => database.audit_records(before, limit).await,
+        }
+    }
+
+    /// Walks the audit chain. `expected` is a link that somebody remembers, from a log line: a chain that lacks it was cut.
+    pub async fn verify_audit(&self, expected: Option<&str>) -> Result<Result<Verified, Broken>, StoreError> {
+        match &self.kind {
+            Kind::SealedFile(file) => Ok(audit_in(file).await?.verify(expected, file.keyring())),
+            Kind::Memory(memory) => Ok(memory.audit().verify(expected, memory.keyring())),
+            Kind::Postgres(database) => database.verify_audit(expected).await,
+        }
+    }
+
+    /// What is different from a version that somebody has. The sealed file says only whether anything is.
+    pub async fn changes_since(&self, version: u64) -> Result<Changes, StoreError> {
         match &self.kind {
             Kind::SealedFile(file) => {
                 let file = Arc::clone(file);
-                Ok(blocking(move || file.read()).await??.audit)
+                let now = blocking(move || file.read()).await??.directory.version;
+                let what = if now == version { What::nothing() } else { What::Everything };
+                Ok(Changes { version: now, what })
             }
-            Kind::Memory(memory) => Ok(memory.audit()),
+            Kind::Memory(memory) => Ok(memory.changes_since(version)),
+            Kind::Postgres(database) => database.changes_since(version).await,
         }
     }
 
@@ -115,6 +167,7 @@ impl Store {
                 Ok(blocking(move || file.changed()).await??)
             }
             Kind::Memory(memory) => Ok(memory.changed()),
+            Kind::Postgres(database) => database.changed().await,
         }
     }
 
@@ -140,8 +193,14 @@ impl Store {
                 blocking(change).await?
             }
             Kind::Memory(memory) => memory.change(&act, &part, rule),
+            Kind::Postgres(database) => database.change(act, part, rule).await,
         }
     }
+}
+
+async fn audit_in(file: &Arc<SealedFile>) -> Result<AuditLog, StoreError> {
+    let file = Arc::clone(file);
+    Ok(blocking(move || file.read()).await??.audit)
 }
 
 /// Files are read and written on a thread that may wait. Writers take turns and readers are the poll and few admin calls,

@@ -13,12 +13,12 @@ use crate::domain::id::Id;
 use crate::domain::token::TokenHash;
 
 /// All that is needed, together.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Part(Vec<Need>);
 
 /// One thing that is needed. A row asked for by id comes also when it is deleted; by name, by owner and in pages come
 /// living ones only. What is not there is not an error: it is absent from what is given.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Need {
     /// All there is, for what walks over everything: export, import, and lists on the machine itself.
     Everything,
@@ -47,6 +47,8 @@ pub enum Need {
     Route(Id<Route>),
     /// The credential, and the workspaces that it is granted to.
     Credential(Id<Credential>),
+    /// Of all owners, for what goes through them all.
+    Credentials(Page<Credential>),
     Identity(Id<Identity>),
     /// The provider, model, route or credential with this number, as if asked for by its id.
     Numbered(u32),

@@ -96,6 +96,7 @@ impl<'a> Wanted<'a> {
             Need::Model(id) => drop(self.models.insert(*id)),
             Need::Route(id) => drop(self.routes.insert(*id)),
             Need::Credential(id) => self.credential(*id),
+            Need::Credentials(page) => self.credentials.extend(paged(whole.credentials.iter().map(|one| one.id), page)),
             Need::Identity(id) => drop(self.identities.insert(*id)),
             Need::Numbered(number) => self.numbered(*number),
         }

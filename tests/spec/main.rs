@@ -14,6 +14,7 @@ mod pass_through;
 mod running;
 mod sealed_file;
 mod settings;
+mod stores;
 mod streams;
 mod support;
 mod upstream_client;

@@ -6,6 +6,7 @@
 mod answer;
 mod client;
 mod plan;
+pub(crate) mod postgres;
 mod provider;
 
 pub(crate) use answer::{Answer, says};

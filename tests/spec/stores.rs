@@ -1,0 +1,8 @@
+//! Promise: both stores keep the directory alike. Each test here runs on the sealed file and on Postgres.
+
+mod audit;
+mod directory;
+mod outage;
+mod parts;
+mod place;
+mod tables;
