@@ -1,7 +1,8 @@
-//! The admin listener: metrics, health and readiness. The admin API joins here as one file per resource.
+//! The admin listener: metrics, health, readiness, and the admin API (`api`).
 //!
 //! Takes what it shows as values, for it must never name the proxy or the wiring.
 
+pub mod api;
 mod health;
 
 use std::convert::Infallible;
@@ -12,17 +13,17 @@ use arc_swap::ArcSwap;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderValue, StatusCode, Uri, header};
+use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::Request;
 use http::request::Parts;
 use http_body::Body as _;
-use http_body_util::Limited;
 use tower_service::Service;
 
 pub use health::{Readiness, Ready};
 
+use self::api::{Api, Problem};
 use crate::domain::refusal::Refusal;
 use crate::listen::{HeadFault, Peer, RequestBody, Serve};
 use crate::metrics::CONTENT_TYPE;
@@ -34,6 +35,7 @@ pub struct Admin {
     /// The text of all metrics, made when somebody asks.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     pub settings: Arc<ArcSwap<Settings>>,
+    pub api: Arc<Api>,
 }
 
 /// What the operator may set about the listener.
@@ -50,8 +52,8 @@ pub enum Metrics {
     Off,
     /// Anyone who reaches the listener, which is on this machine.
     Open,
-    /// Nobody until tokens may see them.
-    Closed,
+    /// Whoever shows a token that holds `MetricsView`.
+    ToTokens,
 }
 
 impl Settings {
@@ -60,7 +62,7 @@ impl Settings {
         let metrics = match (metrics_enabled, address.is_loopback()) {
             (false, _) => Metrics::Off,
             (true, true) => Metrics::Open,
-            (true, false) => Metrics::Closed,
+            (true, false) => Metrics::ToTokens,
         };
         Self { metrics, body_limit_bytes }
     }
@@ -80,6 +82,7 @@ impl Desk {
             .route("/metrics", get(metrics))
             .route("/healthz", get(|| async { "ok\n" }))
             .route("/readyz", get(health::ready))
+            .merge(api::router(&admin.api))
             .fallback(unknown)
             .with_state(admin);
         Self { router, settings }
@@ -89,12 +92,13 @@ impl Desk {
 impl Serve for Desk {
     type Body = Body;
 
-    async fn call(&self, request: Request<RequestBody>, _peer: Arc<Peer>) -> Response {
+    async fn call(&self, mut request: Request<RequestBody>, peer: Arc<Peer>) -> Response {
         let limit_bytes = self.settings.load().body_limit_bytes;
         if request.size_hint().lower() > limit_bytes as u64 {
             return refused(&Refusal::BodyTooLarge { limit_bytes: limit_bytes as u64 });
         }
-        let request = request.map(|body| Body::new(Limited::new(body, limit_bytes)));
+        request.extensions_mut().insert(peer);
+        let request = request.map(Body::new);
         let answered: Result<Response, Infallible> = self.router.clone().call(request).await;
         answered.unwrap_or_else(|never| match never {})
     }
@@ -107,15 +111,21 @@ impl Serve for Desk {
             HeadFault::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
             _ => StatusCode::BAD_REQUEST,
         };
-        problem(status, "malformed_request", &fault.to_string())
+        Problem::from(Refusal::Malformed("")).because(status, fault.to_string()).into_response()
     }
 }
 
-async fn metrics(State(admin): State<Admin>, uri: Uri) -> Response {
-    match admin.settings.load().metrics {
-        Metrics::Off => unknown(uri).await,
-        Metrics::Closed => refused(&Refusal::MetricsDenied),
-        Metrics::Open => ([(header::CONTENT_TYPE, CONTENT_TYPE)], (admin.metrics)()).into_response(),
+async fn metrics(State(admin): State<Admin>, request: Request<Body>) -> Response {
+    let (head, _) = request.into_parts();
+    let seen_by = admin.settings.load().metrics;
+    let seen = match seen_by {
+        Metrics::Off => return unknown(head.uri).await,
+        Metrics::Open => Ok(()),
+        Metrics::ToTokens => api::may_see_metrics(&admin.api, &head).await,
+    };
+    match seen {
+        Ok(()) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], (admin.metrics)()).into_response(),
+        Err(problem) => problem.into_response(),
     }
 }
 
@@ -124,18 +134,5 @@ async fn unknown(uri: Uri) -> Response {
 }
 
 fn refused(refusal: &Refusal) -> Response {
-    let row = refusal.row();
-    problem(
-        StatusCode::from_u16(row.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
-        row.code,
-        &refusal.to_string(),
-    )
-}
-
-/// RFC 9457's problem document.
-fn problem(status: StatusCode, code: &str, detail: &str) -> Response {
-    let body = serde_json::json!({ "type": format!("docs/errors.md#{code}"), "title": code, "status": status.as_u16(), "detail": detail });
-    let mut response = (status, body.to_string()).into_response();
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-    response
+    Problem::from(refusal.clone()).into_response()
 }

@@ -53,7 +53,7 @@ pub fn assemble(
 
 fn gateway(config: &Config, snapshot: Snapshot, keyring: Arc<Keyring>, cores: usize) -> io::Result<Gateway> {
     Ok(Gateway {
-        world: World::new(snapshot),
+        world: Arc::new(World::new(snapshot)),
         meter: Meter {
             limiter: Limiter::new(),
             capacity: Capacity::new(settings::capacity(config)),

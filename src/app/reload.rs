@@ -80,6 +80,7 @@ impl Running {
         if !fixed.is_empty() {
             return Err(Trouble::NeedsRestart(fixed));
         }
+        let _taking_up = server.taking_up.lock().await;
         let directory = server.store.take_up().await?;
         let snapshot = build(&directory, &config.declared, &config.routing)?;
         self.plane.change(&data);
@@ -102,6 +103,7 @@ impl Running {
         gateway.meter.records.set_wanted(config.log.exchanges);
         gateway.bodies.set_limit(config.limits.bodies_in_flight);
         server.admin.store(Arc::new(settings::admin(config)));
+        server.ground.store(Arc::new(settings::ground(config)));
         server.level.set(&config.log);
         // What the budgets remember is worth keeping where nothing about them changed.
         if settings::retries(&old) != settings::retries(config) {
@@ -122,8 +124,9 @@ impl Running {
 }
 
 impl Server {
-    /// Every half second: has another process written the store?
+    /// Every half second, and after each change of the admin API: is there another directory in the store?
     pub(super) async fn refresh(&self) {
+        let _taking_up = self.taking_up.lock().await;
         match self.store.changed().await {
             Ok(false) => self.troubles.store.store(None),
             Ok(true) => {

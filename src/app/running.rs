@@ -1,8 +1,9 @@
 //! A process that serves: what its parts share, how they are started, and how they end.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -12,6 +13,7 @@ use super::cores::{self, DataPlane};
 use super::reload::{Reloads, Troubles};
 use super::signals::{self, Signals};
 use super::{Source, Trouble, gauges, log, settings};
+use crate::admin::api::{Api, Ground, Live};
 use crate::admin::{self, Admin, Desk};
 use crate::attempt::client::{Connect, Network};
 use crate::config::Config;
@@ -20,6 +22,7 @@ use crate::metrics::{Cells, Registry};
 use crate::proxy::{Gateway, Proxy};
 use crate::snapshot::build;
 use crate::store::Store;
+use crate::store::state::replays::MemoryReplays;
 
 /// How long the admin listener's last answers may take once calls have ended: nobody is waiting for a long one.
 const DESK_DRAIN: Duration = Duration::from_secs(1);
@@ -32,6 +35,9 @@ pub(super) struct Server {
     pub(super) gateway: Arc<Gateway>,
     pub(super) network: Arc<Network>,
     pub(super) admin: Arc<ArcSwap<admin::Settings>>,
+    pub(super) ground: Arc<ArcSwap<Ground>>,
+    /// Whoever takes up a configuration or a directory: one at a time, so that none puts an older one in place.
+    pub(super) taking_up: tokio::sync::Mutex<()>,
     pub(super) registry: Arc<Registry>,
     cells: Vec<Arc<Cells>>,
     pub(super) reloads: Reloads,
@@ -112,6 +118,8 @@ impl Server {
         Self {
             source,
             admin: Arc::new(ArcSwap::from_pointee(settings::admin(&config))),
+            ground: Arc::new(ArcSwap::from_pointee(settings::ground(&config))),
+            taking_up: tokio::sync::Mutex::default(),
             config: ArcSwap::from_pointee(config),
             store,
             gateway: assembled.gateway.clone(),
@@ -128,8 +136,19 @@ impl Server {
     /// The admin listener, on the control runtime.
     fn desk(self: Arc<Self>, listener: std::net::TcpListener, setup: Setup) -> Reception<Desk> {
         let shown = self.clone();
-        let admin =
-            Admin { metrics: Arc::new(move || shown.metrics_text()), settings: self.admin.clone(), readiness: self };
+        let api = Api::new(
+            self.gateway.world.clone(),
+            self.store.clone(),
+            self.ground.clone(),
+            Arc::new(InForce(Arc::downgrade(&self))),
+            Arc::new(MemoryReplays::default()),
+        );
+        let admin = Admin {
+            metrics: Arc::new(move || shown.metrics_text()),
+            settings: self.admin.clone(),
+            api: Arc::new(api),
+            readiness: self,
+        };
         let reception = Reception::new(Desk::new(admin), setup);
         let serving = reception.clone();
         tokio::spawn(async move {
@@ -144,5 +163,18 @@ impl Server {
         let mut all = self.cells.clone();
         all.push(self.reloads.cells());
         self.registry.text(&all)
+    }
+}
+
+/// What the admin API changed is in force before it says so. Weak, for the server holds the API.
+struct InForce(Weak<Server>);
+
+impl Live for InForce {
+    fn take_up(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async {
+            if let Some(server) = self.0.upgrade() {
+                server.refresh().await;
+            }
+        })
     }
 }

@@ -1,5 +1,6 @@
 //! The configuration's values in each room's own terms. Only translation: no default is decided here.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::admin;
@@ -77,6 +78,14 @@ pub(super) fn capacity(config: &Config) -> capacity::Settings {
 
 pub(super) fn admin(config: &Config) -> admin::Settings {
     admin::Settings::new(config.listen.admin.ip(), config.metrics.enabled, config.limits.admin_body)
+}
+
+pub(super) fn ground(config: &Config) -> admin::api::Ground {
+    admin::api::Ground {
+        declared: Arc::new(config.declared.clone()),
+        egress: Arc::new(config.egress.rules.clone()),
+        body_limit_bytes: config.limits.admin_body,
+    }
 }
 
 pub(super) fn listening(config: &Config) -> listen::Limits {

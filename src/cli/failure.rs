@@ -63,13 +63,13 @@ impl From<DirectoryError> for Failure {
 
 impl From<OpenError> for Failure {
     fn from(error: OpenError) -> Self {
-        Self::coded("store_failed", error.to_string())
+        Self::coded("store_unavailable", error.to_string())
     }
 }
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        Self::coded("store_failed", error.to_string())
+        Self::coded("store_unavailable", error.to_string())
     }
 }
 

@@ -74,6 +74,11 @@ impl Actor {
         self.user
     }
 
+    /// The org below which this actor stays; `None`: it is everywhere.
+    pub fn org(&self) -> Option<Id<Org>> {
+        self.place.filter(|_| self.role != AccessRole::PlatformAdmin).map(|place| place.org)
+    }
+
     pub(super) fn is(&self, user: Id<User>) -> bool {
         self.user == Some(user)
     }
@@ -96,17 +101,17 @@ impl Actor {
         }
     }
 
-    /// Both where and what: the one question that every change asks first.
-    pub fn may(&self, permission: Permission, over: Over) -> Result<(), DirectoryError> {
-        match self.reaches(over) && self.role.holds(permission) {
+    /// Is it held anywhere? Whoever holds it nowhere is refused before anything is looked at.
+    pub fn may_anywhere(&self, permission: Permission) -> Result<(), DirectoryError> {
+        match self.role.holds(permission) {
             true => Ok(()),
             false => Err(DirectoryError::Denied { by: self.by.clone(), permission }),
         }
     }
 
-    /// What is everybody's takes the permission, wherever it is held.
-    pub(super) fn may_anywhere(&self, permission: Permission) -> Result<(), DirectoryError> {
-        match self.role.holds(permission) {
+    /// Both where and what: the one question that every change asks first.
+    pub fn may(&self, permission: Permission, over: Over) -> Result<(), DirectoryError> {
+        match self.reaches(over) && self.role.holds(permission) {
             true => Ok(()),
             false => Err(DirectoryError::Denied { by: self.by.clone(), permission }),
         }

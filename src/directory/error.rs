@@ -27,7 +27,13 @@ pub enum DirectoryError {
     #[error("the {kind} `{name}` is declared in gateway.toml or by the environment; change it there")]
     Declared { kind: &'static str, name: String },
     #[error("{what} {why}; {remedy}")]
-    Invalid { what: &'static str, why: String, remedy: String },
+    Invalid {
+        /// As an API's body spells it; empty where it is no single field.
+        field: &'static str,
+        what: &'static str,
+        why: String,
+        remedy: String,
+    },
     #[error(
         "the org `{org}` does not let its workspaces bring keys of their own; \
          have its feature `byok` switched on, or use a platform credential"
@@ -41,6 +47,10 @@ pub enum DirectoryError {
     Egress(#[from] EgressDenied),
     #[error("somebody changed the same {kind} at the same moment; look at it and try again")]
     Raced { kind: &'static str },
+    #[error("the {kind} is no longer as you last saw it; look at it again and decide anew")]
+    Changed { kind: &'static str },
+    #[error("the {kind} `{name}` is still in use: {by}; {remedy}")]
+    InUse { kind: &'static str, name: String, by: String, remedy: &'static str },
     #[error("the system gives no random bytes; nothing was changed")]
     NoRandomness,
     #[error(transparent)]
@@ -50,24 +60,55 @@ pub enum DirectoryError {
 }
 
 impl DirectoryError {
-    /// A stable word for programs, beside the sentence for people.
-    pub const fn code(&self) -> &'static str {
+    /// The whole table: a stable word for programs, beside the sentence for people, and its HTTP status.
+    pub const fn row(&self) -> (&'static str, u16) {
         match self {
-            Self::NotFound { .. } => "not_found",
-            Self::Denied { .. } | Self::RoleTooHigh { .. } | Self::UserHoldsLess { .. } => "permission_denied",
-            Self::Exists { .. } => "already_exists",
-            Self::Declared { .. } => "declared",
-            Self::Invalid { .. } | Self::Expired { .. } | Self::UserDisabled(_) => "invalid",
-            Self::EnterpriseRequired { .. } => "enterprise_required",
-            Self::Egress(_) => "egress_denied",
-            Self::Raced { .. } => "conflict",
-            Self::Broken(_) => "audit_broken",
-            Self::NoRandomness | Self::Store(_) => "store_failed",
+            Self::NotFound { .. } => ("not_found", 404),
+            Self::Denied { .. } | Self::RoleTooHigh { .. } | Self::UserHoldsLess { .. } => ("permission_denied", 403),
+            Self::Exists { .. } => ("already_exists", 409),
+            Self::Declared { .. } => ("declared", 409),
+            Self::Invalid { .. } | Self::Expired { .. } | Self::UserDisabled(_) => ("invalid", 400),
+            Self::EnterpriseRequired { .. } => ("enterprise_required", 403),
+            Self::Egress(_) => ("egress_denied", 400),
+            Self::Raced { .. } => ("conflict", 409),
+            Self::Changed { .. } => ("precondition_failed", 412),
+            Self::InUse { .. } => ("in_use", 409),
+            Self::Broken(_) => ("audit_broken", 500),
+            Self::NoRandomness | Self::Store(_) => ("store_unavailable", 503),
         }
     }
 
-    pub(super) fn invalid(what: &'static str, why: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self::Invalid { what, why: why.into(), remedy: remedy.into() }
+    pub const fn code(&self) -> &'static str {
+        self.row().0
+    }
+
+    /// Every code of the table above with its status; the documents are held to all of them.
+    pub const CODES: [(&'static str, u16); 12] = [
+        ("not_found", 404),
+        ("permission_denied", 403),
+        ("already_exists", 409),
+        ("declared", 409),
+        ("invalid", 400),
+        ("enterprise_required", 403),
+        ("egress_denied", 400),
+        ("conflict", 409),
+        ("precondition_failed", 412),
+        ("in_use", 409),
+        ("audit_broken", 500),
+        ("store_unavailable", 503),
+    ];
+
+    /// Names the field at fault as the API spells it.
+    #[must_use]
+    pub fn at(self, name: &'static str) -> Self {
+        match self {
+            Self::Invalid { what, why, remedy, .. } => Self::Invalid { field: name, what, why, remedy },
+            other => other,
+        }
+    }
+
+    pub fn invalid(what: &'static str, why: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self::Invalid { field: "", what, why: why.into(), remedy: remedy.into() }
     }
 }
 

@@ -13,12 +13,15 @@ pub mod endpoints;
 mod error;
 pub mod keys;
 mod known;
+pub mod limits;
 pub mod model_config;
 pub mod models;
 pub mod named;
 pub mod orgs;
+pub mod page;
 pub mod providers;
 pub mod routes;
+mod tag;
 pub mod tokens;
 pub mod users;
 pub mod workspaces;
@@ -26,9 +29,12 @@ pub mod workspaces;
 use std::fmt::Display;
 use std::sync::Arc;
 
+use serde::{Deserialize, Deserializer};
+
 pub use self::actor::{Actor, Over};
 pub use self::error::DirectoryError;
 pub use self::known::Known;
+pub use self::tag::{Expected, Tag};
 
 use crate::domain::address::Egress;
 use crate::domain::directory::Directory;
@@ -99,6 +105,11 @@ impl Access {
             ChangeError::Store(error) => error.into(),
         })
     }
+}
+
+/// For a field of a merge patch that is never cleared: it may be absent, and `null` is no value.
+fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }
 
 /// Moments as an API shows them.

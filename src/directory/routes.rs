@@ -117,7 +117,7 @@ pub async fn create(access: &Access, new: NewRoute) -> Result<RouteLine, Directo
         turn.stored.routes.push(route);
         Ok(line)
     };
-    access.change(Previous::Keep, "create", format_args!("route {id}"), part, rule).await
+    access.change(Previous::Keep, "create", format!("route {id}"), part, rule).await
 }
 
 fn apply(route: &mut Route, change: RouteChange) {
@@ -139,7 +139,7 @@ pub async fn change(access: &Access, id: Id<Route>, change: RouteChange) -> Resu
         turn.stored.routes.push(route);
         Ok(line)
     };
-    access.change(Previous::Keep, "change", format_args!("route {id}"), access.catalogue(owner), rule).await
+    access.change(Previous::Keep, "change", format!("route {id}"), access.catalogue(owner), rule).await
 }
 
 /// Takes a line away; it is kept, hidden, for the history.
@@ -151,7 +151,7 @@ pub async fn delete(access: &Access, id: Id<Route>) -> Result<(), DirectoryError
         }
         Ok(())
     };
-    access.change(Previous::Keep, "delete", format_args!("route {id}"), Need::Route(id), rule).await
+    access.change(Previous::Keep, "delete", format!("route {id}"), Need::Route(id), rule).await
 }
 
 fn found<'a>(known: Known<'a>, id: Id<Route>) -> Result<&'a Route, DirectoryError> {

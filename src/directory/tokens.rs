@@ -140,7 +140,7 @@ pub async fn create(access: &Access, new: NewToken) -> Result<Minted, DirectoryE
         turn.stored.tokens.push(token);
         Ok(line)
     };
-    let line = access.change(Previous::Keep, "create", format_args!("token {id}"), part, rule).await?;
+    let line = access.change(Previous::Keep, "create", format!("token {id}"), part, rule).await?;
     Ok(Minted { text, line })
 }
 
@@ -234,7 +234,7 @@ pub async fn revoke(access: &Access, id: Id<Token>) -> Result<TokenLine, Directo
         let token = token.clone();
         Ok(line(turn.known(), &token, turn.now))
     };
-    access.change(Previous::Keep, "revoke", format_args!("token {id}"), Need::Token(id), rule).await
+    access.change(Previous::Keep, "revoke", format!("token {id}"), Need::Token(id), rule).await
 }
 
 /// Which token this is, for one that was found where it should not be.

@@ -41,7 +41,7 @@ pub async fn create(access: &Access, new: NewUser) -> Result<User, DirectoryErro
         turn.stored.users.push(user.clone());
         Ok(user)
     };
-    access.change(Previous::Keep, "create", format_args!("user {id}"), part, rule).await
+    access.change(Previous::Keep, "create", format!("user {id}"), part, rule).await
 }
 
 fn allowed(turn: &Turn<'_>, new: &NewUser) -> Result<(), DirectoryError> {

@@ -32,5 +32,5 @@ pub async fn create(
         turn.stored.workspaces.push(workspace.clone());
         Ok(workspace)
     };
-    access.change(Previous::Keep, "create", format_args!("workspace {id}"), part, rule).await
+    access.change(Previous::Keep, "create", format!("workspace {id}"), part, rule).await
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// One thing a caller may do. The first nine names are those that platforms in the field already use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -21,6 +22,8 @@ pub enum Permission {
     TokenManage,
     MemberManage,
     WorkspaceManage,
+    /// Which providers an org's workspaces may use.
+    GateManage,
     OrgManage,
     UsageView,
     AuditView,
@@ -28,7 +31,7 @@ pub enum Permission {
 }
 
 /// A bundle of permissions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AccessRole {
     Member,
@@ -56,6 +59,26 @@ impl AccessRole {
 }
 
 impl Permission {
+    pub const ALL: [Self; 17] = [
+        Self::ChatSessionCreate,
+        Self::AIProviderView,
+        Self::AIProviderManage,
+        Self::AIModelView,
+        Self::AIModelManage,
+        Self::AIRouteView,
+        Self::AIRouteManage,
+        Self::CredentialManage,
+        Self::PlatformCredentialManage,
+        Self::TokenManage,
+        Self::MemberManage,
+        Self::WorkspaceManage,
+        Self::GateManage,
+        Self::OrgManage,
+        Self::UsageView,
+        Self::AuditView,
+        Self::MetricsView,
+    ];
+
     /// The least role that holds this permission.
     pub const fn least_role(self) -> AccessRole {
         match self {
@@ -69,8 +92,10 @@ impl Permission {
             | Self::TokenManage
             | Self::MemberManage
             | Self::UsageView => AccessRole::WorkspaceAdmin,
-            Self::WorkspaceManage | Self::AuditView => AccessRole::OrgAdmin,
-            Self::PlatformCredentialManage | Self::OrgManage | Self::MetricsView => AccessRole::PlatformAdmin,
+            Self::WorkspaceManage | Self::GateManage => AccessRole::OrgAdmin,
+            Self::PlatformCredentialManage | Self::OrgManage | Self::AuditView | Self::MetricsView => {
+                AccessRole::PlatformAdmin
+            }
         }
     }
 }

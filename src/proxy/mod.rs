@@ -42,7 +42,7 @@ use crate::snapshot::{Caller, World};
 
 /// What the data plane shares between its cores.
 pub struct Gateway {
-    pub world: World,
+    pub world: Arc<World>,
     pub meter: Meter,
     pub attempts: Attempts,
     pub bodies: Arc<BodyBudget>,

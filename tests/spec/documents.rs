@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
+use keyway::directory::DirectoryError;
 use keyway::domain::refusal::Refusal;
 
 /// A Markdown page, without what stands in its fences.
@@ -126,10 +127,15 @@ fn explained_codes() -> BTreeMap<String, String> {
     codes.map(|(code, text)| (code.to_string(), text.to_string())).collect()
 }
 
+/// Of calls, of the directory's rules and of the admin API. What two of them say, they say with one status.
+fn codes() -> impl Iterator<Item = (&'static str, u16)> {
+    Refusal::CODES.into_iter().chain(DirectoryError::CODES).chain(keyway::admin::api::CODES)
+}
+
 #[test]
 fn every_refusal_is_explained_with_its_status_cause_and_remedy() {
     let explained = explained_codes();
-    for (code, status) in Refusal::CODES {
+    for (code, status) in codes() {
         let text = explained.get(code).unwrap_or_else(|| panic!("docs/errors.md has no heading for `{code}`"));
         assert!(text.contains(&format!("**Status** {status}")), "docs/errors.md gives another status for `{code}`");
         assert!(text.contains("**Cause**") && text.contains("**Remedy**"), "`{code}` lacks its cause or its remedy");
@@ -138,7 +144,7 @@ fn every_refusal_is_explained_with_its_status_cause_and_remedy() {
 
 #[test]
 fn no_code_is_explained_that_nobody_hears() {
-    let known: BTreeSet<&str> = Refusal::CODES.iter().map(|(code, _)| *code).collect();
+    let known: BTreeSet<&str> = codes().map(|(code, _)| code).collect();
     for code in explained_codes().keys() {
         assert!(known.contains(code.as_str()), "docs/errors.md explains `{code}`, which no refusal has");
     }
@@ -148,4 +154,14 @@ fn no_code_is_explained_that_nobody_hears() {
 fn a_heading_becomes_the_anchor_that_readers_are_sent_to() {
     assert_eq!(anchor("`model_not_found`"), "model_not_found");
     assert_eq!(anchor("Try it, in 2 commands"), "try-it-in-2-commands");
+}
+
+#[test]
+fn the_page_of_permissions_is_the_tables() {
+    let (page, path) = (keyway::admin::api::permissions_page(), "docs/permissions.md");
+    if std::env::var_os("KEYWAY_WRITE_DOCS").is_some() {
+        fs::write(path, &page).unwrap();
+    }
+    let written = fs::read_to_string(path).unwrap_or_default();
+    assert!(written == page, "{path} is not what the tables say; write it with KEYWAY_WRITE_DOCS=1");
 }

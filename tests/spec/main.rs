@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what can't be unwrapped in a test is its report, in shared functions too")]
 
+mod admin;
 mod command_line;
 mod documents;
 mod failover;

@@ -145,7 +145,7 @@ pub async fn create(
         turn.stored.models.push(model);
         shown(turn.known(), id)
     };
-    access.change(Previous::Keep, "create", format_args!("model {id}"), part, rule).await
+    access.change(Previous::Keep, "create", format!("model {id}"), part, rule).await
 }
 
 fn apply(model: &mut Model, change: ModelChange, now: Timestamp) -> Result<(), DirectoryError> {
@@ -206,7 +206,7 @@ pub async fn change(access: &Access, id: Id<Model>, change: ModelChange) -> Resu
         turn.stored.models.push(model);
         shown(turn.known(), id)
     };
-    access.change(Previous::Keep, "change", format_args!("model {id}"), part, rule).await
+    access.change(Previous::Keep, "change", format!("model {id}"), part, rule).await
 }
 
 /// Hides a model; its id is free for another.
@@ -218,7 +218,7 @@ pub async fn delete(access: &Access, id: Id<Model>) -> Result<(), DirectoryError
         }
         Ok(())
     };
-    access.change(Previous::Keep, "delete", format_args!("model {id}"), Need::Model(id), rule).await
+    access.change(Previous::Keep, "delete", format!("model {id}"), Need::Model(id), rule).await
 }
 
 fn shown(known: Known<'_>, id: Id<Model>) -> Result<ModelLine, DirectoryError> {

@@ -94,7 +94,7 @@ pub async fn create(access: &Access, new: NewProvider) -> Result<ProviderLine, D
         let known = turn.known();
         known.any_provider(id).map(|one| line(known, one))
     };
-    access.change(Previous::Keep, "create", format_args!("provider {id}"), part, rule).await
+    access.change(Previous::Keep, "create", format!("provider {id}"), part, rule).await
 }
 
 /// The part of making one that other changes share.
@@ -189,7 +189,7 @@ pub async fn change(access: &Access, id: Id<Provider>, change: ProviderChange) -
         let known = turn.known();
         known.any_provider(id).map(|one| line(known, one))
     };
-    access.change(previous, "change", format_args!("provider {id}"), part, rule).await
+    access.change(previous, "change", format!("provider {id}"), part, rule).await
 }
 
 /// What the rules for changing a provider look at: all that its owner has, and the platform.
@@ -232,7 +232,7 @@ pub async fn delete(access: &Access, id: Id<Provider>) -> Result<(), DirectoryEr
         }
         Ok(())
     };
-    access.change(Previous::Keep, "delete", format_args!("provider {id}"), Need::Provider(id), rule).await
+    access.change(Previous::Keep, "delete", format!("provider {id}"), Need::Provider(id), rule).await
 }
 
 /// A provider that the asker may change.

@@ -2,6 +2,10 @@
 //!
 //! Takes observations and answers questions about them. Losing it costs a few attempts that find out again, so it is
 //! never waited for and never stops a call.
+//!
+//! `replays` keeps what was answered under an idempotency key.
+
+pub mod replays;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -5,9 +5,6 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
-use keyway::admin::{self, Admin, Desk, Readiness, Ready};
-use keyway::listen::{Limits, Reception, Setup};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
@@ -68,38 +65,6 @@ async fn health_is_for_everyone_and_unknown_paths_are_not() {
     assert!(ready["config"].as_str().unwrap().len() == 12 && ready["directoryVersion"] == 1, "{ready}");
     assert_eq!(caller.get("/v1/models").await.status, 404);
     assert_eq!(Caller::to(gateway.data).await.get("/metrics").await.status, 404, "not where applications are");
-}
-
-struct Well;
-
-impl Readiness for Well {
-    fn now(&self) -> Ready {
-        Ready { status: "ready", directory_version: 1, config: "c".into(), troubles: Vec::new() }
-    }
-}
-
-#[tokio::test]
-async fn metrics_are_closed_on_any_other_address_than_this_machines_own() {
-    for (address, is_enabled, status) in [
-        ("127.0.0.1", true, 200),
-        ("::1", true, 200),
-        ("10.0.0.1", true, 403),
-        ("0.0.0.0", true, 403),
-        ("127.0.0.1", false, 404),
-    ] {
-        let settings = admin::Settings::new(address.parse().unwrap(), is_enabled, 64);
-        let metrics: Arc<dyn Fn() -> String + Send + Sync> = Arc::new(|| "numbers".to_string());
-        let admin = Admin { readiness: Arc::new(Well), metrics, settings: Arc::new(ArcSwap::from_pointee(settings)) };
-        let reception = Reception::new(Desk::new(admin), Setup::new(Limits::default()));
-        let (ours, theirs) = tokio::io::duplex(4_096);
-        reception.take(theirs, "127.0.0.1:9".parse().unwrap());
-        let mut caller = Caller::over(ours).await;
-        let answer = caller.get("/metrics").await;
-        assert_eq!(answer.status, status, "{address}");
-        assert_eq!(answer.body == "numbers", status == 200);
-        assert_eq!(caller.get("/healthz").await.status, 200);
-        assert_eq!(caller.says(100).await.status, 413);
-    }
 }
 
 fn write_certificate(folder: &Path, name: &str) -> CertificateDer<'static> {

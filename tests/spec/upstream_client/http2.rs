@@ -17,7 +17,6 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use keyway::attempt::client::{Broken, ClientSettings, Destination, Http2};
 use keyway::domain::failure::Failure;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -189,56 +188,6 @@ async fn any_other_reset_is_not_sent_again() {
     let (peer, to) = peer_that(|_, _, _, mut respond| respond.send_reset(h2::Reason::INTERNAL_ERROR)).await;
     assert_eq!(ask(&client(), &to).await.err(), Some(Failure::Reset));
     peer.had_connections(1);
-}
-
-/// An HTTP/2 frame on stream 0.
-fn frame(kind: u8, content: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(content.len()).unwrap().to_be_bytes();
-    [&length[1..], &[kind, 0, 0, 0, 0, 0], content].concat()
-}
-
-const SETTINGS: u8 = 4;
-const GOAWAY: u8 = 7;
-
-#[tokio::test]
-async fn a_goodbye_that_leaves_a_call_out_sends_it_once_more_on_a_new_connection() {
-    // As a peer says it whose last stream was none: what was asked on this connection was not begun.
-    let goodbye = [frame(SETTINGS, &[]), frame(GOAWAY, &[0; 8])].concat();
-    let peer = Peer::plays(move |number, mut talk| {
-        let goodbye = goodbye.clone();
-        async move {
-            if number == 1 {
-                talk.socket.write_all(&goodbye[..9]).await.unwrap();
-                // The call came whole; its bytes may stand in several frames.
-                let mut heard = Vec::new();
-                while !heard.windows(4).any(|end| end == b"\"m\"}") {
-                    assert_ne!(talk.socket.read_buf(&mut heard).await.unwrap(), 0);
-                }
-                talk.socket.write_all(&goodbye[9..]).await.unwrap();
-                return talk.sees_the_end().await;
-            }
-            let mut connection = h2::server::handshake(talk.socket).await.unwrap();
-            while let Some(Ok((_, respond))) = connection.accept().await {
-                says_hello(respond);
-            }
-        }
-    })
-    .await;
-    let to = Destination { http2: Http2::PriorKnowledge, ..peer.destination() };
-    assert_eq!(asks_whole(&client(), &to).await, "hello");
-    peer.had_connections(2);
-}
-
-#[tokio::test]
-async fn interim_answers_before_the_answer_are_passed_over() {
-    let (_peer, to) = peer_that(|_, _, _, mut respond| {
-        let hint = || Response::builder().status(103).body(()).unwrap();
-        respond.send_informational(hint()).unwrap();
-        respond.send_informational(hint()).unwrap();
-        says_hello(respond);
-    })
-    .await;
-    assert_eq!(asks_whole(&client(), &to).await, "hello");
 }
 
 #[tokio::test]

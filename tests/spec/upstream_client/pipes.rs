@@ -24,7 +24,6 @@ const PIPE: usize = 4_096;
 struct Pipes {
     opened: mpsc::UnboundedSender<DuplexStream>,
     writes: Arc<AtomicUsize>,
-    http2: bool,
 }
 
 impl Connect for Pipes {
@@ -32,7 +31,7 @@ impl Connect for Pipes {
         let (ours, theirs) = duplex(PIPE);
         self.opened.send(theirs).unwrap();
         let stream = Counted { pipe: ours, writes: self.writes.clone() };
-        Box::pin(future::ready(Ok(Link { stream: Box::new(stream), http2: self.http2 })))
+        Box::pin(future::ready(Ok(Link { stream: Box::new(stream), http2: false })))
     }
 }
 
@@ -100,8 +99,7 @@ fn client_whose_peers_say(answer: &'static str) -> (Client, Arc<AtomicUsize>, En
             });
         }
     });
-    let client =
-        Client::new(ClientSettings::default(), Arc::new(Pipes { opened, writes: writes.clone(), http2: false }));
+    let client = Client::new(ClientSettings::default(), Arc::new(Pipes { opened, writes: writes.clone() }));
     (client, writes, ends)
 }
 
@@ -139,7 +137,7 @@ async fn closing_what_is_idle_leaves_nothing_open() {
 #[tokio::test(start_paused = true)]
 async fn a_slow_reader_stops_the_peer_from_sending() {
     let (opened, mut pipes) = mpsc::unbounded_channel();
-    let connect = Pipes { opened, writes: Arc::default(), http2: false };
+    let connect = Pipes { opened, writes: Arc::default() };
     let client = Client::new(ClientSettings::default(), Arc::new(connect));
     let to = plain(1, Http2::Offered);
     let endless = async {
@@ -176,21 +174,4 @@ async fn a_peer_that_takes_no_connection_is_given_up() {
     let start = Instant::now();
     let failure = client.send(&plain(1, Http2::PriorKnowledge), super::post(), super::body()).await.err();
     assert_eq!((failure, start.elapsed()), (Some(Failure::ConnectTimedOut), Duration::from_secs(10)));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_shared_connection_whose_peer_answers_no_ping_is_given_up_after_half_a_minute() {
-    let (opened, mut pipes) = mpsc::unbounded_channel();
-    let connect = Pipes { opened, writes: Arc::default(), http2: true };
-    let client = Client::new(ClientSettings::default(), Arc::new(connect));
-    let settings_then_silence = async {
-        let mut pipe = pipes.recv().await.unwrap();
-        pipe.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await.unwrap();
-        while let Ok(1..) = pipe.read(&mut [0; PIPE]).await {}
-    };
-    let start = Instant::now();
-    let to = plain(1, Http2::PriorKnowledge);
-    let asked = client.send(&to, super::post(), super::body());
-    let (answer, ()) = tokio::join!(asked, settings_then_silence);
-    assert_eq!((answer.err(), start.elapsed().as_secs()), (Some(Failure::Reset), 30));
 }

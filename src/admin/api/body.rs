@@ -1,0 +1,241 @@
+//! Reads a body or a query into meaning, and says exactly what is wrong with one that has none.
+
+use serde::de::DeserializeOwned;
+use utoipa::ToSchema;
+
+use super::problem::{Fault, Problem};
+use crate::domain::nearest::nearest;
+use crate::domain::refusal::Refusal;
+
+/// What a request may bring. Implemented by what stands in `Ask<B>`.
+pub(crate) trait Body: Sized + Send + 'static {
+    /// The media types it is taken in; none: there is no body.
+    const MEDIA: &'static [&'static str];
+
+    fn read(bytes: &[u8]) -> Result<Self, Problem>;
+
+    /// The schema's name, itself and those it refers to.
+    fn describe(described: &mut Described);
+}
+
+/// Schemas of one body or answer, the first of them its own.
+#[derive(Default)]
+pub(crate) struct Described {
+    pub(super) name: Option<String>,
+    pub(super) schemas: Vec<(String, utoipa::openapi::RefOr<utoipa::openapi::schema::Schema>)>,
+}
+
+impl Described {
+    pub(super) fn with<T: ToSchema>(&mut self) {
+        let name = T::name().into_owned();
+        self.schemas.push((name.clone(), T::schema()));
+        T::schemas(&mut self.schemas);
+        self.name = Some(name);
+    }
+}
+
+/// A request without a body; one that comes is not looked at.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Nothing;
+
+/// A whole thing.
+#[derive(Debug)]
+pub(crate) struct Json<T>(pub(crate) T);
+
+/// What changes of a thing: a JSON merge patch (RFC 7396).
+#[derive(Debug)]
+pub(crate) struct Merge<T>(pub(crate) T);
+
+impl Body for Nothing {
+    const MEDIA: &'static [&'static str] = &[];
+
+    fn read(_: &[u8]) -> Result<Self, Problem> {
+        Ok(Self)
+    }
+
+    fn describe(_: &mut Described) {}
+}
+
+impl<T: DeserializeOwned + ToSchema + Send + 'static> Body for Json<T> {
+    const MEDIA: &'static [&'static str] = &["application/json"];
+
+    fn read(bytes: &[u8]) -> Result<Self, Problem> {
+        json(bytes).map(Self)
+    }
+
+    fn describe(described: &mut Described) {
+        described.with::<T>();
+    }
+}
+
+impl<T: DeserializeOwned + ToSchema + Send + 'static> Body for Merge<T> {
+    const MEDIA: &'static [&'static str] = &["application/merge-patch+json", "application/json"];
+
+    fn read(bytes: &[u8]) -> Result<Self, Problem> {
+        json(bytes).map(Self)
+    }
+
+    fn describe(described: &mut Described) {
+        described.with::<T>();
+    }
+}
+
+fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let bytes = if bytes.is_empty() { b"{}" } else { bytes };
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let read: T = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let path = error.path().to_string();
+        let inner = error.into_inner();
+        match inner.is_data() {
+            true => wrong_field(&path, &plain(&inner)),
+            false => malformed(&inner),
+        }
+    })?;
+    reader.end().map_err(|error| malformed(&error))?;
+    Ok(read)
+}
+
+fn malformed(error: &serde_json::Error) -> Problem {
+    let detail =
+        format!("the body is not valid JSON: {} at line {}, column {}", plain(error), error.line(), error.column());
+    Problem::from(Refusal::BodyInvalid { what: "not JSON", at: 0 }).with_detail(detail)
+}
+
+/// serde_json's sentence without the place, which we say ourselves.
+fn plain(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.rsplit_once(" at line ").map_or(text.clone(), |(sentence, _)| sentence.to_string())
+}
+
+/// serde says it in a sentence; the names in it are between backticks, the wrong one first.
+fn wrong_field(path: &str, sentence: &str) -> Problem {
+    let parent = if path == "." { "" } else { path };
+    let sentence = &without_type(sentence);
+    let within = |name: &str| match parent.strip_suffix(name).map(|rest| rest.trim_end_matches('.')) {
+        // The path may already end in the field at fault.
+        Some(rest) if rest.len() < parent.len() => format!("{rest}{}{name}", if rest.is_empty() { "" } else { "." }),
+        _ if parent.is_empty() => name.to_string(),
+        _ => format!("{parent}.{name}"),
+    };
+    let mut names = sentence.split('`').skip(1).step_by(2);
+    match names.next() {
+        Some(unknown) if sentence.starts_with("unknown field") => {
+            let known: Vec<&str> = names.collect();
+            let problem = Problem::field(within(unknown), format!("there is no field `{unknown}` here"));
+            match (nearest(unknown, known.iter().copied()), known.is_empty()) {
+                (Some(near), _) => problem.with_remedy(format!("did you mean `{near}`?")),
+                (None, false) => problem.with_remedy(format!("there are {}", known.join(", "))),
+                (None, true) => problem.with_remedy("leave it out"),
+            }
+        }
+        Some(missing) if sentence.starts_with("missing field") => {
+            Problem::field(within(missing), format!("`{missing}` is missing"))
+        }
+        _ if parent.is_empty() => Problem::body(sentence),
+        _ => Problem::field(parent, format!("`{parent}`: {sentence}")),
+    }
+}
+
+/// What a type of ours is called is nobody's matter.
+fn without_type(sentence: &str) -> String {
+    match sentence.split_once("expected struct ") {
+        Some((before, rest)) => {
+            let behind = rest.trim_start_matches(|letter: char| letter.is_alphanumeric());
+            format!("{before}expected an object{behind}")
+        }
+        None => sentence.to_string(),
+    }
+}
+
+/// The pairs of a query, of which `limit` and `cursor` belong to pages.
+pub(super) fn query<Q: DeserializeOwned>(pairs: &[(String, String)]) -> Result<Q, Problem> {
+    let text = serde_urlencoded::to_string(pairs).map_err(|error| Problem::of(Fault::Query, error.to_string()))?;
+    let reader = serde_urlencoded::Deserializer::new(form_urlencoded::parse(text.as_bytes()));
+    serde_path_to_error::deserialize(reader).map_err(|error| {
+        let path = error.path().to_string();
+        wrong_field(&path, &error.into_inner().to_string()).in_query()
+    })
+}
+
+/// A query as its pairs.
+pub(super) fn pairs(query: Option<&str>) -> Result<Vec<(String, String)>, Problem> {
+    serde_urlencoded::from_str(query.unwrap_or_default()).map_err(|error| Problem::of(Fault::Query, error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize, PartialEq, ToSchema)]
+    #[serde(rename_all = "camelCase", deny_unknown_fields)]
+    struct Made {
+        name: String,
+        #[serde(default)]
+        limits: Limits,
+    }
+
+    #[derive(Debug, Default, Deserialize, PartialEq, ToSchema)]
+    #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+    struct Limits {
+        parallel: Option<u32>,
+    }
+
+    #[track_caller]
+    fn refused(text: &str) -> Problem {
+        Json::<Made>::read(text.as_bytes()).unwrap_err()
+    }
+
+    #[test]
+    fn an_unknown_field_is_named_with_its_nearest_neighbour_wherever_it_stands() {
+        let problem = refused(r#"{"nmae": "x"}"#);
+        assert_eq!((problem.status, problem.code, problem.field.as_deref()), (400, "field_invalid", Some("nmae")));
+        assert_eq!(problem.remedy.as_deref(), Some("did you mean `name`?"));
+        let problem = refused(r#"{"name": "x", "limits": {"paralel": 1}}"#);
+        assert_eq!(problem.field.as_deref(), Some("limits.paralel"));
+        assert_eq!(problem.remedy.as_deref(), Some("did you mean `parallel`?"));
+        assert_eq!(refused(r#"{"zzzzzzzz": 1}"#).remedy.as_deref(), Some("there are name, limits"));
+    }
+
+    #[test]
+    fn a_missing_field_and_one_of_another_type_are_named() {
+        assert_eq!(refused("{}").field.as_deref(), Some("name"));
+        assert_eq!(refused("").field.as_deref(), Some("name"));
+        let problem = refused(r#"{"name": "x", "limits": {"parallel": "many"}}"#);
+        assert_eq!(problem.field.as_deref(), Some("limits.parallel"));
+        assert_eq!(refused(r#"{"name": 1}"#).field.as_deref(), Some("name"));
+        let problem = refused("[]");
+        assert_eq!(
+            (problem.field.as_deref(), problem.detail.as_str()),
+            (None, "invalid type: sequence, expected an object")
+        );
+    }
+
+    #[test]
+    fn what_is_no_json_is_refused_with_its_place() {
+        for (text, place) in [("{\"name\": \"x\",\n}", "line 2, column 1"), (r#"{"name": "x"} 1"#, "line 1, column 15")]
+        {
+            let problem = refused(text);
+            assert_eq!((problem.status, problem.code), (400, "body_invalid"));
+            assert!(problem.detail.contains(place), "{}", problem.detail);
+        }
+    }
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    #[serde(rename_all = "camelCase", deny_unknown_fields)]
+    struct Filter {
+        enabled_only: Option<bool>,
+    }
+
+    #[test]
+    fn a_query_is_held_to_the_same_rules() {
+        let read = |text: &str| query::<Filter>(&pairs(Some(text)).unwrap());
+        assert_eq!(read("enabledOnly=true").unwrap(), Filter { enabled_only: Some(true) });
+        assert_eq!(read("").unwrap(), Filter { enabled_only: None });
+        let problem = read("enabledonly=true").unwrap_err();
+        assert_eq!((problem.code, problem.field.as_deref()), ("query_invalid", Some("enabledonly")));
+        assert_eq!(problem.remedy.as_deref(), Some("did you mean `enabledOnly`?"));
+        assert_eq!(read("enabledOnly=maybe").unwrap_err().field.as_deref(), Some("enabledOnly"));
+    }
+}

@@ -1,0 +1,140 @@
+//! The one table of what the API serves: method, path, who may ask, and the handler.
+//!
+//! The router, the OpenAPI document and `docs/permissions.md` are made from it, and the test of every token against every
+//! path walks it. What is not in it can't be asked for.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use http::{Method, StatusCode};
+use utoipa::IntoParams;
+use utoipa::openapi::path::{Parameter, ParameterIn};
+
+use super::answer::{Answer, Ready};
+use super::ask::{Ask, Entered, Query};
+use super::body::{Body, Described};
+use super::problem::Problem;
+use super::resources;
+use crate::domain::permission::Permission;
+
+/// Where a permission must be held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The platform's own things: only a `platform_admin` reaches them.
+    Platform,
+    /// The org that the path or body names.
+    Org,
+    /// The workspace that the path, the query or the body names, or that owns the thing.
+    Workspace,
+    /// Whoever owns the thing: the platform or a workspace.
+    Owner,
+}
+
+/// Who may ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needs {
+    /// Any living token; it sees what its holder can see.
+    Token,
+    /// A role that holds this, there. One that holds it nowhere is refused before anything is looked at.
+    Permission(Permission, Place),
+}
+
+/// One line of the table.
+pub struct Row {
+    pub method: Method,
+    /// Below `/api/v1`.
+    pub path: &'static str,
+    pub needs: Needs,
+    pub summary: &'static str,
+    pub(super) facts: Facts,
+    pub(super) run: Run,
+}
+
+type Running = Pin<Box<dyn Future<Output = Result<Ready, Problem>> + Send>>;
+pub(super) type Run = Arc<dyn Fn(Entered) -> Running + Send + Sync>;
+
+/// What a handler's own types say about it.
+pub(super) struct Facts {
+    pub(super) media: &'static [&'static str],
+    pub(super) takes: Described,
+    pub(super) gives: Described,
+    pub(super) status: StatusCode,
+    pub(super) tagged: bool,
+    pub(super) located: bool,
+    pub(super) paged: bool,
+    pub(super) parameters: Vec<Parameter>,
+}
+
+/// All of them, resource by resource.
+pub fn rows() -> Vec<Row> {
+    resources()
+}
+
+/// A line, its facts taken from the handler's types: what it takes, what it gives.
+pub(super) fn row<B, Q, A, H, F>(
+    method: Method,
+    path: &'static str,
+    needs: Needs,
+    summary: &'static str,
+    handler: H,
+) -> Row
+where
+    B: Body,
+    Q: Query,
+    A: Answer,
+    H: Fn(Ask<B, Q>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Result<A, Problem>> + Send + 'static,
+{
+    let run = move |entered: Entered| -> Running {
+        let handler = handler.clone();
+        Box::pin(async move { Ok(handler(Ask::read(entered, A::PAGED)?).await?.ready()) })
+    };
+    let (mut takes, mut gives) = (Described::default(), Described::default());
+    B::describe(&mut takes);
+    A::describe(&mut gives);
+    let facts = Facts {
+        media: B::MEDIA,
+        takes,
+        gives,
+        status: A::STATUS,
+        tagged: A::TAGGED,
+        located: A::LOCATED,
+        paged: A::PAGED,
+        parameters: <Q as IntoParams>::into_params(|| Some(ParameterIn::Query)),
+    };
+    Row { method, path, needs, summary, facts, run: Arc::new(run) }
+}
+
+impl Row {
+    /// The names in the path's braces.
+    pub(super) fn path_names(&self) -> impl Iterator<Item = &'static str> {
+        self.path.split('{').skip(1).filter_map(|rest| rest.split('}').next())
+    }
+
+    /// Does it change something?
+    pub fn is_change(&self) -> bool {
+        self.method != Method::GET
+    }
+
+    /// May a client bind it to what it last saw?
+    pub(super) fn is_conditional(&self) -> bool {
+        matches!(self.method, Method::PUT | Method::PATCH | Method::DELETE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn no_two_lines_are_the_same_and_every_path_is_spelt_one_way() {
+        let mut seen = HashSet::new();
+        for row in rows() {
+            assert!(seen.insert((row.method.clone(), row.path)), "{} {}", row.method, row.path);
+            assert!(row.path.starts_with('/') && !row.path.ends_with('/'), "{}", row.path);
+            assert!(!row.summary.is_empty() && row.summary.ends_with('.'), "{}", row.path);
+        }
+    }
+}

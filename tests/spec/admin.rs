@@ -1,0 +1,4 @@
+//! The admin API: its frame, its resources, and who may ask for what.
+
+mod frame;
+pub(crate) mod office;
