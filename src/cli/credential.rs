@@ -216,6 +216,7 @@ fn masked(line: &CredentialLine) -> Option<&str> {
 fn row(line: &CredentialLine) -> Vec<String> {
     let state = match line {
         CredentialLine { active: false, .. } => "inactive",
+        CredentialLine { undecryptable: true, .. } => "undecryptable",
         CredentialLine { address_changed: true, .. } => "address_changed",
         CredentialLine { declared: true, .. } => "declared",
         _ => "stored",

@@ -8,6 +8,7 @@ use crate::config::Problems;
 use crate::directory::DirectoryError;
 use crate::snapshot::Unbuildable;
 use crate::store::StoreError;
+use crate::store::export::NotAnExport;
 
 /// What is said of it, and with which exit code.
 #[derive(Debug)]
@@ -70,6 +71,12 @@ impl From<OpenError> for Failure {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         Self::coded("store_unavailable", error.to_string())
+    }
+}
+
+impl From<NotAnExport> for Failure {
+    fn from(error: NotAnExport) -> Self {
+        Self::coded("export_invalid", error.to_string())
     }
 }
 

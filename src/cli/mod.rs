@@ -20,6 +20,7 @@ mod resolve;
 mod serve;
 mod session;
 mod token;
+mod transfer;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -67,6 +68,12 @@ enum Command {
     Keys(keys::Command),
     /// Bring a database's tables up to date
     Migrate(migrate::Migrate),
+    /// Print the whole directory, for another store; keys stay sealed
+    Export,
+    /// Put an exported directory into this store
+    Import(transfer::Import),
+    /// Store what a file declares
+    Apply(transfer::Apply),
     /// Who changed what
     #[command(subcommand)]
     Audit(audit::Command),
@@ -108,6 +115,9 @@ fn dispatch(cli: Cli, output: Output) -> Result<(), Failure> {
         Command::Token(command) => session::block_on(token::run(command, &Session::load(config, output)?)),
         Command::Keys(command) => session::block_on(keys::run(command, &Session::load(config, output)?)),
         Command::Migrate(migrate) => session::block_on(migrate::run(&migrate, &Session::load(config, output)?)),
+        Command::Export => session::block_on(transfer::export(&Session::load(config, output)?)),
+        Command::Import(import) => session::block_on(transfer::import(&import, &Session::load(config, output)?)),
+        Command::Apply(apply) => session::block_on(transfer::apply(&apply, &Session::load(config, output)?)),
         Command::Audit(command) => session::block_on(audit::run(command, &Session::load(config, output)?)),
     }
 }

@@ -10,6 +10,7 @@ use crate::domain::id::Id;
 use crate::domain::nearest::nearest;
 use crate::domain::permission::Permission;
 use crate::domain::preset;
+use crate::store::seal::Keyring;
 
 /// More names than this in one message help nobody.
 const NAMES_SHOWN: usize = 5;
@@ -20,6 +21,7 @@ pub struct Known<'a> {
     pub(super) stored: &'a Directory,
     pub(super) declared: &'a Directory,
     pub(super) actor: &'a Actor,
+    pub(super) keyring: &'a Keyring,
 }
 
 /// What has a kind, an id and a name.

@@ -6,6 +6,7 @@
 //! straight to the store's keyring, tokens straight to whoever asked.
 
 mod actor;
+pub mod apply;
 pub mod audit;
 pub mod catalog;
 pub mod credentials;
@@ -23,6 +24,7 @@ pub mod providers;
 pub mod routes;
 mod tag;
 pub mod tokens;
+pub mod transfer;
 pub mod users;
 pub mod workspaces;
 
@@ -41,6 +43,7 @@ use crate::domain::directory::Directory;
 use crate::domain::entity::Owner;
 use crate::domain::time::Timestamp;
 use crate::store::audit::Act;
+use crate::store::seal::Keyring;
 use crate::store::{ChangeError, Need, Part, Previous, Store};
 
 /// An actor with the directory they may reach into.
@@ -58,12 +61,13 @@ struct Turn<'a> {
     stored: &'a mut Directory,
     declared: &'a Directory,
     actor: &'a Actor,
+    keyring: &'a Keyring,
     now: Timestamp,
 }
 
 impl Turn<'_> {
     fn known(&self) -> Known<'_> {
-        Known { stored: self.stored, declared: self.declared, actor: self.actor }
+        Known { stored: self.stored, declared: self.declared, actor: self.actor, keyring: self.keyring }
     }
 }
 
@@ -81,7 +85,7 @@ impl Access {
 
     /// What this actor can see of a loaded directory and of the declared one.
     pub fn known<'a>(&'a self, stored: &'a Directory) -> Known<'a> {
-        Known { stored, declared: &self.declared, actor: &self.actor }
+        Known { stored, declared: &self.declared, actor: &self.actor, keyring: self.store.keyring() }
     }
 
     /// One transaction. `part` is all that the rule sees. `entity` is what the audit log calls the thing: names and ids only.
@@ -99,7 +103,10 @@ impl Access {
     {
         let act = Act::new(self.actor.by(), action, entity);
         let (declared, actor, now) = (Arc::clone(&self.declared), self.actor.clone(), Timestamp::now());
-        let rule = move |stored: &mut Directory| rule(Turn { stored, declared: &declared, actor: &actor, now });
+        let keyring = Arc::clone(self.store.keyring());
+        let rule = move |stored: &mut Directory| {
+            rule(Turn { stored, declared: &declared, actor: &actor, keyring: &keyring, now })
+        };
         self.store.change(act, part.into(), previous, rule).await.map_err(|error| match error {
             ChangeError::Refused(error) => error,
             ChangeError::Store(error) => error.into(),

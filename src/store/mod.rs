@@ -11,6 +11,7 @@ pub mod changes;
 mod contents;
 mod difference;
 pub mod error;
+pub mod export;
 mod file;
 mod image;
 mod memory;
@@ -22,14 +23,16 @@ pub mod seal;
 mod select;
 pub mod state;
 
+use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use self::error::{ChangeError, StoreError};
 pub use self::part::{Need, Part};
 
-use self::audit::{Act, AuditLog, Broken, Record, Verified};
+use self::audit::{Act, AuditLog, Broken, Head, Record, Verified};
 use self::changes::{Changes, What};
+use self::export::Export;
 use self::file::SealedFile;
 use self::memory::Memory;
 use self::postgres::Database;
@@ -194,6 +197,31 @@ impl Store {
             }
             Kind::Memory(memory) => memory.change(&act, &part, rule),
             Kind::Postgres(database) => database.change(act, part, rule).await,
+        }
+    }
+}
+
+impl Store {
+    /// Everything, for another store.
+    pub async fn export(&self) -> Result<Export, StoreError> {
+        let directory = self.load(&Part::everything()).await?;
+        let newest = self.audit_records(None, 1).await?;
+        let head = newest.first().map_or(Head::START, Record::head);
+        Export::of(&directory, head, self.keyring()).map_err(|error| StoreError::Unencodable(error.to_string()))
+    }
+
+    /// What the store itself has under an encryption key comes under the first one: the last step of a rotation.
+    pub async fn rekey(&self, act: Act) -> Result<(), StoreError> {
+        let nothing_else = |_: &mut Directory| Ok::<_, Infallible>(());
+        let changed = self.change(act, Part::default(), Previous::Forget, nothing_else).await;
+        changed.map_err(|error| match error {
+            ChangeError::Store(error) => error,
+            ChangeError::Refused(never) => match never {},
+        })?;
+        match &self.kind {
+            // They are written whole, under the first key, by each change.
+            Kind::SealedFile(_) | Kind::Memory(_) => Ok(()),
+            Kind::Postgres(database) => database.rekey().await,
         }
     }
 }

@@ -45,6 +45,8 @@ pub struct CredentialLine {
     pub active: bool,
     /// Was it entered for an address that is no longer its provider's? Then it waits until its holder confirms.
     pub address_changed: bool,
+    /// Was it sealed with an encryption key that is no longer held? Then it waits until that key is back, or it is set anew.
+    pub undecryptable: bool,
     pub declared: bool,
     /// What only those see who manage it.
     #[serde(flatten)]
@@ -120,6 +122,7 @@ pub(in crate::directory) fn line(known: Known<'_>, credential: &Credential) -> C
         label: credential.label.clone(),
         active: credential.active,
         address_changed: address(known, credential).is_some_and(|address| !credential.is_for(address)),
+        undecryptable: known.keyring.has_lost_the_key_of(credential),
         declared: known.declared.credentials.iter().any(|one| one.id == credential.id),
         held: (is_managed(known, credential.owner) || has_provisioned(known, credential))
             .then(|| held(known, credential)),

@@ -180,6 +180,15 @@ impl Database {
         Ok(value)
     }
 
+    /// From now on only who has the first key can start here.
+    pub(super) async fn rekey(&self) -> Result<(), StoreError> {
+        let mut lease = self.link.lease().await?;
+        let check = sqlx::query("update keyring set check_value = $1").bind(self.keyring.check_value()?.0);
+        answered(check.execute(&mut *lease)).await?;
+        lease.give_back();
+        Ok(())
+    }
+
     pub(super) async fn audit_records(&self, before: Option<u64>, limit: u32) -> Result<Vec<Record>, StoreError> {
         let page = "select record from audit where seq < $1 order by seq desc limit $2";
         let mut lease = self.link.lease().await?;

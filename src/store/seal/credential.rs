@@ -2,7 +2,6 @@
 
 use super::{Binding, Keyring, NoRandomness, Parts, Purpose, Unopenable};
 use crate::domain::address::Address;
-use crate::domain::directory::Directory;
 use crate::domain::entity::{Credential, KeyMaterial, Owner};
 use crate::domain::id::Id;
 use crate::domain::secret::Secret;
@@ -54,27 +53,68 @@ impl Keyring {
     }
 
     /// Re-seals what an older key sealed. What does not open stays as it is and is counted, never dropped.
-    pub fn reseal_credentials(&self, directory: &mut Directory) -> Result<Resealing, NoRandomness> {
+    pub fn reseal_credentials<'a>(
+        &self,
+        credentials: impl IntoIterator<Item = &'a mut Credential>,
+    ) -> Result<Resealing, NoRandomness> {
         let mut count = Resealing::default();
-        for credential in &mut directory.credentials {
-            let KeyMaterial::Sealed(sealed) = &credential.key else { continue };
-            let binding = Binding::credential(credential);
-            let parts = Parts::read(&sealed.0);
-            // The hint may lie: only a key that opens it is the key it is under.
-            if parts.is_ok_and(|parts| self.keys[0].open(Purpose::Credential, &binding, &parts).is_some()) {
-                count.current += 1;
-                continue;
-            }
-            match self.open(Purpose::Credential, &binding, sealed) {
-                Ok(key) => {
+        for credential in credentials {
+            match self.seal_on(credential) {
+                SealedWith::Nothing => {}
+                SealedWith::Current => count.current += 1,
+                SealedWith::Older(key) => {
+                    let binding = Binding::credential(credential);
                     credential.key = KeyMaterial::Sealed(self.seal(Purpose::Credential, &binding, key.expose())?);
                     count.resealed += 1;
                 }
-                Err(_) => count.unopenable.push(credential.id),
+                SealedWith::Unknown => count.unopenable.push(credential.id),
             }
         }
         Ok(count)
     }
+
+    /// What a rotation would find.
+    pub fn count_credentials<'a>(&self, credentials: impl IntoIterator<Item = &'a Credential>) -> Resealing {
+        let mut count = Resealing::default();
+        for credential in credentials {
+            match self.seal_on(credential) {
+                SealedWith::Nothing => {}
+                SealedWith::Current => count.current += 1,
+                SealedWith::Older(_) => count.resealed += 1,
+                SealedWith::Unknown => count.unopenable.push(credential.id),
+            }
+        }
+        count
+    }
+
+    /// The hint of a sealed value may lie: only a key that opens it is the key it is under.
+    fn seal_on(&self, credential: &Credential) -> SealedWith {
+        let KeyMaterial::Sealed(sealed) = &credential.key else { return SealedWith::Nothing };
+        let binding = Binding::credential(credential);
+        let parts = Parts::read(&sealed.0);
+        if parts.is_ok_and(|parts| self.keys[0].open(Purpose::Credential, &binding, &parts).is_some()) {
+            return SealedWith::Current;
+        }
+        self.open(Purpose::Credential, &binding, sealed).map_or(SealedWith::Unknown, SealedWith::Older)
+    }
+
+    /// Is the key that a credential says it was sealed with gone? Asks no more than what is written on it, so a list can.
+    pub fn has_lost_the_key_of(&self, credential: &Credential) -> bool {
+        match &credential.key {
+            KeyMaterial::None | KeyMaterial::Declared(_) => false,
+            KeyMaterial::Sealed(sealed) => {
+                Parts::read(&sealed.0).map_or(true, |parts| self.keys.iter().all(|key| key.id != parts.key))
+            }
+        }
+    }
+}
+
+/// The key that a credential's key is under.
+enum SealedWith {
+    Nothing,
+    Current,
+    Older(Secret),
+    Unknown,
 }
 
 /// Why a key can't be sealed anew for another address.
@@ -93,6 +133,16 @@ pub struct Resealing {
     pub current: usize,
     pub resealed: usize,
     pub unopenable: Vec<Id<Credential>>,
+}
+
+impl Resealing {
+    #[must_use]
+    pub fn and(mut self, more: Self) -> Self {
+        self.current += more.current;
+        self.resealed += more.resealed;
+        self.unopenable.extend(more.unopenable);
+        self
+    }
 }
 
 #[cfg(test)]
@@ -208,19 +258,18 @@ pub(in crate::store) mod tests {
     #[test]
     fn a_rotation_seals_with_the_new_key_opens_with_both_and_counts_what_is_lost() {
         let (old, both, new) = (keyring(&["old"]), keyring(&["new", "old"]), keyring(&["new"]));
-        let mut directory = Directory {
-            credentials: vec![sealed_by(&old), sealed_by(&both), sealed_by(&keyring(&["gone"])), credential()],
-            ..Directory::default()
-        };
-        assert!(both.open_credential(&directory.credentials[0]).is_ok());
-        assert_eq!(new.open_credential(&directory.credentials[0]).unwrap_err(), Unopenable::UnknownKey(old.current()));
+        let mut all = vec![sealed_by(&old), sealed_by(&both), sealed_by(&keyring(&["gone"])), credential()];
+        assert!(both.open_credential(&all[0]).is_ok());
+        assert_eq!(new.open_credential(&all[0]).unwrap_err(), Unopenable::UnknownKey(old.current()));
+        let lost = |keyring: &Keyring| all.iter().map(|one| keyring.has_lost_the_key_of(one)).collect::<Vec<_>>();
+        assert_eq!((lost(&both), lost(&new)), (vec![false, false, true, false], vec![true, false, true, false]));
 
-        let lost = directory.credentials[2].id;
-        let count = both.reseal_credentials(&mut directory).unwrap();
-        assert_eq!(count, Resealing { current: 1, resealed: 1, unopenable: vec![lost] });
-        assert!(new.open_credential(&directory.credentials[0]).is_ok());
-        assert!(new.open_credential(&directory.credentials[1]).is_ok());
-        assert_eq!(both.reseal_credentials(&mut directory).unwrap().current, 2);
+        let found = Resealing { current: 1, resealed: 1, unopenable: vec![all[2].id] };
+        assert_eq!(both.count_credentials(&all), found);
+        assert_eq!(both.reseal_credentials(&mut all).unwrap(), found);
+        assert!(new.open_credential(&all[0]).is_ok());
+        assert!(new.open_credential(&all[1]).is_ok());
+        assert_eq!(both.reseal_credentials(&mut all).unwrap().current, 2);
     }
 
     #[test]
