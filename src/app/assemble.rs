@@ -19,7 +19,7 @@ use crate::meter::limit::Limiter;
 use crate::meter::{CoreMeter, Families, Meter, Records};
 use crate::metrics::{Cells, Registry};
 use crate::proxy::{BodyBudget, Gateway, Proxy};
-use crate::snapshot::{Snapshot, World};
+use crate::snapshot::World;
 use crate::store::seal::Keyring;
 
 /// A gateway that serves as soon as somebody hands it connections.
@@ -34,7 +34,7 @@ pub struct Assembled {
 /// Builds everything that needs no socket. Tests hand in pipes as `connect`; the server hands in the network.
 pub fn assemble(
     config: &Config,
-    snapshot: Snapshot,
+    world: World,
     keyring: Arc<Keyring>,
     connect: &Arc<dyn Connect>,
     cores: usize,
@@ -42,7 +42,7 @@ pub fn assemble(
     let registry = Arc::new(Registry::new());
     let families = Families::register(&registry);
     let cells: Vec<Arc<Cells>> = (0..cores).map(|_| Arc::new(Cells::of_core())).collect();
-    let gateway = Arc::new(gateway(config, snapshot, keyring, cores)?);
+    let gateway = Arc::new(gateway(config, world, keyring, cores)?);
     let proxies = cells.iter().enumerate().map(|(index, cells)| Proxy {
         gateway: gateway.clone(),
         core: Arc::new(core(config, connect, cores)),
@@ -51,9 +51,9 @@ pub fn assemble(
     Ok(Assembled { proxies: proxies.collect(), gateway, registry, cells })
 }
 
-fn gateway(config: &Config, snapshot: Snapshot, keyring: Arc<Keyring>, cores: usize) -> io::Result<Gateway> {
+fn gateway(config: &Config, world: World, keyring: Arc<Keyring>, cores: usize) -> io::Result<Gateway> {
     Ok(Gateway {
-        world: Arc::new(World::new(snapshot)),
+        world: Arc::new(world),
         meter: Meter {
             limiter: Limiter::new(),
             capacity: Capacity::new(settings::capacity(config)),

@@ -5,6 +5,7 @@
 mod assemble;
 mod cores;
 mod demo;
+mod following;
 mod gauges;
 mod log;
 pub mod open;

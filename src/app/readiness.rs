@@ -13,7 +13,7 @@ impl Readiness for Server {
             (false, true) => "ready",
             (false, false) => "degraded",
         };
-        let directory_version = self.gateway.world.now().platform.version;
+        let directory_version = self.following.version(&self.gateway.world);
         Ready { status, directory_version, config: self.config.load().hash.clone(), troubles }
     }
 }

@@ -5,12 +5,13 @@ use std::sync::{Arc, PoisonError};
 use arc_swap::ArcSwapOption;
 use tokio::time::Instant;
 
+use super::following::Following;
 use super::running::{Running, Server};
 use super::{Trouble, settings};
 use crate::attempt::budget::RetryBudget;
 use crate::config::{Config, differences};
 use crate::metrics::{Cells, Registry, Series};
-use crate::snapshot::build;
+use crate::snapshot::{CatchUp, Keeper, build};
 
 /// How reloads went, in metrics.
 pub(super) struct Reloads {
@@ -81,12 +82,10 @@ impl Running {
             return Err(Trouble::NeedsRestart(fixed));
         }
         let _taking_up = server.taking_up.lock().await;
-        let directory = server.store.take_up().await?;
-        let snapshot = build(&directory, &config.declared, &config.routing)?;
+        server.following.redeclare(server, &config).await?;
         self.plane.change(&data);
         self.desk.change(&admin);
         self.swap_settings(&config);
-        server.gateway.world.replace(snapshot);
         super::warn(&config, &[]);
         server.config.store(Arc::new(config));
         Ok(())
@@ -127,6 +126,26 @@ impl Server {
     /// Every half second, and after each change of the admin API: is there another directory in the store?
     pub(super) async fn refresh(&self) {
         let _taking_up = self.taking_up.lock().await;
+        match &self.following {
+            Following::Whole => self.refresh_whole().await,
+            Following::Parts { keeper, .. } => self.refresh_parts(keeper).await,
+        }
+    }
+
+    async fn refresh_parts(&self, keeper: &Keeper) {
+        let taken = match keeper.catch_up().await {
+            Err(error @ CatchUp::Store(_)) => return self.tell(&self.troubles.store, Err(error.into()), ""),
+            taken => taken,
+        };
+        self.troubles.store.store(None);
+        match taken {
+            Ok(false) => {}
+            Ok(true) => self.tell(&self.troubles.directory, Ok(()), "took up a changed directory"),
+            Err(error) => self.tell(&self.troubles.directory, Err(error.into()), ""),
+        }
+    }
+
+    async fn refresh_whole(&self) {
         match self.store.changed().await {
             Ok(false) => self.troubles.store.store(None),
             Ok(true) => {

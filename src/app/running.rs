@@ -7,9 +7,11 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use tokio::task::AbortHandle;
 
 use super::assemble::{Assembled, assemble};
 use super::cores::{self, DataPlane};
+use super::following::{Following, follow};
 use super::reload::{Reloads, Troubles};
 use super::signals::{self, Signals};
 use super::{Source, Trouble, gauges, log, settings};
@@ -20,7 +22,6 @@ use crate::config::Config;
 use crate::listen::{self, Reception, Setup};
 use crate::metrics::{Cells, Registry};
 use crate::proxy::{Gateway, Proxy};
-use crate::snapshot::build;
 use crate::store::Store;
 use crate::store::state::replays::MemoryReplays;
 
@@ -32,6 +33,7 @@ pub(super) struct Server {
     pub(super) source: Source,
     pub(super) config: ArcSwap<Config>,
     pub(super) store: Store,
+    pub(super) following: Following,
     pub(super) gateway: Arc<Gateway>,
     pub(super) network: Arc<Network>,
     pub(super) admin: Arc<ArcSwap<admin::Settings>>,
@@ -53,6 +55,8 @@ pub(super) struct Running {
     pub(super) plane: DataPlane<Proxy>,
     pub(super) desk: Reception<Desk>,
     pub(super) desk_address: SocketAddr,
+    /// Goes on while calls are drained: a revocation holds until the end.
+    keeping_up: AbortHandle,
 }
 
 impl Running {
@@ -63,21 +67,21 @@ impl Running {
         store: Store,
         level: log::Level,
     ) -> Result<Self, Trouble> {
-        let snapshot = build(&store.take_up().await?, &config.declared, &config.routing)?;
         let network = Arc::new(super::network(&config)?);
         let (data_setup, admin_setup) = (super::data_setup(&config)?, super::admin_setup(&config)?);
         let cores = config.listen.cores.unwrap_or_else(cores::available);
+        let (world, following) = Following::start(&store, &config, cores + super::CONTROL_THREADS).await?;
         let connect: Arc<dyn Connect> = network.clone();
-        let assembled =
-            assemble(&config, snapshot, store.keyring().clone(), &connect, cores).map_err(Trouble::Runtime)?;
+        let assembled = assemble(&config, world, store.keyring().clone(), &connect, cores).map_err(Trouble::Runtime)?;
         let data = cores::bind(config.listen.data, cores)?;
         let (desk_listener, desk_address) = bind_desk(config.listen.admin)?;
-        let server = Arc::new(Server::new(source, config, store, &assembled, network, level));
+        let server = Arc::new(Server::new(source, config, store, following, &assembled, network, level));
         let proxies = assembled.proxies;
         let plane = DataPlane::start(&proxies, data, &data_setup)?;
         gauges::register(&server, &plane, &proxies);
         let desk = server.clone().desk(desk_listener, admin_setup);
-        Ok(Self { server, proxies, plane, desk, desk_address })
+        let keeping_up = tokio::spawn(follow(server.clone())).abort_handle();
+        Ok(Self { server, proxies, plane, desk, desk_address, keeping_up })
     }
 
     /// Not ready, no new connections, finish what is in progress, write down what waits.
@@ -95,6 +99,7 @@ impl Running {
         }
         log::write_records(server);
         self.desk.drain(DESK_DRAIN).await;
+        self.keeping_up.abort();
         tracing::info!("drained");
     }
 }
@@ -111,6 +116,7 @@ impl Server {
         source: Source,
         config: Config,
         store: Store,
+        following: Following,
         assembled: &Assembled,
         network: Arc<Network>,
         level: log::Level,
@@ -122,6 +128,7 @@ impl Server {
             taking_up: tokio::sync::Mutex::default(),
             config: ArcSwap::from_pointee(config),
             store,
+            following,
             gateway: assembled.gateway.clone(),
             network,
             registry: assembled.registry.clone(),

@@ -9,8 +9,6 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use super::log;
 use super::running::Running;
 
-/// How often the store is asked whether another process changed it: a change is in force within a second.
-const POLL: Duration = Duration::from_millis(500);
 /// How often settled exchanges are written down.
 const WRITE: Duration = Duration::from_millis(100);
 
@@ -38,15 +36,14 @@ impl Signals {
     }
 }
 
-/// Serves the signals until SIGTERM or SIGINT. Reload and poll run one at a time.
+/// Serves the signals until SIGTERM or SIGINT.
 pub(super) async fn until_terminated(running: &Running, signals: &mut Signals) {
-    let (mut poll, mut write) = (ticks(POLL), ticks(WRITE));
+    let mut write = ticks(WRITE);
     loop {
         tokio::select! {
             _ = signals.terminate.recv() => return,
             _ = signals.interrupt.recv() => return,
             _ = signals.hangup.recv() => running.reload().await,
-            _ = poll.tick() => running.server.refresh().await,
             _ = write.tick() => log::write_records(&running.server),
         }
     }
@@ -61,7 +58,7 @@ pub(super) async fn write_records(running: &Running) {
     }
 }
 
-fn ticks(every: Duration) -> Interval {
+pub(super) fn ticks(every: Duration) -> Interval {
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks

@@ -9,8 +9,8 @@ use super::Config;
 use super::declared;
 use super::read::Value;
 use super::settings::{
-    Attempts, Breaker, Data, Egress, Encryption, Http2, Limits, Listen, Log, LogFormat, LogLevel, Metrics, Routing,
-    Store, TlsFiles,
+    Attempts, Breaker, Cache, Data, Egress, Encryption, Http2, Limits, Listen, Log, LogFormat, LogLevel, Metrics,
+    Routing, Store, TlsFiles,
 };
 use super::table::Table;
 use crate::domain::address;
@@ -36,6 +36,7 @@ const FRAME: std::ops::RangeInclusive<usize> = 16_384..=16_777_215;
 /// Everything a file may say; where it came from is the caller's to add. `now` is when its entities count as made.
 pub(super) fn config(root: &mut Table<'_>, now: Timestamp) -> Config {
     let egress = root.section("egress", egress);
+    let (store, cache) = root.section("store", store);
     Config {
         source: None,
         hash: String::new(),
@@ -43,7 +44,8 @@ pub(super) fn config(root: &mut Table<'_>, now: Timestamp) -> Config {
         drain_timeout: root.duration("drain_timeout", DRAIN_TIMEOUT),
         listen: root.section("listen", listen),
         data: root.section("data", data),
-        store: root.section("store", store),
+        store,
+        cache,
         encryption: root.section("encryption", encryption),
         routing: root.section("routing", routing),
         attempts: root.section("attempts", attempts),
@@ -125,7 +127,17 @@ fn data(table: &mut Table<'_>) -> Data {
     Data { dir: table.or("dir", default, |_| format!("\"{DATA_DIR}\""), Value::path) }
 }
 
-fn store(table: &mut Table<'_>) -> Store {
+fn store(table: &mut Table<'_>) -> (Store, Cache) {
+    let default = Cache::default();
+    let store = keeper(table);
+    let cache = Cache {
+        bytes: table.size("cache", default.bytes),
+        serve_without: table.duration("serve_without", default.serve_without),
+    };
+    (store, cache)
+}
+
+fn keeper(table: &mut Table<'_>) -> Store {
     const SEALED_FILE: &str = "sealed-file";
     const KINDS: [(&str, &str); 2] = [(SEALED_FILE, SEALED_FILE), ("postgres", "postgres")];
     let kind = table.choice("kind", SEALED_FILE, &KINDS);

@@ -23,8 +23,8 @@ use zeroize::Zeroizing;
 
 pub use problem::{Problem, Problems};
 pub use settings::{
-    Attempts, Breaker, Data, Egress, Encryption, Http2, Limits, Listen, Log, LogFormat, LogLevel, Metrics, Routing,
-    Store, TlsFiles,
+    Attempts, Breaker, Cache, Data, Egress, Encryption, Http2, Limits, Listen, Log, LogFormat, LogLevel, Metrics,
+    Routing, Store, TlsFiles,
 };
 pub use table::Setting;
 
@@ -52,6 +52,7 @@ pub struct Config {
     pub listen: Listen,
     pub data: Data,
     pub store: Store,
+    pub cache: Cache,
     pub encryption: Encryption,
     pub routing: Routing,
     pub attempts: Attempts,
@@ -106,7 +107,7 @@ pub fn differences(old: &Config, new: &Config) -> Vec<&'static str> {
         ("[listen] admin", old.listen.admin != new.listen.admin),
         ("[listen] cores", old.listen.cores != new.listen.cores),
         ("[data] dir", old.data != new.data),
-        ("[store]", old.store != new.store),
+        ("[store]", old.store != new.store || old.cache != new.cache),
         ("[encryption] keys", old.encryption != new.encryption),
         ("[attempts] connect_timeout", old.attempts.connect_timeout != new.attempts.connect_timeout),
         ("[attempts] tls_timeout", old.attempts.tls_timeout != new.attempts.tls_timeout),

@@ -92,6 +92,20 @@ pub struct Data {
     pub dir: PathBuf,
 }
 
+/// `[store]`: what is kept at hand of a directory that is larger than memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cache {
+    pub bytes: usize,
+    /// How long what is at hand is served while the store does not answer.
+    pub serve_without: Duration,
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self { bytes: 256 << 20, serve_without: Duration::from_secs(3_600) }
+    }
+}
+
 /// `[store]`: who keeps the directory.
 #[derive(Clone, Debug)]
 pub enum Store {

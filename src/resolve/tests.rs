@@ -1,7 +1,5 @@
 //! The nine rules, the hurdles and the credentials, each on the smallest directory that shows it.
 
-use std::sync::Arc;
-
 use super::*;
 use crate::config::Routing;
 use crate::domain::directory::Directory;
@@ -84,9 +82,10 @@ impl House {
     }
 
     fn caller(&self) -> Caller {
-        let snapshot: Snapshot = build(&self.directory, &Directory::default(), &self.routing).unwrap();
-        let entry = crate::snapshot::TokenEntry { token: self.token.clone(), user: None };
-        Caller::new(snapshot.view(id("w")).unwrap().clone(), Arc::new(entry))
+        let mut directory = self.directory.clone();
+        directory.tokens.push(self.token.clone());
+        let snapshot: Snapshot = build(&directory, &Directory::default(), &self.routing).unwrap();
+        Caller::new(snapshot.view(id("w")).unwrap().clone(), snapshot.tokens[&self.token.hash].clone())
     }
 
     fn asks(&self, question: Question<'_>) -> Result<Plan, Refusal> {

@@ -12,6 +12,7 @@ use crate::domain::entity::{Credential, Identity, Model, Org, Owner, Provider, R
 use crate::domain::id::Id;
 use crate::domain::map::Map;
 use crate::domain::preset::{PRESETS, preset};
+use crate::domain::token::TokenHash;
 
 /// Why a directory can't be served.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -22,22 +23,73 @@ pub enum Unbuildable {
 
 /// Compiles the whole world. The caller keeps the old one if this fails.
 pub fn build(stored: &Directory, declared: &Directory, routing: &Routing) -> Result<Snapshot, Unbuildable> {
+    let platform = Arc::new(platform(stored, declared, routing)?);
+    let parts = Parts::of([stored, declared], Some(&platform));
+    let users: Map<Id<User>, Arc<User>> =
+        stored.users.iter().chain(&declared.users).map(|user| (user.id, Arc::new(user.clone()))).collect();
+    let of_users = parts.of_users();
+    let tokens = stored.tokens.iter().chain(&declared.tokens).filter(|token| token.revoked_at.is_none()).map(|token| {
+        let user = token.user.and_then(|id| users.get(&id).cloned());
+        let own = token.user.and_then(|id| of_users.get(&id).cloned());
+        (token.hash, Arc::new(TokenEntry { token: token.clone(), user, own }))
+    });
+    Ok(Snapshot { views: views(stored, declared, &parts, &platform), tokens: tokens.collect(), platform })
+}
+
+/// Compiles what all workspaces share. `stored` holds everything of the platform's, and whatever could have the name of
+/// something declared.
+pub(super) fn platform(stored: &Directory, declared: &Directory, routing: &Routing) -> Result<Platform, Unbuildable> {
     no_name_twice(stored, declared)?;
-    let parts = Parts::of(stored, declared);
-    let platform = Arc::new(Platform {
+    let parts = Parts::of([stored, declared], None);
+    let workspaces = stored.workspaces.iter().chain(&declared.workspaces);
+    Ok(Platform {
         version: stored.version,
         catalog: parts.catalog(Owner::Platform, None),
         routing: routing.clone(),
-        workspace_count: parts.workspaces.len(),
-    });
-    let users: Map<Id<User>, Arc<User>> =
-        stored.users.iter().chain(&declared.users).map(|user| (user.id, Arc::new(user.clone()))).collect();
-    let views = parts.views(&platform);
-    let tokens = stored.tokens.iter().chain(&declared.tokens).filter(|token| token.revoked_at.is_none()).map(|token| {
-        let user = token.user.and_then(|id| users.get(&id).cloned());
-        (token.hash, Arc::new(TokenEntry { token: token.clone(), user }))
-    });
-    Ok(Snapshot { platform, views, tokens: tokens.collect() })
+        workspace_count: workspaces.filter(|one| one.deleted_at.is_none()).count(),
+        identities: parts
+            .identities
+            .into_iter()
+            .filter_map(|(id, (owner, text))| (owner == Owner::Platform).then_some((id, text)))
+            .collect(),
+    })
+}
+
+/// One workspace's view out of the part of the directory that is its own.
+pub(super) fn view(
+    id: Id<Workspace>,
+    stored: &Directory,
+    declared: &Directory,
+    platform: &Arc<Platform>,
+) -> Option<WorkspaceView> {
+    let mut all = stored.workspaces.iter().chain(&declared.workspaces);
+    let workspace = all.find(|one| one.id == id && one.deleted_at.is_none())?;
+    let mut orgs = stored.orgs.iter().chain(&declared.orgs);
+    let org = Arc::new(orgs.find(|one| one.id == workspace.org)?.clone());
+    Parts::of([stored], Some(platform)).view(workspace, org, platform)
+}
+
+/// A living token, out of the part of the directory that is its and its user's own.
+pub(super) fn token(hash: &TokenHash, stored: &Directory, platform: &Platform) -> Option<TokenEntry> {
+    let token = stored.tokens.iter().find(|token| token.hash == *hash && token.revoked_at.is_none())?.clone();
+    let user = token.user.and_then(|id| stored.users.iter().find(|user| user.id == id));
+    let own = token.user.map(|id| Parts::of([stored], Some(platform)).catalog(Owner::User(id), None));
+    let own = own.filter(|own| own.all_credentials().next().is_some());
+    Some(TokenEntry { user: user.cloned().map(Arc::new), own: own.map(Arc::new), token })
+}
+
+fn views(
+    stored: &Directory,
+    declared: &Directory,
+    parts: &Parts<'_>,
+    platform: &Arc<Platform>,
+) -> Map<Id<Workspace>, Arc<WorkspaceView>> {
+    let both = [stored, declared];
+    let orgs: BTreeMap<Id<Org>, Arc<Org>> =
+        both.iter().flat_map(|from| &from.orgs).map(|org| (org.id, Arc::new(org.clone()))).collect();
+    let living = both.iter().flat_map(|from| &from.workspaces).filter(|one| one.deleted_at.is_none());
+    let view = |workspace: &Workspace| parts.view(workspace, orgs.get(&workspace.org)?.clone(), platform);
+    living.filter_map(|workspace| Some((workspace.id, Arc::new(view(workspace)?)))).collect()
 }
 
 /// Living entities, grouped by owner once, so that a thousand workspaces cost no thousand walks over everything.
@@ -47,38 +99,35 @@ struct Parts<'a> {
     models_of: Map<Id<Provider>, Vec<&'a Model>>,
     routes_of: Map<Owner, Vec<&'a Route>>,
     credentials_of: Map<Owner, Vec<&'a Credential>>,
-    identities: Map<Id<Identity>, Arc<str>>,
-    orgs: BTreeMap<Id<Org>, Arc<Org>>,
-    workspaces: Vec<&'a Workspace>,
+    identities: Map<Id<Identity>, (Owner, Arc<str>)>,
+    platform: Option<&'a Platform>,
 }
 
 impl<'a> Parts<'a> {
-    fn of(stored: &'a Directory, declared: &'a Directory) -> Self {
-        let both = [stored, declared];
+    /// With a platform, what is the platform's is taken from it and not compiled again.
+    fn of<const N: usize>(from: [&'a Directory; N], platform: Option<&'a Platform>) -> Self {
         let mut providers = Map::default();
         let mut providers_of: Map<Owner, Vec<Arc<ProviderEntry>>> = Map::default();
-        for provider in both.iter().flat_map(|from| &from.providers).filter(|provider| provider.deleted_at.is_none()) {
+        let is_ours = |owner: Owner| (owner == Owner::Platform) == platform.is_none();
+        let living = from.iter().flat_map(|from| &from.providers).filter(|one| one.deleted_at.is_none());
+        for provider in living.filter(|one| is_ours(one.owner)) {
             let entry = Arc::new(provider_entry(provider));
             providers.insert(provider.id, entry.clone());
             providers_of.entry(provider.owner).or_default().push(entry);
         }
-        let models = both.iter().flat_map(|from| &from.models).filter(|model| model.deleted_at.is_none());
-        let routes = both.iter().flat_map(|from| &from.routes).filter(|route| route.deleted_at.is_none());
+        let models = from.iter().flat_map(|from| &from.models).filter(|model| model.deleted_at.is_none());
+        let routes = from.iter().flat_map(|from| &from.routes).filter(|route| route.deleted_at.is_none());
         let credentials =
-            both.iter().flat_map(|from| &from.credentials).filter(|one| one.deleted_at.is_none() && one.active);
+            from.iter().flat_map(|from| &from.credentials).filter(|one| one.deleted_at.is_none() && one.active);
+        let identities = from.iter().flat_map(|from| &from.identities);
         Self {
             providers,
             providers_of,
             models_of: grouped(models, |model| model.provider),
             routes_of: grouped(routes, |route| route.owner),
             credentials_of: grouped(credentials, |credential| credential.owner),
-            identities: both
-                .iter()
-                .flat_map(|from| &from.identities)
-                .map(|one| (one.id, one.text.as_str().into()))
-                .collect(),
-            orgs: both.iter().flat_map(|from| &from.orgs).map(|org| (org.id, Arc::new(org.clone()))).collect(),
-            workspaces: both.iter().flat_map(|from| &from.workspaces).filter(|one| one.deleted_at.is_none()).collect(),
+            identities: identities.map(|one| (one.id, (one.owner, one.text.as_str().into()))).collect(),
+            platform,
         }
     }
 
@@ -98,7 +147,7 @@ impl<'a> Parts<'a> {
             catalog.add_route((*route).clone());
         }
         for credential in self.credentials_of.get(&owner).into_iter().flatten() {
-            if let Some(provider) = self.providers.get(&credential.provider) {
+            if let Some(provider) = self.provider(credential.provider) {
                 catalog.add_credential(Arc::new(credential_entry(credential, provider)));
             }
         }
@@ -106,25 +155,30 @@ impl<'a> Parts<'a> {
         catalog
     }
 
-    fn views(&self, platform: &Arc<Platform>) -> Map<Id<Workspace>, Arc<WorkspaceView>> {
+    fn view(&self, workspace: &Workspace, org: Arc<Org>, platform: &Arc<Platform>) -> Option<WorkspaceView> {
+        (org.deleted_at.is_none()).then(|| WorkspaceView {
+            platform: platform.clone(),
+            name: workspace.name.as_str().into(),
+            own: self.catalog(Owner::Workspace(workspace.id), Some(&org)),
+            workspace: workspace.clone(),
+            org,
+        })
+    }
+
+    fn of_users(&self) -> Map<Id<User>, Arc<Catalog>> {
         let owners = self.credentials_of.keys().filter_map(|owner| match owner {
-            Owner::User(user) => Some((*user, self.catalog(*owner, None))),
+            Owner::User(user) => Some((*user, Arc::new(self.catalog(*owner, None)))),
             Owner::Platform | Owner::Workspace(_) => None,
         });
-        let users: Arc<Map<Id<User>, Catalog>> = Arc::new(owners.collect());
-        let living = self.workspaces.iter().filter_map(|workspace| {
-            let org = self.orgs.get(&workspace.org).filter(|org| org.deleted_at.is_none())?;
-            let view = WorkspaceView {
-                platform: platform.clone(),
-                workspace: (*workspace).clone(),
-                name: workspace.name.as_str().into(),
-                org: org.clone(),
-                own: self.catalog(Owner::Workspace(workspace.id), Some(org)),
-                users: users.clone(),
-            };
-            Some((workspace.id, Arc::new(view)))
-        });
-        living.collect()
+        owners.collect()
+    }
+
+    fn provider(&self, id: Id<Provider>) -> Option<&Arc<ProviderEntry>> {
+        self.providers.get(&id).or_else(|| self.platform?.catalog.provider(id))
+    }
+
+    fn identity(&self, id: Id<Identity>) -> Option<&Arc<str>> {
+        self.identities.get(&id).map(|(_, text)| text).or_else(|| self.platform?.identities.get(&id))
     }
 
     fn model_entry(&self, model: &Model, provider: &Arc<ProviderEntry>) -> ModelEntry {
@@ -132,7 +186,7 @@ impl<'a> Parts<'a> {
         ModelEntry {
             model_id: model.model_id.as_str().into(),
             qualified: format!("{}:{}", provider.provider.prefix, model.model_id).into(),
-            hydration: hydration.and_then(|hydration| self.identities.get(&hydration.identity).cloned()),
+            hydration: hydration.and_then(|hydration| self.identity(hydration.identity).cloned()),
             provider: provider.clone(),
             model: model.clone(),
         }

@@ -15,6 +15,8 @@ use crate::domain::time::Timestamp;
 pub struct TokenEntry {
     pub token: Token,
     pub user: Option<Arc<User>>,
+    /// The user's own credentials; nobody else ever sees them.
+    pub own: Option<Arc<Catalog>>,
 }
 
 impl TokenEntry {
@@ -46,6 +48,10 @@ impl Caller {
             return Err(Refusal::HeaderInvalid { header: "x-keyway-user", why: "this token may not speak for a user" });
         }
         Ok(Self { asserted: Some(user.into()), ..self })
+    }
+
+    pub(crate) fn is_alive(&self, now: Timestamp) -> bool {
+        self.entry.is_alive(now)
     }
 
     pub fn view(&self) -> &Arc<WorkspaceView> {
@@ -80,6 +86,6 @@ impl Caller {
     /// The user's own credentials, if this call may spend them: the user made the token and is not merely asserted.
     pub fn own_credentials(&self) -> Option<&Catalog> {
         let may = self.entry.token.made_by_its_user && self.asserted.is_none() && self.view.org.features.byok;
-        self.entry.token.user.filter(|_| may).and_then(|user| self.view.users.get(&user))
+        self.entry.own.as_deref().filter(|_| may)
     }
 }

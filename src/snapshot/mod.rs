@@ -2,22 +2,25 @@
 //!
 //! Takes the directory and the settings, gives immutable values that calls share. Both parts are taken once, by
 //! `authenticate`, and a view names the platform it was compiled against, so no call ever sees two worlds.
-//! It must never know a socket, a clock or a store.
+//! It must never know a socket. Only `library`, which finds callers where there are more workspaces than memory, knows a
+//! store and a clock.
 
 mod build;
 mod caller;
 mod catalog;
+mod library;
 mod workspaces;
 
 pub use build::{Unbuildable, build};
 pub use caller::{Caller, TokenEntry};
 pub use catalog::{Catalog, CredentialEntry, ModelEntry, ProviderEntry};
+pub use library::{Bounds, CatchUp, Keeper, Library};
 pub use workspaces::{Lookup, World};
 
 use std::sync::Arc;
 
 use crate::config::Routing;
-use crate::domain::entity::{Org, User, Workspace};
+use crate::domain::entity::{Identity, Org, Workspace};
 use crate::domain::id::Id;
 use crate::domain::map::Map;
 use crate::domain::token::TokenHash;
@@ -50,8 +53,11 @@ pub struct Platform {
     pub version: u64,
     pub catalog: Catalog,
     pub routing: Routing,
-    /// More than one workspace makes objects on shared credentials somebody's: see `proxy::recall`.
+    /// More than one workspace makes objects on shared credentials somebody's: see `proxy::recall`. Where workspaces are not
+    /// all at hand they are not counted beyond two.
     pub workspace_count: usize,
+    /// What any workspace's models may be hydrated with.
+    pub(crate) identities: Map<Id<Identity>, Arc<str>>,
 }
 
 /// A workspace with everything of its own, compiled against one platform.
@@ -64,8 +70,6 @@ pub struct WorkspaceView {
     pub org: Arc<Org>,
     /// The workspace's own providers, models, routes and credentials.
     pub own: Catalog,
-    /// Users' own credentials, shared by all views; each is only ever shown to its user.
-    pub(crate) users: Arc<Map<Id<User>, Catalog>>,
 }
 
 impl WorkspaceView {

@@ -30,6 +30,8 @@ use std::sync::Arc;
 pub use self::error::{ChangeError, StoreError};
 pub use self::part::{Need, Part};
 
+use sqlx::postgres::PgListener;
+
 use self::audit::{Act, AuditLog, Broken, Head, Record, Verified};
 use self::changes::{Changes, What};
 use self::export::Export;
@@ -52,6 +54,19 @@ enum Kind {
     SealedFile(Arc<SealedFile>),
     Memory(Arc<Memory>),
     Postgres(Arc<Database>),
+}
+
+/// Rings when a directory was changed.
+pub struct Bell(PgListener);
+
+impl Bell {
+    /// An error is the bell's end; it may have rung unheard.
+    pub async fn rings(&mut self) -> Result<(), StoreError> {
+        match self.0.try_recv().await? {
+            Some(_) => Ok(()),
+            None => Err(StoreError::away("the connection that hears of changes was lost")),
+        }
+    }
 }
 
 /// What becomes of the directory as it was before a change.
@@ -159,6 +174,15 @@ impl Store {
             }
             Kind::Memory(memory) => Ok(memory.changes_since(version)),
             Kind::Postgres(database) => database.changes_since(version).await,
+        }
+    }
+
+    /// Something that rings at changes of other processes, where there is such a thing. It may miss some: `changes_since`
+    /// never does.
+    pub async fn bell(&self) -> Result<Option<Bell>, StoreError> {
+        match &self.kind {
+            Kind::SealedFile(_) | Kind::Memory(_) => Ok(None),
+            Kind::Postgres(database) => Ok(Some(Bell(database.bell().await?))),
         }
     }
 

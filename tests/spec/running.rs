@@ -4,5 +4,6 @@ mod caller;
 mod ends;
 mod gateway;
 mod reloads;
+mod replicas;
 mod shows;
 mod starts;

@@ -383,13 +383,15 @@ fn a_reload_is_told_which_settings_need_a_restart() {
 }
 
 /// Settings that hold as long as the process, with another value than their default.
-const FIXED: [(&str, &str); 13] = [
+const FIXED: [(&str, &str); 15] = [
     ("listen.data", "\"127.0.0.1:9\""),
     ("listen.admin", "\"127.0.0.1:9\""),
     ("listen.cores", "7"),
     ("data.dir", "\"elsewhere\""),
     ("store.kind", "\"postgres\"\nstore.url = \"postgres://db\"\nencryption.keys = [\"a passphrase that is long\"]"),
     ("store.url", "\"postgres://db\"\nstore.kind = \"postgres\"\nencryption.keys = [\"a passphrase that is long\"]"),
+    ("store.cache", "\"1MiB\""),
+    ("store.serve_without", "\"1m\""),
     ("encryption.keys", "[\"a passphrase that is long\"]"),
     ("attempts.connect_timeout", "\"1s\""),
     ("attempts.tls_timeout", "\"1s\""),

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions, Executor, PgConnection, Postgres};
 use tokio::time::Instant;
 
@@ -26,6 +26,9 @@ const ACQUIRE: Duration = Duration::from_secs(2);
 const ANSWER: Duration = Duration::from_secs(6);
 /// After a failed try, and as much again at most, drawn at random so that replicas don't come back all at once.
 const PAUSE: Duration = Duration::from_millis(250);
+
+/// Where changes are told.
+pub(super) const CHANNEL: &str = "keyway";
 
 /// What each connection begins with. Everything is in a schema of its own, so that a database can be shared. No statement
 /// of ours takes seconds; one that does is stopped by the database too, or it would go on for nobody.
@@ -64,6 +67,14 @@ impl Link {
                 Err(error.into())
             }
         }
+    }
+
+    /// A connection that hears of each change when it is committed.
+    pub(in crate::store) async fn bell(&self) -> Result<PgListener, StoreError> {
+        self.lease().await?.give_back();
+        let mut listener = within(ACQUIRE, PgListener::connect_with(&self.pool)).await?;
+        within(ACQUIRE, listener.listen(CHANNEL)).await?;
+        Ok(listener)
     }
 
     fn away_until(&self) -> Option<Instant> {

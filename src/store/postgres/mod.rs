@@ -12,6 +12,7 @@ pub(super) mod schema;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use sqlx::postgres::PgListener;
 use sqlx::types::Json;
 use sqlx::{Connection, PgConnection};
 
@@ -180,6 +181,10 @@ impl Database {
         Ok(value)
     }
 
+    pub(super) async fn bell(&self) -> Result<PgListener, StoreError> {
+        self.link.bell().await
+    }
+
     /// From now on only who has the first key can start here.
     pub(super) async fn rekey(&self) -> Result<(), StoreError> {
         let mut lease = self.link.lease().await?;
@@ -245,7 +250,7 @@ impl Next {
                     ), recorded as (
                         insert into audit (seq, record) values ($6, $7)
                     )
-                    select pg_notify('keyway', version::text) from moved";
+                    select pg_notify($8, version::text) from moved";
         let next = sqlx::query(next)
             .bind(signed(self.version)?)
             .bind(i64::from(self.last_number))
@@ -253,7 +258,8 @@ impl Next {
             .bind(Json(&self.what))
             .bind(signed(CHANGES_KEPT)?)
             .bind(signed(self.record.seq)?)
-            .bind(Json(&self.record));
+            .bind(Json(&self.record))
+            .bind(link::CHANNEL);
         match answered(next.fetch_optional(connection)).await? {
             Some(_) => Ok(()),
             None => Err(StoreError::Database("the row that holds the directory's version is gone".into())),

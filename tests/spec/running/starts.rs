@@ -118,17 +118,15 @@ async fn what_keeps_it_from_starting_is_named() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let good = configuration(practice(), "");
-    let postgres = configuration(
-        practice(),
-        "[store]\nkind = \"postgres\"\nurl = \"postgres://db/keyway\"\n\
-                                              [encryption]\nkeys = [\"raw:0123456789abcdef0123456789abcdef\"]\n",
-    );
+    let store = format!("[store]\nkind = \"postgres\"\nurl = \"postgres://nobody@{address}/keyway?sslmode=disable\"\n");
+    let keys = "[encryption]\nkeys = [\"raw:0123456789abcdef0123456789abcdef\"]\n";
+    let postgres = configuration(practice(), &(store + keys));
     let no_ca = good.replace("[egress]", "[egress]\nca = \"missing.pem\"");
     type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
     let cases: [Case<'_>; 5] = [
         (&good, &[("KEYWAY_LISTEN", &address)], &address),
         (&good, &[("KEYWAY_ADMIN_LISTEN", &address)], &address),
-        (&postgres, &[], "\"postgres\" is not in this build"),
+        (&postgres, &[], "the database is away"),
         ("[listn]", &[], "listn"),
         (&no_ca, &[], "missing.pem"),
     ];

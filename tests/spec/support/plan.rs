@@ -168,7 +168,7 @@ impl Plan {
             true => Arc::new(network()),
             false => Arc::new(Wires(providers.clone())),
         };
-        let assembled = assemble(&config, snapshot, keyring, &connect, 1).unwrap();
+        let assembled = assemble(&config, keyway::snapshot::World::new(snapshot), keyring, &connect, 1).unwrap();
         let reception = Reception::new(assembled.proxies[0].clone(), setup(&config));
         let address = self.on_loopback.then(|| listens(reception.clone()));
         let credentials = std::iter::zip(&self.keys, &stored)
