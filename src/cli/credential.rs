@@ -7,7 +7,7 @@ use super::input;
 use super::output::table;
 use super::session::{Session, user_named, workspace_named};
 use crate::directory::credentials::{self, CredentialChange, CredentialLine, NewCredential, Unlocks, Which};
-use crate::directory::{Access, named};
+use crate::directory::{Access, Expected, named};
 use crate::domain::address::BaseUrl;
 use crate::domain::change::Change;
 use crate::domain::entity::{Grant, Owner, Provider};
@@ -247,7 +247,7 @@ async fn remove(delete: &Delete, session: &Session) -> Result<(), Failure> {
             let id = id.as_deref().unwrap_or_default();
             let parsed = id.parse();
             let wrong = || Failure::usage(format!("`{id}` is no credential's id; `keyway credential list` shows them"));
-            credentials::delete(&access, parsed.map_err(|_| wrong())?).await?
+            credentials::delete(&access, parsed.map_err(|_| wrong())?, Expected::Anything).await?
         }
     };
     session.output.say(&format!("deleted the {} key for {}", gone.scope.name(), gone.provider));

@@ -1,6 +1,7 @@
 //! The platform's catalogue as a workspace sees it: which providers there are, and whose key its calls would use.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::Access;
 use super::credentials::serves;
@@ -16,14 +17,17 @@ use crate::domain::preset::preset;
 use crate::store::{Need, Part};
 
 /// A provider of the catalogue.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = CatalogProvider)]
 pub struct CatalogLine {
     #[serde(flatten)]
     pub provider: ProviderLine,
-    /// Whose key a call of this workspace by this asker uses; `None`: somebody has to set one first.
+    /// Whose key a call of this workspace by this asker uses; `null`: somebody has to set one first.
+    #[schema(required, inline)]
     pub managed_by: Option<Scope>,
     /// What the holder of that key calls it.
+    #[schema(required)]
     pub label: Option<String>,
     /// Does it take calls without any key?
     pub needs_key: bool,
@@ -33,7 +37,7 @@ pub struct CatalogLine {
 }
 
 /// One of them, with its models.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CatalogEntry {
     #[serde(flatten)]

@@ -119,6 +119,24 @@ fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> R
     T::deserialize(deserializer).map(Some)
 }
 
+/// Lengths of time as an API takes them: whole milliseconds.
+mod milliseconds {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer};
+
+    use crate::domain::change::Change;
+
+    pub(super) fn change<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Change<Duration>, D::Error> {
+        let number: Option<u64> = Option::deserialize(deserializer)?;
+        Ok(number.map_or(Change::Clear, |ms| Change::Set(Duration::from_millis(ms))))
+    }
+
+    pub(super) fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+        u64::deserialize(deserializer).map(|ms| Some(Duration::from_millis(ms)))
+    }
+}
+
 /// Moments as an API shows them.
 mod moment {
     use serde::Serializer;

@@ -4,11 +4,14 @@
 //! platform's default holds.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::credentials::Keys;
 use super::endpoints::{self, Binding, Purpose, set_default};
 use super::error::DirectoryError;
 use super::known::Known;
+use super::tag::Expected;
 use super::{Access, Turn, moment};
 use crate::domain::address::BaseUrl;
 use crate::domain::entity::{Credential, Owner, Provider, Scope, Workspace};
@@ -18,37 +21,58 @@ use crate::domain::preset::preset;
 use crate::domain::time::Timestamp;
 use crate::store::Previous;
 
+/// What a workspace has chosen; `None`: the platform's default holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = WorkspaceModelConfig)]
+pub struct Configured {
+    #[schema(required)]
+    pub config: Option<ConfigLine>,
+}
+
 /// The configuration as it is shown.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = ModelConfig)]
 pub struct ConfigLine {
     /// The credential's; the workspace's where the platform pays.
     pub id: Uuid,
+    #[schema(value_type = uuid::Uuid)]
     pub workspace_id: Id<Workspace>,
+    #[schema(value_type = uuid::Uuid)]
     pub provider_id: Id<Provider>,
     pub provider: String,
     pub preset: String,
-    /// `None`: the provider's default.
+    /// `null`: the provider's default.
+    #[schema(required)]
     pub model: Option<String>,
     /// Only where it is another than the provider is usually found at.
+    #[schema(required, value_type = Option<String>)]
     pub base_url: Option<BaseUrl>,
+    #[schema(required)]
     pub api_key_masked: Option<String>,
-    /// Whose key pays; `None`: none is needed, or there is none.
+    /// Whose key pays; `null`: none is needed, or there is none.
+    #[schema(required, inline)]
     pub managed_by: Option<Scope>,
     #[serde(with = "moment")]
+    #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
     #[serde(with = "moment")]
+    #[schema(value_type = String, format = DateTime)]
     pub updated_at: Timestamp,
 }
 
-/// The workspace's own choice; `None`: the platform's default holds.
-pub async fn get(access: &Access, workspace: Id<Workspace>) -> Result<Option<ConfigLine>, DirectoryError> {
+/// The workspace's own choice.
+pub async fn get(access: &Access, workspace: Id<Workspace>) -> Result<Configured, DirectoryError> {
     let owner = Owner::Workspace(workspace);
     let stored = access.load(access.catalogue(owner)).await?;
     let known = access.known(&stored);
     known.may(Permission::CredentialManage, owner)?;
     known.brings_its_own(owner)?;
-    line(known, workspace)
+    configured(known, workspace)
+}
+
+fn configured(known: Known<'_>, workspace: Id<Workspace>) -> Result<Configured, DirectoryError> {
+    Ok(Configured { config: line(known, workspace)? })
 }
 
 fn line(known: Known<'_>, workspace: Id<Workspace>) -> Result<Option<ConfigLine>, DirectoryError> {
@@ -84,25 +108,33 @@ fn unusual_url(provider: &Provider, own: Option<&Credential>) -> Option<BaseUrl>
 }
 
 /// Sets it, whole, in one transaction: the provider, if it is to be one of the workspace's own, the key and the default.
-pub async fn put(access: &Access, binding: Binding) -> Result<ConfigLine, DirectoryError> {
-    let workspace = binding.workspace;
+pub async fn put(access: &Access, expected: Expected, binding: Binding) -> Result<Configured, DirectoryError> {
     debug_assert!(matches!(binding.purpose, Purpose::Default(_)), "the default is what it is for");
-    endpoints::bind(access, binding).await?;
-    let gone = || DirectoryError::Raced { kind: "model configuration" };
-    get(access, workspace).await?.ok_or_else(gone)
+    let (keys, workspace) = (Keys::of(access), binding.workspace);
+    let rule = move |mut turn: Turn<'_>| {
+        expected.hold("model configuration", Some(&configured(turn.known(), workspace)?))?;
+        endpoints::bound(&mut turn, &keys, binding)?;
+        configured(turn.known(), workspace)
+    };
+    let part = access.catalogue(Owner::Workspace(workspace));
+    access.change(Previous::Forget, "set", entity(workspace), part, rule).await
+}
+
+fn entity(workspace: Id<Workspace>) -> String {
+    format!("model configuration of workspace {workspace}")
 }
 
 /// Takes it away with its key, whose sealed bytes are destroyed; the platform's default holds again.
-pub async fn reset(access: &Access, workspace: Id<Workspace>) -> Result<(), DirectoryError> {
+pub async fn reset(access: &Access, workspace: Id<Workspace>, expected: Expected) -> Result<(), DirectoryError> {
     let owner = Owner::Workspace(workspace);
     let rule = move |mut turn: Turn<'_>| {
         turn.known().may(Permission::CredentialManage, owner)?;
         turn.known().brings_its_own(owner)?;
+        expected.hold("model configuration", Some(&configured(turn.known(), workspace)?))?;
         let Some(default) = turn.known().workspace_by_id(workspace)?.default.clone() else { return Ok(()) };
         set_default(&mut turn, workspace, None)?;
         turn.stored.credentials.retain(|one| one.owner != owner || one.provider != default.provider);
         Ok(())
     };
-    let entity = format!("model configuration of workspace {workspace}");
-    access.change(Previous::Forget, "reset", entity, access.catalogue(owner), rule).await
+    access.change(Previous::Forget, "reset", entity(workspace), access.catalogue(owner), rule).await
 }

@@ -1,12 +1,14 @@
 //! Routes: the ordered targets of roles and aliases, of the platform and of workspaces.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::credentials::assign;
 use super::error::{self, DirectoryError};
 use super::known::Known;
 use super::providers::{weight, workspace_of};
-use super::{Access, Turn, moment};
+use super::tag::Expected;
+use super::{Access, Turn, moment, present};
 use crate::domain::change::Change;
 use crate::domain::entity::{Model, Owner, Provider, Route, RouteKind, RouteTarget, Workspace};
 use crate::domain::id::Id;
@@ -29,12 +31,27 @@ pub struct NewRoute {
 }
 
 /// What is to be otherwise. What is not stated stays as it is.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(example = json!({"priority": 1, "model": "qwen3-30b-a3b", "notes": "for research"}))]
 pub struct RouteChange {
+    #[serde(default, rename = "providerId", deserialize_with = "present")]
+    #[schema(value_type = Option<uuid::Uuid>, nullable = false)]
     pub provider: Option<Id<Provider>>,
+    /// As the provider calls it; without one its default is meant.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 512)]
     pub model: Change<String>,
+    /// Lower first.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, maximum = 4_294_967_295_u32)]
     pub priority: Option<u32>,
+    /// Of those of one priority, how often this one is first.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, minimum = 1, maximum = 1_000_000)]
     pub weight: Option<u32>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>, max_length = 2_000)]
     pub notes: Change<String>,
 }
 
@@ -47,14 +64,20 @@ pub struct Filter {
 }
 
 /// A route as it is shown.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Route)]
 pub struct RouteLine {
+    #[schema(value_type = uuid::Uuid)]
     pub id: Id<Route>,
+    #[schema(required)]
     pub number: Option<u32>,
+    #[schema(required, value_type = Option<uuid::Uuid>)]
     pub workspace_id: Option<Id<Workspace>>,
+    #[schema(inline)]
     pub kind: RouteKind,
     pub name: String,
+    #[schema(value_type = uuid::Uuid)]
     pub provider_id: Id<Provider>,
     pub provider: String,
     /// Numbers, for those who go by them.
@@ -62,13 +85,16 @@ pub struct RouteLine {
     pub provider_number: Option<u32>,
     #[serde(skip)]
     pub model_number: Option<u32>,
-    /// `None`: the provider's default.
+    /// `null`: the provider's default.
+    #[schema(required)]
     pub model: Option<String>,
     /// Lower first.
     pub priority: u32,
     pub weight: u32,
+    #[schema(required)]
     pub notes: Option<String>,
     #[serde(with = "moment")]
+    #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
     pub declared: bool,
 }
@@ -128,10 +154,16 @@ fn apply(route: &mut Route, change: RouteChange) {
     change.notes.apply(&mut route.notes);
 }
 
-pub async fn change(access: &Access, id: Id<Route>, change: RouteChange) -> Result<RouteLine, DirectoryError> {
+pub async fn change(
+    access: &Access,
+    id: Id<Route>,
+    expected: Expected,
+    change: RouteChange,
+) -> Result<RouteLine, DirectoryError> {
     let owner = get(access, id).await?.workspace_id.map_or(Owner::Platform, Owner::Workspace);
     let rule = move |turn: Turn<'_>| {
         let mut route = managed(turn.known(), id)?.clone();
+        expected.hold("route", Some(&line(turn.known(), &route)))?;
         apply(&mut route, change);
         checked(turn.known(), &route)?;
         let line = line(turn.known(), &route);
@@ -143,9 +175,10 @@ pub async fn change(access: &Access, id: Id<Route>, change: RouteChange) -> Resu
 }
 
 /// Takes a line away; it is kept, hidden, for the history.
-pub async fn delete(access: &Access, id: Id<Route>) -> Result<(), DirectoryError> {
+pub async fn delete(access: &Access, id: Id<Route>, expected: Expected) -> Result<(), DirectoryError> {
     let rule = move |turn: Turn<'_>| {
-        managed(turn.known(), id)?;
+        let found = managed(turn.known(), id)?;
+        expected.hold("route", Some(&line(turn.known(), found)))?;
         for one in turn.stored.routes.iter_mut().filter(|one| one.id == id) {
             one.deleted_at = Some(turn.now);
         }
@@ -170,15 +203,16 @@ fn managed<'a>(known: Known<'a>, id: Id<Route>) -> Result<&'a Route, DirectoryEr
 
 /// Every rule about the line as it is to be.
 fn checked(known: Known<'_>, route: &Route) -> Result<(), DirectoryError> {
-    error::model_id("the route's name", &route.name)?;
+    error::model_id("the route's name", &route.name).map_err(|error| error.at("name"))?;
     leads_nowhere_else(known, route)?;
     known.provider_by_id(route.owner, route.target.provider)?;
     if let Some(model) = &route.target.model {
-        error::model_id("the model", model)?;
+        error::model_id("the model", model).map_err(|error| error.at("model"))?;
     }
     weight(route.weight)?;
     if route.notes.as_ref().is_some_and(|notes| notes.len() > NOTES_MAX) {
-        return Err(DirectoryError::invalid("the notes", "are too long", format!("use at most {NOTES_MAX} bytes")));
+        let remedy = format!("use at most {NOTES_MAX} bytes");
+        return Err(DirectoryError::invalid("the notes", "are too long", remedy).at("notes"));
     }
     let same = |one: &Route| {
         (one.owner, one.kind, &one.name, &one.target) == (route.owner, route.kind, &route.name, &route.target)
@@ -191,7 +225,7 @@ fn checked(known: Known<'_>, route: &Route) -> Result<(), DirectoryError> {
 
 /// A route's name is nothing that a call would take for something else, or something else for it.
 fn leads_nowhere_else(known: Known<'_>, route: &Route) -> Result<(), DirectoryError> {
-    let taken = |why: &str| Err(DirectoryError::invalid("the route's name", why, "choose another name"));
+    let taken = |why: &str| Err(DirectoryError::invalid("the route's name", why, "choose another name").at("name"));
     if model_name::is_reserved(&route.name) {
         return taken("has a meaning of its own");
     }

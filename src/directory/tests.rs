@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::credentials::{NewCredential, Which};
 use super::tokens::{NewToken, TokenState};
 use super::users::NewUser;
-use super::{Access, Actor, DirectoryError, credentials, keys, orgs, tokens, users, workspaces};
+use super::{Access, Actor, DirectoryError, Expected, credentials, keys, orgs, tokens, users, workspaces};
 use crate::domain::address::Egress;
 use crate::domain::change::Change;
 use crate::domain::directory::Directory;
@@ -154,7 +154,10 @@ async fn another_workspace_s_things_are_not_there() {
     let error = tokens::create(&admin, NewToken::of(other.id)).await.unwrap_err();
     assert!(matches!(error, DirectoryError::NotFound { .. }), "{error}");
     assert!(matches!(tokens::revoke(&admin, theirs).await, Err(DirectoryError::NotFound { .. })));
-    assert!(matches!(credentials::delete(&admin, credential).await, Err(DirectoryError::NotFound { .. })));
+    assert!(matches!(
+        credentials::delete(&admin, credential, Expected::Anything).await,
+        Err(DirectoryError::NotFound { .. })
+    ));
     assert!(tokens::list(&admin, None).await.unwrap().is_empty());
     assert!(credentials::list(&admin, Which::Managed).await.unwrap().is_empty());
     assert!(credentials::list(&admin, Which::Of(Owner::Workspace(other.id))).await.is_err());
@@ -261,7 +264,7 @@ async fn a_grant_names_workspaces_there_are() {
 async fn a_deleted_credential_is_gone_and_each_change_is_in_the_audit_log() {
     let world = World::new().await;
     let set = credentials::set(&world.access, world.of_team(KEY)).await.unwrap();
-    credentials::delete(&world.access, set.credential.id).await.unwrap();
+    credentials::delete(&world.access, set.credential.id, Expected::Anything).await.unwrap();
     assert!(world.access.load(Part::everything()).await.unwrap().credentials.is_empty());
     let again = credentials::delete_of(&world.access, Owner::Workspace(world.team.id), openai(), "").await;
     assert!(matches!(again, Err(DirectoryError::NotFound { .. })));

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{Considered, Dropped, Hurdle, Plan, Target};
 use crate::domain::address::BaseUrl;
@@ -20,7 +21,7 @@ pub enum Reader {
 }
 
 /// A plan in words: the rule, each target with whose credential it uses, each dropped one and why.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Explanation {
     /// Which of the rules read the model string.
@@ -32,35 +33,43 @@ pub struct Explanation {
     pub hidden: usize,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Target)]
 pub struct TargetLine {
     pub provider: String,
+    #[schema(value_type = uuid::Uuid)]
     pub provider_id: Id<Provider>,
     pub model: String,
     /// Has somebody registered or discovered it?
     pub registered: bool,
     /// Targets of one tier are equals.
     pub tier: u32,
+    #[schema(inline)]
     pub protocol: Protocol,
+    #[schema(value_type = String)]
     pub base_url: BaseUrl,
-    /// `None` where the provider needs none.
+    /// `null` where the provider needs none.
+    #[schema(required)]
     pub credential: Option<CredentialUsed>,
 }
 
 /// Which credential a target uses.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CredentialUsed {
+    #[schema(value_type = uuid::Uuid)]
     pub id: Id<Credential>,
+    #[schema(inline)]
     pub scope: Scope,
     pub label: String,
     /// Was it entered for another address, so that it waits for its holder's word?
     pub address_changed: bool,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = DroppedTarget)]
 pub struct DroppedLine {
     pub provider: String,
     pub model: String,

@@ -1,4 +1,5 @@
 //! The admin API: its frame, its resources, and who may ask for what.
 
+mod catalogue;
 mod frame;
 pub(crate) mod office;

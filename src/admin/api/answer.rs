@@ -20,6 +20,21 @@ pub(crate) struct Shown<T>(pub(crate) T);
 #[derive(Debug)]
 pub(crate) struct Report<T>(pub(crate) T);
 
+/// One thing shown with more than its tag stands for.
+#[derive(Debug)]
+pub(crate) struct Detail<T> {
+    pub(crate) shown: T,
+    pub(crate) tag: Tag,
+}
+
+/// What making a thing did, and the path it is now found under.
+#[derive(Debug)]
+pub(crate) struct Made<T> {
+    pub(crate) report: T,
+    /// Below `/api/v1`.
+    pub(crate) location: String,
+}
+
 /// A new thing, with its tag and the path it is now found under.
 #[derive(Debug)]
 pub(crate) struct Created<T> {
@@ -79,6 +94,32 @@ impl<T: Serialize + ToSchema + Send + 'static> Answer for Shown<T> {
 
     fn ready(self) -> Ready {
         Ready { etag: Some(Tag::of(&self.0).to_string()), ..Ready::json(Self::STATUS, &self.0) }
+    }
+
+    fn describe(described: &mut Described) {
+        described.with::<T>();
+    }
+}
+
+impl<T: Serialize + ToSchema + Send + 'static> Answer for Detail<T> {
+    const STATUS: StatusCode = StatusCode::OK;
+    const TAGGED: bool = true;
+
+    fn ready(self) -> Ready {
+        Ready { etag: Some(self.tag.to_string()), ..Ready::json(Self::STATUS, &self.shown) }
+    }
+
+    fn describe(described: &mut Described) {
+        described.with::<T>();
+    }
+}
+
+impl<T: Serialize + ToSchema + Send + 'static> Answer for Made<T> {
+    const STATUS: StatusCode = StatusCode::CREATED;
+    const LOCATED: bool = true;
+
+    fn ready(self) -> Ready {
+        Ready { location: Some(self.location), ..Ready::json(Self::STATUS, &self.report) }
     }
 
     fn describe(described: &mut Described) {

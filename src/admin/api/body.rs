@@ -1,7 +1,10 @@
 //! Reads a body or a query into meaning, and says exactly what is wrong with one that has none.
 
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{Object, Schema};
 
 use super::problem::{Fault, Problem};
 use crate::domain::nearest::nearest;
@@ -22,7 +25,7 @@ pub(crate) trait Body: Sized + Send + 'static {
 #[derive(Default)]
 pub(crate) struct Described {
     pub(super) name: Option<String>,
-    pub(super) schemas: Vec<(String, utoipa::openapi::RefOr<utoipa::openapi::schema::Schema>)>,
+    pub(super) schemas: Vec<(String, RefOr<Schema>)>,
 }
 
 impl Described {
@@ -41,6 +44,13 @@ pub(crate) struct Nothing;
 /// A whole thing.
 #[derive(Debug)]
 pub(crate) struct Json<T>(pub(crate) T);
+
+/// A thing to be made: beside what its making alone says, all that a change may say too.
+#[derive(Debug)]
+pub(crate) struct New<H, C> {
+    pub(crate) head: H,
+    pub(crate) change: C,
+}
 
 /// What changes of a thing: a JSON merge patch (RFC 7396).
 #[derive(Debug)]
@@ -68,6 +78,48 @@ impl<T: DeserializeOwned + ToSchema + Send + 'static> Body for Json<T> {
     }
 }
 
+impl<H, C> Body for New<H, C>
+where
+    H: DeserializeOwned + ToSchema + Send + 'static,
+    C: DeserializeOwned + ToSchema + Send + 'static,
+{
+    const MEDIA: &'static [&'static str] = &["application/json"];
+
+    fn read(bytes: &[u8]) -> Result<Self, Problem> {
+        let mut rest: Map<String, Value> = json(bytes)?;
+        let names: Vec<String> = object::<H>().properties.into_keys().collect();
+        let head: Map<_, _> = names.iter().filter_map(|name| rest.remove_entry(name)).collect();
+        let change = part(rest, &names)?;
+        Ok(Self { head: part(head, &[])?, change })
+    }
+
+    fn describe(described: &mut Described) {
+        described.with::<C>();
+        H::schemas(&mut described.schemas);
+        let (head, mut whole) = (object::<H>(), object::<C>());
+        whole.properties.extend(head.properties);
+        whole.required.extend(head.required);
+        whole.description = head.description;
+        whole.example = head.example;
+        let name = H::name().into_owned();
+        described.schemas.push((name.clone(), Schema::Object(whole).into()));
+        described.name = Some(name);
+    }
+}
+
+/// The schema of a struct, which is an object's.
+fn object<T: ToSchema>() -> Object {
+    match T::schema() {
+        RefOr::T(Schema::Object(object)) => object,
+        _ => Object::new(),
+    }
+}
+
+fn part<T: DeserializeOwned>(fields: Map<String, Value>, more: &[String]) -> Result<T, Problem> {
+    serde_path_to_error::deserialize(Value::Object(fields))
+        .map_err(|error| wrong_field(&error.path().to_string(), &error.into_inner().to_string(), more))
+}
+
 impl<T: DeserializeOwned + ToSchema + Send + 'static> Body for Merge<T> {
     const MEDIA: &'static [&'static str] = &["application/merge-patch+json", "application/json"];
 
@@ -87,7 +139,7 @@ fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         let path = error.path().to_string();
         let inner = error.into_inner();
         match inner.is_data() {
-            true => wrong_field(&path, &plain(&inner)),
+            true => wrong_field(&path, &plain(&inner), &[]),
             false => malformed(&inner),
         }
     })?;
@@ -107,8 +159,9 @@ fn plain(error: &serde_json::Error) -> String {
     text.rsplit_once(" at line ").map_or(text.clone(), |(sentence, _)| sentence.to_string())
 }
 
-/// serde says it in a sentence; the names in it are between backticks, the wrong one first.
-fn wrong_field(path: &str, sentence: &str) -> Problem {
+/// serde says it in a sentence; the names in it are between backticks, the wrong one first. `more` are names that serde does
+/// not know of.
+fn wrong_field(path: &str, sentence: &str, more: &[String]) -> Problem {
     let parent = if path == "." { "" } else { path };
     let sentence = &without_type(sentence);
     let within = |name: &str| match parent.strip_suffix(name).map(|rest| rest.trim_end_matches('.')) {
@@ -120,7 +173,8 @@ fn wrong_field(path: &str, sentence: &str) -> Problem {
     let mut names = sentence.split('`').skip(1).step_by(2);
     match names.next() {
         Some(unknown) if sentence.starts_with("unknown field") => {
-            let known: Vec<&str> = names.collect();
+            let more = more.iter().map(String::as_str).filter(|_| within(unknown) == unknown);
+            let known: Vec<&str> = names.chain(more).collect();
             let problem = Problem::field(within(unknown), format!("there is no field `{unknown}` here"));
             match (nearest(unknown, known.iter().copied()), known.is_empty()) {
                 (Some(near), _) => problem.with_remedy(format!("did you mean `{near}`?")),
@@ -153,7 +207,7 @@ pub(super) fn query<Q: DeserializeOwned>(pairs: &[(String, String)]) -> Result<Q
     let reader = serde_urlencoded::Deserializer::new(form_urlencoded::parse(text.as_bytes()));
     serde_path_to_error::deserialize(reader).map_err(|error| {
         let path = error.path().to_string();
-        wrong_field(&path, &error.into_inner().to_string()).in_query()
+        wrong_field(&path, &error.into_inner().to_string(), &[]).in_query()
     })
 }
 
@@ -196,6 +250,21 @@ mod tests {
         assert_eq!(problem.field.as_deref(), Some("limits.paralel"));
         assert_eq!(problem.remedy.as_deref(), Some("did you mean `parallel`?"));
         assert_eq!(refused(r#"{"zzzzzzzz": 1}"#).remedy.as_deref(), Some("there are name, limits"));
+    }
+
+    #[test]
+    fn a_new_thing_is_read_from_what_its_making_says_and_what_a_change_says() {
+        #[derive(Debug, Deserialize, ToSchema)]
+        struct Head {
+            kind: String,
+        }
+        let read = |text: &str| New::<Head, Limits>::read(text.as_bytes());
+        let new = read(r#"{"kind": "custom", "parallel": 3}"#).unwrap();
+        assert_eq!((new.head.kind.as_str(), new.change.parallel), ("custom", Some(3)));
+        assert_eq!(read(r#"{"parallel": 3}"#).unwrap_err().field.as_deref(), Some("kind"));
+        let problem = read(r#"{"knd": "custom"}"#).unwrap_err();
+        assert_eq!((problem.field.as_deref(), problem.remedy.as_deref()), (Some("knd"), Some("did you mean `kind`?")));
+        assert_eq!(read("[]").unwrap_err().field, None);
     }
 
     #[test]

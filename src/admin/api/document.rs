@@ -1,7 +1,7 @@
 //! The OpenAPI document, made from the table and from the types of its handlers.
 
 use http::{Method, StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
 use utoipa::openapi::content::{Content, ContentBuilder};
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{HttpMethod, OperationBuilder, Parameter, ParameterBuilder, ParameterIn, PathItem, Paths};
@@ -30,7 +30,7 @@ pub fn openapi() -> String {
         for (name, schema) in row.facts.takes.schemas.iter().chain(&row.facts.gives.schemas) {
             components.schemas.insert(name.clone(), schema.clone());
         }
-        let (path, method) = (format!("{ROOT}{}", row.path), method(&row.method));
+        let (path, method) = (format!("{ROOT}{}", row.written()), method(&row.method));
         paths.add_path_operation(path, vec![method], operation(&row));
     }
     paths.paths.insert(format!("{ROOT}/openapi.json"), PathItem::new(HttpMethod::Get, this_document()));
@@ -40,7 +40,27 @@ pub fn openapi() -> String {
         .description(Some("Orgs, workspaces, users, tokens, providers, models, routes and credentials of a gateway."));
     let document: OpenApi = OpenApiBuilder::new().info(info).paths(paths).components(Some(components)).build();
     // Plain values that were built above: they can be written.
-    document.to_json().unwrap_or_default()
+    let mut document = serde_json::to_value(document).unwrap_or_default();
+    say_what_is_meant(&mut document);
+    document.to_string()
+}
+
+/// Where an inlined schema has a description or a default of its own, that is written as an object which it must be as well;
+/// nothing is both a text and an object.
+fn say_what_is_meant(value: &mut Value) {
+    match value {
+        Value::Array(all) => all.iter_mut().for_each(say_what_is_meant),
+        Value::Object(fields) => {
+            if let Some([_, Value::Object(more)]) =
+                fields.get_mut("allOf").and_then(Value::as_array_mut).map(Vec::as_mut_slice)
+                && !more.contains_key("properties")
+            {
+                more.remove("type");
+            }
+            fields.values_mut().for_each(say_what_is_meant);
+        }
+        _ => {}
+    }
 }
 
 fn method(method: &Method) -> HttpMethod {
@@ -90,7 +110,7 @@ fn operation(row: &Row) -> OperationBuilder {
 
 /// `patch_orgs_id`: stable, since methods and paths are.
 fn operation_id(row: &Row) -> String {
-    let path: Vec<&str> = row.path.split(['/', '{', '}']).filter(|part| !part.is_empty()).collect();
+    let path: Vec<&str> = row.path.split(['/', '{', '}', '*']).filter(|part| !part.is_empty()).collect();
     format!("{}_{}", row.method.as_str().to_ascii_lowercase(), path.join("_").replace('-', "_"))
 }
 

@@ -4,12 +4,14 @@
 //! below. Each row is `row(method, "/path/{id}", needs, "Summary.", handler)`. A handler is an
 //! `async fn(Ask<B, Q>) -> Result<A, Problem>`, and its types say the rest, to the router and to the OpenAPI document:
 //!
-//! - `B`, the body: `Nothing`, `Json<T>` (a whole thing) or `Merge<T>` (a merge patch; its fields are `domain::change::Change`).
+//! - `B`, the body: `Nothing`, `Json<T>` (a whole thing), `Merge<T>` (a merge patch; its fields are `domain::change::Change`)
+//!   or `New<H, T>` (a thing to be made: what only its making says, beside all that a merge patch may).
 //!   `T` derives `Deserialize` with `deny_unknown_fields` and `rename_all = "camelCase"`, and `ToSchema` with an example.
 //! - `Q`, the query: `Plain`, or a struct that derives `Deserialize` (likewise) and `IntoParams`. `limit` and `cursor` are no
 //!   part of it: where the answer is `Paged<T>`, they are in `ask.page`.
 //! - `A`, the answer: `Shown<T>` (200 with an ETag), `Report<T>` (200 without), `Created<T>` (201, ETag, Location),
-//!   `CreatedOnce<T>` (with a secret that no replay shows), `Paged<T>` or `Done` (204).
+//!   `CreatedOnce<T>` (with a secret that no replay shows), `Made<T>` (201 without a tag), `Detail<T>` (200 with a tag that
+//!   stands for a part of it), `Paged<T>` or `Done` (204).
 //!
 //! A handler is thin: it reads ids with `ask.id::<T>("id", "kind")?`, calls one function of `directory` with `&ask.access`
 //! (and `ask.expected`, where it changes or deletes one thing: the rule holds it against the thing as it was shown), and
@@ -25,14 +27,22 @@
 mod answer;
 mod ask;
 mod body;
+mod catalog;
+mod credentials;
 mod document;
+mod endpoints;
 mod entry;
 mod failures;
 mod me;
+mod models;
 mod orgs;
+mod owner;
 mod page;
 mod permissions;
 mod problem;
+mod providers;
+mod resolve;
+mod routes;
 pub mod table;
 
 use std::pin::Pin;
@@ -100,7 +110,18 @@ impl Api {
 
 /// The table's lines, resource by resource.
 fn resources() -> Vec<Row> {
-    [me::rows(), orgs::rows()].into_iter().flatten().collect()
+    let all = [
+        me::rows(),
+        orgs::rows(),
+        providers::rows(),
+        models::rows(),
+        routes::rows(),
+        credentials::rows(),
+        catalog::rows(),
+        endpoints::rows(),
+        resolve::rows(),
+    ];
+    all.into_iter().flatten().collect()
 }
 
 /// The API's paths. The document alone is open to everyone: it says nothing that the manual does not.

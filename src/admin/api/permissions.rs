@@ -50,7 +50,7 @@ pub fn permissions_page() -> String {
             Needs::Token => ("any token".to_string(), "what it can see"),
             Needs::Permission(permission, place) => (format!("`{permission:?}`"), place.words()),
         };
-        let _ = writeln!(page, "| {} | `{}` | {permission} | {over} | {} |", row.method, row.path, row.summary);
+        let _ = writeln!(page, "| {} | `{}` | {permission} | {over} | {} |", row.method, row.written(), row.summary);
     }
     page
 }

@@ -152,6 +152,11 @@ impl Problem {
         self
     }
 
+    /// As a part of another answer.
+    pub(super) fn said(self) -> Said {
+        *self.0
+    }
+
     /// Whether the answer is for the log too: the asker can do nothing about it.
     pub(super) fn is_ours(&self) -> bool {
         self.status >= 500
@@ -204,6 +209,8 @@ impl From<DirectoryError> for Problem {
                 let problem = Self::new(code, status, format!("{what} {why}")).with_remedy(remedy);
                 if field.is_empty() { problem } else { problem.with_field(field) }
             }
+            // Only base URLs are held to where keys may go.
+            DirectoryError::Egress(_) => Self::new(code, status, error.to_string()).with_field("baseUrl"),
             error => Self::new(code, status, error.to_string()),
         }
     }

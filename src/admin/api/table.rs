@@ -106,9 +106,15 @@ where
 }
 
 impl Row {
+    /// The path as documents write it: with braces, and no star in them where the rest of the path is meant.
+    pub(super) fn written(&self) -> String {
+        self.path.replace("{*", "{")
+    }
+
     /// The names in the path's braces.
     pub(super) fn path_names(&self) -> impl Iterator<Item = &'static str> {
-        self.path.split('{').skip(1).filter_map(|rest| rest.split('}').next())
+        let names = self.path.split('{').skip(1).filter_map(|rest| rest.split('}').next());
+        names.map(|name| name.trim_start_matches('*'))
     }
 
     /// Does it change something?

@@ -2,11 +2,15 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Deserializer};
+use utoipa::ToSchema;
+
 use super::rules::{checked, granted};
 use super::{Access, DirectoryError, Known, Place, Turn};
+use crate::directory::present;
 use crate::domain::address::{Address, BaseUrl, Egress};
 use crate::domain::change::Change;
-use crate::domain::entity::{Credential, Grant, KeyMaterial, Owner, Provider};
+use crate::domain::entity::{Credential, Grant, KeyMaterial, Owner, Provider, Workspace};
 use crate::domain::id::Id;
 use crate::domain::protocol::Protocol;
 use crate::domain::secret::Secret;
@@ -14,22 +18,56 @@ use crate::domain::time::Timestamp;
 use crate::store::seal::{Keyring, NotMoved};
 
 /// What is to be otherwise. What is not stated stays as it is.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(example = json!({"label": "org account", "grantedIds": null}))]
 pub struct CredentialChange {
+    #[serde(default, rename = "apiKey", deserialize_with = "present")]
+    #[schema(value_type = Option<String>, nullable = false, write_only)]
     pub key: Option<Secret>,
     /// Tells platform credentials of one provider apart.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, max_length = 200)]
     pub label: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
     pub active: Option<bool>,
+    /// Of several platform credentials, how often this one is first.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, minimum = 1, maximum = 4_294_967_295_u32)]
     pub weight: Option<u32>,
+    /// Calls in flight with it at once.
+    #[serde(default)]
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 4_294_967_295_u32)]
     pub max_parallel: Change<u32>,
+    /// Where it differs from the provider's, as the rest does; `null` is the provider's again.
+    #[serde(default)]
+    #[schema(value_type = Option<Protocol>, inline)]
     pub protocol: Change<Protocol>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
     pub base_url: Change<BaseUrl>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
     pub default_model: Change<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
     pub deployment: Change<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
     pub api_version: Change<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
     pub region: Change<String>,
-    /// Platform scope only.
+    /// Platform scope only: the workspaces that may use it; `null`: all of them.
+    #[serde(default, rename = "grantedIds", deserialize_with = "all_or_some")]
+    #[schema(value_type = Option<Vec<uuid::Uuid>>, min_items = 1, max_items = 1_000)]
     pub grant: Option<Grant>,
+}
+
+fn all_or_some<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Grant>, D::Error> {
+    let some: Option<Vec<Id<Workspace>>> = Option::deserialize(deserializer)?;
+    Ok(Some(some.map_or(Grant::All, Grant::Workspaces)))
 }
 
 /// Puts a value where there is one to put.
@@ -123,7 +161,9 @@ pub(super) fn readdress(
     }
     keyring.readdress_credential(credential, &address).map_err(|error| match error {
         NotMoved::NoRandomness(_) => DirectoryError::NoRandomness,
-        NotMoved::Unopenable(_) => DirectoryError::invalid("the key", "does not open any more", "enter it again"),
+        NotMoved::Unopenable(_) => {
+            DirectoryError::invalid("the key", "does not open any more", "enter it again").at("apiKey")
+        }
     })
 }
 

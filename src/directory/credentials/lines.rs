@@ -1,6 +1,7 @@
 //! Credentials as they are shown: masked, with the names of whose and for what they are.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::is_managed;
 use crate::directory::known::Known;
@@ -13,16 +14,19 @@ use crate::domain::time::Timestamp;
 
 /// What a list shows in place of a key, before its last four characters.
 const MASK: &str = "***********";
+
 /// What can be called with a credential that could not before.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Unlocks {
     pub provider: String,
     /// Registered models, qualified.
     pub models: Vec<String>,
     /// The prefix under which any other id is taken too, if one is.
+    #[schema(required)]
     pub any_under: Option<String>,
-    /// Workspaces whose calls may use it; `None`: all of them.
+    /// Workspaces whose calls may use it; `null`: all of them.
+    #[schema(required)]
     pub workspaces: Option<Vec<String>>,
     /// Of those, the workspaces whose org has switched the provider off; where it is all of them, of the first few hundred.
     pub gated: Vec<String>,
@@ -30,16 +34,22 @@ pub struct Unlocks {
 
 /// A credential as lists show it. To those who do not hold it, a platform's shows its label and how it stands; the rest is
 /// empty.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Credential)]
 pub struct CredentialLine {
+    #[schema(value_type = uuid::Uuid)]
     pub id: Id<Credential>,
+    #[schema(required)]
     pub number: Option<u32>,
+    #[schema(inline)]
     pub scope: Scope,
     /// The workspace's name or the user's email; `platform` for the platform's.
     pub owner: String,
+    #[schema(required, value_type = Option<uuid::Uuid>)]
     pub workspace_id: Option<Id<Workspace>>,
     pub provider: String,
+    #[schema(value_type = uuid::Uuid)]
     pub provider_id: Id<Provider>,
     pub label: String,
     pub active: bool,
@@ -50,27 +60,35 @@ pub struct CredentialLine {
     pub declared: bool,
     /// What only those see who manage it.
     #[serde(flatten)]
+    #[schema(value_type = Held)]
     pub held: Option<Held>,
     #[serde(with = "moment")]
+    #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
     #[serde(with = "moment")]
+    #[schema(value_type = String, format = DateTime)]
     pub updated_at: Timestamp,
 }
 
 /// What a credential's holder sees of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Held {
     /// Eleven `*` and the last four characters, where it is long enough to show them.
     pub api_key_masked: Option<String>,
     /// Where its key may go.
+    #[schema(required = false)]
     pub entered_for: String,
+    #[schema(required = false)]
     pub weight: u32,
     pub max_parallel: Option<u32>,
-    /// The workspaces that may use a platform credential, by name; `None`: all.
+    /// The workspaces that may use a platform credential, by name; `null`: all.
     pub granted_to: Option<Vec<String>>,
+    #[schema(value_type = Option<Vec<uuid::Uuid>>)]
     pub granted_ids: Option<Vec<Id<Workspace>>>,
+    #[schema(inline)]
     pub protocol: Option<Protocol>,
+    #[schema(value_type = Option<String>)]
     pub base_url: Option<BaseUrl>,
     pub default_model: Option<String>,
     pub deployment: Option<String>,

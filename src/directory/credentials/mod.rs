@@ -10,6 +10,7 @@ mod rules;
 use std::sync::Arc;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 pub use self::change::CredentialChange;
 pub use self::lines::{CredentialLine, Unlocks};
@@ -22,8 +23,9 @@ use self::rules::permitted;
 use super::actor::{Actor, Over};
 use super::error::DirectoryError;
 use super::known::Known;
+use super::tag::Expected;
 use super::{Access, Turn, named};
-use crate::domain::entity::{Credential, Grant, Owner, Provider, Workspace};
+use crate::domain::entity::{Credential, Grant, Owner, Provider, Scope, Workspace};
 use crate::domain::id::Id;
 use crate::domain::permission::Permission;
 use crate::domain::secret::Secret;
@@ -49,8 +51,9 @@ impl NewCredential {
 }
 
 /// What became of it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = CredentialSet)]
 pub struct Set {
     pub credential: CredentialLine,
     /// Was there one in its place?
@@ -108,6 +111,7 @@ fn granted_in(change: &CredentialChange) -> Vec<Id<Workspace>> {
 pub async fn change(
     access: &Access,
     id: Id<Credential>,
+    expected: Expected,
     change: CredentialChange,
 ) -> Result<CredentialLine, DirectoryError> {
     let (entity, part) = about(access, id).await?;
@@ -115,7 +119,9 @@ pub async fn change(
     let keys = Keys::of(access);
     let previous = if change.key.is_some() { Previous::Forget } else { Previous::Keep };
     let rule = move |mut turn: Turn<'_>| {
-        let place = Place::at(managed(turn.known(), id)?);
+        let found = managed(turn.known(), id)?;
+        expected.hold("credential", Some(&line(turn.known(), found)))?;
+        let place = Place::at(found);
         let credential = put(&mut turn, &keys, id, &place, change)?;
         Ok(line(turn.known(), &credential))
     };
@@ -201,16 +207,36 @@ pub enum Which {
     Of(Owner),
 }
 
-impl Which {
-    /// Those of the workspace whose token was shown, if its holder manages them, else the holder's own.
-    pub fn nearest(actor: &Actor) -> Self {
-        let own = actor.user().map(Owner::User);
-        let workspaces = actor.workspace().map(Owner::Workspace);
-        match actor.role().holds(Permission::CredentialManage) {
-            true => workspaces.map_or(Self::Managed, Self::Of),
+/// Whose credentials are meant, as somebody with a token says it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Whose {
+    /// Unsaid: those of the workspace whose token is shown, if its holder manages them, else the holder's own.
+    pub scope: Option<Scope>,
+    /// Of scope `workspace`; the one whose token is shown, unless said.
+    pub workspace: Option<Id<Workspace>>,
+}
+
+impl Whose {
+    pub fn owner(self, actor: &Actor) -> Result<Owner, DirectoryError> {
+        let workspace = || self.workspace.or(actor.workspace()).map(Owner::Workspace);
+        let own = || actor.user().map(Owner::User);
+        let found = match self.scope {
+            Some(scope) if scope != Scope::Workspace && self.workspace.is_some() => {
+                let why = format!("is named beside the scope {}", scope.name());
+                return Err(DirectoryError::invalid("a workspace", why, "leave one of them out").at("workspaceId"));
+            }
+            Some(Scope::Platform) => Some(Owner::Platform),
+            Some(Scope::Workspace) => workspace(),
+            Some(Scope::User) => own(),
+            None if self.workspace.is_some() || actor.role().holds(Permission::CredentialManage) => workspace(),
             // Somebody who is nobody has none; asking for the workspace's says why.
-            false => own.or(workspaces).map_or(Self::Managed, Self::Of),
-        }
+            None => own().or_else(workspace),
+        };
+        found.ok_or_else(|| {
+            let remedy = "show a token that a user made for themself, or name another scope";
+            DirectoryError::invalid("the scope", "is that of a user, and this token is nobody's own", remedy)
+                .at("scope")
+        })
     }
 }
 
@@ -282,10 +308,10 @@ fn is_orphan(known: Known<'_>, workspace: Id<Workspace>) -> bool {
 }
 
 /// Deletes a credential. Its sealed bytes are gone at once, from the previous generation too.
-pub async fn delete(access: &Access, id: Id<Credential>) -> Result<CredentialLine, DirectoryError> {
+pub async fn delete(access: &Access, id: Id<Credential>, expected: Expected) -> Result<CredentialLine, DirectoryError> {
     let stored = access.load(part_to_see(access, id)).await?;
     let known = access.known(&stored);
-    remove(access, known, managed(known, id)?).await
+    remove(access, known, managed(known, id)?, expected).await
 }
 
 /// Deletes an owner's credential for a provider; of the platform's, the one with this label, or the unlabelled one.
@@ -305,22 +331,26 @@ pub async fn delete_of(
         name: known.provider_name(provider),
         hint: "; `keyway credential list` shows those there are".to_string(),
     };
-    remove(access, known, found.ok_or_else(missing)?).await
+    remove(access, known, found.ok_or_else(missing)?, Expected::Anything).await
 }
 
-async fn remove(access: &Access, known: Known<'_>, found: &Credential) -> Result<CredentialLine, DirectoryError> {
+async fn remove(
+    access: &Access,
+    known: Known<'_>,
+    found: &Credential,
+    expected: Expected,
+) -> Result<CredentialLine, DirectoryError> {
     let (id, gone) = (found.id, line(known, found));
     if gone.declared {
         return Err(DirectoryError::Declared { kind: "credential for provider", name: gone.provider });
     }
     let entity = Place::at(found).entity(known, id);
     let rule = move |turn: Turn<'_>| {
-        let before = turn.stored.credentials.len();
+        let known = turn.known();
+        let found = known.credentials().find(|one| one.id == id).ok_or_else(|| unknown(id))?;
+        expected.hold("credential", Some(&line(known, found)))?;
         turn.stored.credentials.retain(|one| one.id != id);
-        match turn.stored.credentials.len() < before {
-            true => Ok(gone),
-            false => Err(unknown(id)),
-        }
+        Ok(gone)
     };
     access.change(Previous::Forget, "delete", entity, Need::Credential(id), rule).await
 }

@@ -39,10 +39,14 @@ pub(super) fn checked(
 ) -> Result<(), DirectoryError> {
     known.brings_its_own(credential.owner)?;
     alone_in_its_place(known, credential, provider)?;
-    error::label("the label", &credential.label)?;
+    error::label("the label", &credential.label).map_err(|error| error.at("label"))?;
     has_a_key(credential, key, provider)?;
-    if credential.weight == 0 || credential.max_parallel == Some(0) {
-        return Err(DirectoryError::invalid("weight or max_parallel", "is 0", "write at least 1"));
+    if credential.weight == 0 {
+        return Err(DirectoryError::invalid("the weight", "is 0", "write at least 1").at("weight"));
+    }
+    if credential.max_parallel == Some(0) {
+        let remedy = "write at least 1, or leave it out";
+        return Err(DirectoryError::invalid("the number of calls in flight", "is 0", remedy).at("maxParallel"));
     }
     overrides(credential, egress, provider)
 }
@@ -66,7 +70,7 @@ fn preset_of(provider: &Provider) -> Option<&'static Preset> {
 }
 
 fn has_a_key(credential: &Credential, key: Option<&Secret>, provider: &Provider) -> Result<(), DirectoryError> {
-    let wrong = |why: &str, remedy: &str| Err(DirectoryError::invalid("the key", why, remedy));
+    let wrong = |why: &str, remedy: &str| Err(DirectoryError::invalid("the key", why, remedy).at("apiKey"));
     let preset = preset_of(provider);
     let Some(key) = key else {
         let is_missing = matches!(credential.key, KeyMaterial::None) && preset.is_none_or(|preset| preset.key_required);
@@ -94,13 +98,14 @@ fn has_a_key(credential: &Credential, key: Option<&Secret>, provider: &Provider)
 fn overrides(credential: &Credential, egress: &Egress, provider: &Provider) -> Result<(), DirectoryError> {
     let overrides = &credential.overrides;
     if let Some(model) = &overrides.default_model {
-        error::model_id("the default model", model)?;
+        error::model_id("the default model", model).map_err(|error| error.at("defaultModel"))?;
     }
     providers::settings_fit(provider.kind, &overrides.settings)?;
     let Some(base_url) = &overrides.base_url else { return Ok(()) };
     if credential.owner == Owner::Platform {
         let remedy = "change the provider's base URL, or register another provider";
-        return Err(DirectoryError::invalid("the base URL", "can't differ for the platform's own", remedy));
+        let why = "can't differ for the platform's own";
+        return Err(DirectoryError::invalid("the base URL", why, remedy).at("baseUrl"));
     }
     Ok(egress.allows_address(&base_url.address)?)
 }
@@ -109,11 +114,12 @@ fn overrides(credential: &Credential, egress: &Egress, provider: &Provider) -> R
 pub(super) fn granted(known: Known<'_>, owner: Owner, grant: &Grant) -> Result<(), DirectoryError> {
     let Grant::Workspaces(granted) = grant else { return Ok(()) };
     if owner != Owner::Platform {
-        return Err(DirectoryError::invalid("a grant", "is for platform credentials only", "leave it out"));
+        let why = "is for platform credentials only";
+        return Err(DirectoryError::invalid("a grant", why, "leave it out").at("grantedIds"));
     }
     if granted.is_empty() || granted.len() > GRANT_MAX {
         let remedy = format!("name 1 to {GRANT_MAX} workspaces, or grant to all");
-        return Err(DirectoryError::invalid("the grant", "names no workspace or too many", remedy));
+        return Err(DirectoryError::invalid("the grant", "names no workspace or too many", remedy).at("grantedIds"));
     }
     granted.iter().try_for_each(|workspace| known.workspace_by_id(*workspace).map(|_| ()))
 }

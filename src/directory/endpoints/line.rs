@@ -1,6 +1,7 @@
 //! An endpoint as it is shown.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::directory::credentials;
 use crate::directory::known::Known;
@@ -14,27 +15,38 @@ use crate::domain::protocol::Protocol;
 use crate::domain::time::Timestamp;
 
 /// What can be picked instead of a model: `endpoint:ID`. A platform's credential shows nothing of its key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = ModelEndpoint)]
 pub struct EndpointLine {
     /// The credential's, which is the endpoint's.
+    #[schema(value_type = uuid::Uuid)]
     pub id: Id<Credential>,
+    #[schema(required)]
     pub number: Option<u32>,
     /// Who pays and holds the key.
+    #[schema(inline)]
     pub managed_by: Scope,
+    #[schema(value_type = uuid::Uuid)]
     pub provider_id: Id<Provider>,
     pub provider: String,
     #[serde(skip)]
     pub provider_number: Option<u32>,
-    /// Whose provider it is; `None`: the platform's.
+    /// Whose provider it is; `null`: the platform's.
+    #[schema(required, value_type = Option<uuid::Uuid>)]
     pub provider_workspace_id: Option<Id<Workspace>>,
+    #[schema(inline)]
     pub kind: Kind,
     pub preset: String,
+    #[schema(inline)]
     pub protocol: Protocol,
+    #[schema(value_type = String)]
     pub base_url: BaseUrl,
     /// Its own, where it differs from the provider's.
+    #[schema(required, value_type = Option<String>)]
     pub own_base_url: Option<BaseUrl>,
-    /// The model of a call that names none; `None`: the provider's default.
+    /// The model of a call that names none; `null`: the provider's default.
+    #[schema(required)]
     pub model: Option<String>,
     pub label: String,
     pub active: bool,
@@ -42,10 +54,13 @@ pub struct EndpointLine {
     /// Is it what the workspace's calls use that name no model?
     pub is_default: bool,
     /// Eleven `*` and the last four characters, for those who manage it.
+    #[schema(required)]
     pub api_key_masked: Option<String>,
     #[serde(with = "moment")]
+    #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
     #[serde(with = "moment")]
+    #[schema(value_type = String, format = DateTime)]
     pub updated_at: Timestamp,
     pub declared: bool,
 }

@@ -113,30 +113,43 @@ fn unknown(id: Id<Credential>) -> DirectoryError {
     DirectoryError::NotFound { kind: "model endpoint", name: id.to_string(), hint: String::new() }
 }
 
-/// Binds a provider to a workspace: makes the provider if it is to be the workspace's own, puts the key, sets the default.
-/// `None`: it is used through what the platform granted, or needs no key.
-pub async fn bind(access: &Access, binding: Binding) -> Result<Option<EndpointLine>, DirectoryError> {
+/// Binds a provider to a workspace, to be picked: makes the provider if it is to be the workspace's own, and puts the key.
+pub async fn bind(access: &Access, binding: Binding) -> Result<EndpointLine, DirectoryError> {
+    debug_assert!(!matches!(binding.purpose, Purpose::Default(_)), "`model_config` sets the default");
     let (keys, owner) = (Keys::of(access), Owner::Workspace(binding.workspace));
     let previous = if binding.key.is_some() { Previous::Forget } else { Previous::Keep };
     let entity = format!("endpoint of workspace {}", binding.workspace);
     let rule = move |mut turn: Turn<'_>| {
-        turn.known().may(Permission::CredentialManage, owner)?;
-        turn.known().brings_its_own(owner)?;
-        let (provider, change) = settle_provider(&mut turn, &keys, owner, &binding)?;
-        let change = CredentialChange {
-            key: binding.key,
-            default_model: binding.model,
-            label: binding.label,
-            active: binding.active,
-            ..change
-        };
-        let id = put_key(&mut turn, &keys, binding.workspace, provider, change, &binding.purpose)?;
-        if let Purpose::Default(model) = binding.purpose {
-            set_default(&mut turn, binding.workspace, Some(DefaultChoice { provider, model }))?;
-        }
-        id.map(|id| shown(turn.known(), binding.workspace, id)).transpose()
+        let workspace = binding.workspace;
+        // Only a default goes without a credential of the workspace's own.
+        let id = bound(&mut turn, &keys, binding)?.ok_or(DirectoryError::Raced { kind: "model endpoint" })?;
+        shown(turn.known(), workspace, id)
     };
     access.change(previous, "bind", entity, access.catalogue(owner), rule).await
+}
+
+/// The part of binding that other changes share: the endpoint's credential, if it has one.
+pub(super) fn bound(
+    turn: &mut Turn<'_>,
+    keys: &Keys,
+    binding: Binding,
+) -> Result<Option<Id<Credential>>, DirectoryError> {
+    let owner = Owner::Workspace(binding.workspace);
+    turn.known().may(Permission::CredentialManage, owner)?;
+    turn.known().brings_its_own(owner)?;
+    let (provider, change) = settle_provider(turn, keys, owner, &binding)?;
+    let change = CredentialChange {
+        key: binding.key,
+        default_model: binding.model,
+        label: binding.label,
+        active: binding.active,
+        ..change
+    };
+    let id = put_key(turn, keys, binding.workspace, provider, change, &binding.purpose)?;
+    if let Purpose::Default(model) = binding.purpose {
+        set_default(turn, binding.workspace, Some(DefaultChoice { provider, model }))?;
+    }
+    Ok(id)
 }
 
 /// The provider, which is there or is made, and what the workspace's credential says differently from it.
@@ -220,7 +233,7 @@ pub(super) fn set_default(
     default: Option<DefaultChoice>,
 ) -> Result<(), DirectoryError> {
     if let Some(model) = default.as_ref().and_then(|default| default.model.as_ref()) {
-        error::model_id("the model", model)?;
+        error::model_id("the model", model).map_err(|error| error.at("model"))?;
     }
     let found = turn.known().workspace_by_id(workspace)?;
     if found.declared {

@@ -1,80 +1,108 @@
 //! A model as it is shown.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::directory::known::Known;
+use crate::directory::limits::LimitsLine;
 use crate::directory::moment;
 use crate::directory::providers::workspace_of;
 use crate::domain::entity::{Identity, Model, Provider, Source, Workspace};
 use crate::domain::id::Id;
-use crate::domain::limits::Limits;
 use crate::domain::money::Nanodollars;
 use crate::domain::permission::Permission;
 use crate::domain::prices::Prices;
 use crate::domain::time::Timestamp;
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Model)]
 pub struct ModelLine {
+    #[schema(value_type = uuid::Uuid)]
     pub id: Id<Model>,
+    #[schema(required)]
     pub number: Option<u32>,
+    #[schema(value_type = uuid::Uuid)]
     pub provider_id: Id<Provider>,
     /// The provider's number, for those who go by numbers.
     #[serde(skip)]
     pub provider_number: Option<u32>,
     pub provider: String,
+    #[schema(required, value_type = Option<uuid::Uuid>)]
     pub workspace_id: Option<Id<Workspace>>,
     /// What the provider calls it.
     pub model_id: String,
     /// `prefix:model_id`, which no other model of another prefix has.
     pub qualified_id: String,
+    #[schema(required)]
     pub display_name: Option<String>,
+    #[schema(required)]
     pub context_length: Option<u64>,
+    #[schema(required)]
     pub max_completion_tokens: Option<u64>,
+    #[schema(required)]
     pub timeout_ms: Option<u64>,
-    pub limits: Limits,
+    pub limits: LimitsLine,
     pub local: bool,
     /// Shown to whoever may change it: it is a path on somebody's machine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub local_path: Option<String>,
     /// A JSON number as written.
     #[serde(serialize_with = "as_written")]
+    #[schema(required, value_type = Option<f64>)]
     pub temperature: Option<String>,
+    #[schema(required)]
     pub max_tokens: Option<u64>,
+    #[schema(required)]
     pub system_prompt: Option<String>,
     pub approved_for_agent: bool,
     pub approved_for_chat: bool,
     pub enable_hydration: bool,
+    #[schema(required, value_type = Option<uuid::Uuid>)]
     pub hydration_identity_id: Option<Id<Identity>>,
     /// Dollars for a million units, as they are now.
     pub prices: PriceLine,
     pub capabilities: Vec<String>,
     pub enabled: bool,
+    #[schema(inline)]
     pub source: Source,
     #[serde(with = "moment::maybe")]
+    #[schema(required, value_type = Option<String>, format = DateTime)]
     pub discovered_at: Option<Timestamp>,
     #[serde(with = "moment")]
+    #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
     #[serde(with = "moment")]
+    #[schema(value_type = String, format = DateTime)]
     pub updated_at: Timestamp,
     pub declared: bool,
 }
 
 /// Dollars for a million units as decimals; `None` is unknown, which is not zero.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Prices)]
 pub struct PriceLine {
+    #[schema(required, value_type = Option<String>)]
     pub input: Option<Nanodollars>,
+    #[schema(required, value_type = Option<String>)]
     pub output: Option<Nanodollars>,
+    #[schema(required, value_type = Option<String>)]
     pub cache_read: Option<Nanodollars>,
     #[serde(rename = "cacheWrite5m")]
+    #[schema(required, value_type = Option<String>)]
     pub cache_write_5m: Option<Nanodollars>,
     #[serde(rename = "cacheWrite1h")]
+    #[schema(required, value_type = Option<String>)]
     pub cache_write_1h: Option<Nanodollars>,
+    #[schema(required, value_type = Option<String>)]
     pub reasoning: Option<Nanodollars>,
+    #[schema(required, value_type = Option<String>)]
     pub audio_input: Option<Nanodollars>,
+    #[schema(required, value_type = Option<String>)]
     pub audio_output: Option<Nanodollars>,
     /// Dollars for one call.
+    #[schema(required, value_type = Option<String>)]
     pub per_request: Option<Nanodollars>,
 }
 
@@ -110,7 +138,7 @@ pub(in crate::directory) fn line(known: Known<'_>, model: &Model, provider: &Pro
         context_length: model.context_length,
         max_completion_tokens: model.max_completion_tokens,
         timeout_ms: model.timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)),
-        limits: model.limits.clone(),
+        limits: LimitsLine::from(&model.limits),
         local: model.local,
         local_path: model.local_path.clone().filter(|_| may_change),
         temperature: model.defaults.temperature.clone(),

@@ -8,6 +8,9 @@ mod rules;
 
 use std::time::Duration;
 
+use serde::{Deserialize, Deserializer};
+use utoipa::ToSchema;
+
 pub use self::line::{ModelLine, PriceLine};
 
 pub(super) use self::line::line;
@@ -16,12 +19,13 @@ use self::rules::checked;
 use super::credentials::assign;
 use super::error::DirectoryError;
 use super::known::Known;
+use super::limits::LimitsChange;
 use super::providers::part_of;
-use super::{Access, Turn};
+use super::tag::Expected;
+use super::{Access, Turn, milliseconds, present};
 use crate::domain::change::Change;
 use crate::domain::entity::{Hydration, Identity, Model, Owner, Provider, Workspace};
 use crate::domain::id::Id;
-use crate::domain::limits::Limits;
 use crate::domain::money::Nanodollars;
 use crate::domain::permission::Permission;
 use crate::domain::prices::{DatedPrices, Prices};
@@ -29,41 +33,116 @@ use crate::domain::time::Timestamp;
 use crate::store::{Need, Previous};
 
 /// What is to be otherwise. What is not stated stays as it is.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(example = json!({"contextLength": 32_768, "approvedForAgent": true, "prices": {"input": "0.15", "output": "0.6"}}))]
 pub struct ModelChange {
+    /// What the provider calls it.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, min_length = 1, max_length = 512)]
     pub model_id: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>, max_length = 200)]
     pub display_name: Change<String>,
+    /// In tokens. A call that is surely longer is refused without asking the provider.
+    #[serde(default)]
+    #[schema(value_type = Option<u64>, minimum = 1, maximum = 1_000_000_000_000_u64)]
     pub context_length: Change<u64>,
+    /// What an answer may have at most; a call is never cut to it.
+    #[serde(default)]
+    #[schema(value_type = Option<u64>, minimum = 1, maximum = 1_000_000_000_000_u64)]
     pub max_completion_tokens: Change<u64>,
+    /// Instead of the provider's.
+    #[serde(default, rename = "timeoutMs", deserialize_with = "milliseconds::change")]
+    #[schema(value_type = Option<u64>, minimum = 1, maximum = 86_400_000)]
     pub timeout: Change<Duration>,
-    pub limits: Option<Limits>,
+    #[serde(default)]
+    #[schema(value_type = Option<LimitsChange>)]
+    pub limits: Change<LimitsChange>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
     pub local: Option<bool>,
+    /// Where its weights lie; only for people to read.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, max_length = 4_096)]
     pub local_path: Change<String>,
-    /// A JSON number as written.
+    /// Of a call that states none. A JSON number as written.
+    #[serde(default, deserialize_with = "number_as_written")]
+    #[schema(value_type = Option<f64>)]
     pub temperature: Change<String>,
+    /// Of a call that states none.
+    #[serde(default)]
+    #[schema(value_type = Option<u64>, minimum = 1, maximum = 1_000_000_000_000_u64)]
     pub max_tokens: Change<u64>,
+    /// Of a call that has none.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, max_length = 65_536)]
     pub system_prompt: Change<String>,
+    /// May tokens of kind `agent` call it?
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
     pub approved_for_agent: Option<bool>,
+    /// May tokens of kind `chat` call it?
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
     pub approved_for_chat: Option<bool>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
     pub enable_hydration: Option<bool>,
+    /// Whose text is put before the system prompt.
+    #[serde(default, rename = "hydrationIdentityId")]
+    #[schema(value_type = Option<uuid::Uuid>)]
     pub hydration_identity: Change<Id<Identity>>,
-    pub prices: PriceChange,
+    #[serde(default)]
+    #[schema(value_type = Option<PriceChange>)]
+    pub prices: Change<PriceChange>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, max_items = 64)]
     pub capabilities: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
     pub enabled: Option<bool>,
 }
 
-/// Prices that are to be otherwise from now on. Earlier calls keep what they cost.
-#[derive(Clone, Debug, Default)]
+/// Prices that are to be otherwise from now on, in dollars for a million units. Earlier calls keep what they cost. `null` is
+/// unknown, which is not zero.
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PriceChange {
+    #[serde(default)]
+    #[schema(value_type = Option<String>, pattern = r"^[0-9]{1,9}(\.[0-9]{1,9})?$")]
     pub input: Change<Nanodollars>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>, pattern = r"^[0-9]{1,9}(\.[0-9]{1,9})?$")]
     pub output: Change<Nanodollars>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>, pattern = r"^[0-9]{1,9}(\.[0-9]{1,9})?$")]
     pub cache_read: Change<Nanodollars>,
+    #[serde(default, rename = "cacheWrite5m")]
+    #[schema(value_type = Option<String>, pattern = r"^[0-9]{1,9}(\.[0-9]{1,9})?$")]
     pub cache_write_5m: Change<Nanodollars>,
+    #[serde(default, rename = "cacheWrite1h")]
+    #[schema(value_type = Option<String>, pattern = r"^[0-9]{1,9}(\.[0-9]{1,9})?$")]
     pub cache_write_1h: Change<Nanodollars>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>, pattern = r"^[0-9]{1,9}(\.[0-9]{1,9})?$")]
     pub reasoning: Change<Nanodollars>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>, pattern = r"^[0-9]{1,9}(\.[0-9]{1,9})?$")]
     pub audio_input: Change<Nanodollars>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>, pattern = r"^[0-9]{1,9}(\.[0-9]{1,9})?$")]
     pub audio_output: Change<Nanodollars>,
+    /// Dollars for one call.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, pattern = r"^[0-9]{1,9}(\.[0-9]{1,9})?$")]
     pub per_request: Change<Nanodollars>,
+}
+
+/// As text, so that no arithmetic changes it.
+fn number_as_written<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Change<String>, D::Error> {
+    let number: Option<serde_json::Number> = Option::deserialize(deserializer)?;
+    Ok(number.map_or(Change::Clear, |number| Change::Set(number.to_string())))
 }
 
 impl PriceChange {
@@ -88,6 +167,13 @@ pub struct Filter {
     pub provider: Option<Id<Provider>>,
     /// Only those that are enabled, of providers that are.
     pub enabled_only: bool,
+}
+
+impl Filter {
+    /// All of one provider.
+    pub fn of(provider: Id<Provider>) -> Self {
+        Self { provider: Some(provider), ..Self::default() }
+    }
 }
 
 /// The models of the platform's providers and of a workspace's own, by provider as calls prefer them, then by id.
@@ -154,7 +240,7 @@ fn apply(model: &mut Model, change: ModelChange, now: Timestamp) -> Result<(), D
     change.context_length.apply(&mut model.context_length);
     change.max_completion_tokens.apply(&mut model.max_completion_tokens);
     change.timeout.apply(&mut model.timeout);
-    assign(&mut model.limits, change.limits);
+    LimitsChange::apply(change.limits, &mut model.limits)?;
     assign(&mut model.local, change.local);
     change.local_path.apply(&mut model.local_path);
     change.temperature.apply(&mut model.defaults.temperature);
@@ -167,7 +253,11 @@ fn apply(model: &mut Model, change: ModelChange, now: Timestamp) -> Result<(), D
     hydrate(model, change.hydration_identity, change.enable_hydration)?;
     let old = model.prices.at(now).cloned().unwrap_or_default();
     let mut prices = old.clone();
-    change.prices.apply(&mut prices);
+    match change.prices {
+        Change::Keep => {}
+        Change::Clear => prices = Prices::default(),
+        Change::Set(change) => change.apply(&mut prices),
+    }
     if prices != old {
         model.prices.change(DatedPrices { from: now, prices });
     }
@@ -187,17 +277,24 @@ fn hydrate(model: &mut Model, identity: Change<Id<Identity>>, enabled: Option<bo
         (Some(enabled), Some(hydration)) => hydration.enabled = enabled,
         (Some(true), None) => {
             let remedy = "name one as hydrationIdentityId";
-            return Err(DirectoryError::invalid("the hydration", "is switched on without an identity", remedy));
+            let why = "is switched on without an identity";
+            return Err(DirectoryError::invalid("the hydration", why, remedy).at("hydrationIdentityId"));
         }
         (Some(false) | None, _) => {}
     }
     Ok(())
 }
 
-pub async fn change(access: &Access, id: Id<Model>, change: ModelChange) -> Result<ModelLine, DirectoryError> {
+pub async fn change(
+    access: &Access,
+    id: Id<Model>,
+    expected: Expected,
+    change: ModelChange,
+) -> Result<ModelLine, DirectoryError> {
     let part = part_of(access, get(access, id).await?.provider_id).await?;
     let rule = move |turn: Turn<'_>| {
         let (old, provider) = managed(turn.known(), id)?;
+        expected.hold("model", Some(&line(turn.known(), old, provider)))?;
         let mut model = old.clone();
         apply(&mut model, change, turn.now)?;
         checked(turn.known(), &model, provider)?;
@@ -210,9 +307,10 @@ pub async fn change(access: &Access, id: Id<Model>, change: ModelChange) -> Resu
 }
 
 /// Hides a model; its id is free for another.
-pub async fn delete(access: &Access, id: Id<Model>) -> Result<(), DirectoryError> {
+pub async fn delete(access: &Access, id: Id<Model>, expected: Expected) -> Result<(), DirectoryError> {
     let rule = move |turn: Turn<'_>| {
-        managed(turn.known(), id)?;
+        let (model, provider) = managed(turn.known(), id)?;
+        expected.hold("model", Some(&line(turn.known(), model, provider)))?;
         for one in turn.stored.models.iter_mut().filter(|one| one.id == id) {
             one.deleted_at = Some(turn.now);
         }

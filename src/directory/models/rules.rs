@@ -20,20 +20,21 @@ const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 3_600);
 
 /// Every rule about the model as it is to be.
 pub(super) fn checked(known: Known<'_>, model: &Model, provider: &Provider) -> Result<(), DirectoryError> {
-    error::model_id("the model id", &model.model_id)?;
+    error::model_id("the model id", &model.model_id).map_err(|error| error.at("modelId"))?;
     unique(known, model)?;
     shadows_no_role(known, model, provider)?;
     if let Some(name) = &model.display_name {
-        error::label("the display name", name)?;
+        error::label("the display name", name).map_err(|error| error.at("displayName"))?;
     }
-    at_least_one("the context length", model.context_length)?;
-    at_least_one("the most completion tokens", model.max_completion_tokens)?;
-    at_least_one("the default of max tokens", model.defaults.max_tokens)?;
+    at_least_one("the context length", "contextLength", model.context_length)?;
+    at_least_one("the most completion tokens", "maxCompletionTokens", model.max_completion_tokens)?;
+    at_least_one("the default of max tokens", "maxTokens", model.defaults.max_tokens)?;
     if model.timeout.is_some_and(|timeout| timeout.is_zero() || timeout > TIMEOUT_MAX) {
-        return Err(DirectoryError::invalid("the timeout", "is zero or longer than a day", "write for example 120 s"));
+        let remedy = "write for example 120 s";
+        return Err(DirectoryError::invalid("the timeout", "is zero or longer than a day", remedy).at("timeoutMs"));
     }
-    bounded("the local path", model.local_path.as_deref(), PATH_MAX)?;
-    bounded("the system prompt", model.defaults.system_prompt.as_deref(), PROMPT_MAX)?;
+    bounded("the local path", "localPath", model.local_path.as_deref(), PATH_MAX)?;
+    bounded("the system prompt", "systemPrompt", model.defaults.system_prompt.as_deref(), PROMPT_MAX)?;
     temperature(model.defaults.temperature.as_deref())?;
     capabilities(&model.capabilities)?;
     no_price_is_negative(model)?;
@@ -58,21 +59,25 @@ fn shadows_no_role(known: Known<'_>, model: &Model, provider: &Provider) -> Resu
             "the model id",
             "is the name of a role, whose calls it would take",
             "rename the role's routes first",
-        )),
+        )
+        .at("modelId")),
         false => Ok(()),
     }
 }
 
-fn at_least_one(what: &'static str, number: Option<u64>) -> Result<(), DirectoryError> {
+fn at_least_one(what: &'static str, field: &'static str, number: Option<u64>) -> Result<(), DirectoryError> {
     match number {
-        Some(0) => Err(DirectoryError::invalid(what, "is 0", "write at least 1, or leave it out")),
+        Some(0) => Err(DirectoryError::invalid(what, "is 0", "write at least 1, or leave it out").at(field)),
         _ => Ok(()),
     }
 }
 
-fn bounded(what: &'static str, text: Option<&str>, most: usize) -> Result<(), DirectoryError> {
+fn bounded(what: &'static str, field: &'static str, text: Option<&str>, most: usize) -> Result<(), DirectoryError> {
     match text.is_some_and(|text| text.len() > most || text.contains('\0')) {
-        true => Err(DirectoryError::invalid(what, "is too long", format!("use at most {most} bytes"))),
+        true => {
+            let remedy = format!("use at most {most} bytes and no NUL");
+            Err(DirectoryError::invalid(what, "is too long", remedy).at(field))
+        }
         false => Ok(()),
     }
 }
@@ -80,16 +85,18 @@ fn bounded(what: &'static str, text: Option<&str>, most: usize) -> Result<(), Di
 fn temperature(number: Option<&str>) -> Result<(), DirectoryError> {
     match number.is_none_or(|text| serde_json::from_str::<serde_json::Number>(text).is_ok()) {
         true => Ok(()),
-        false => Err(DirectoryError::invalid("the temperature", "is no number", "write for example 0.7")),
+        false => {
+            Err(DirectoryError::invalid("the temperature", "is no number", "write for example 0.7").at("temperature"))
+        }
     }
 }
 
 fn capabilities(words: &[String]) -> Result<(), DirectoryError> {
     if words.len() > CAPABILITIES_MAX {
         let remedy = format!("name at most {CAPABILITIES_MAX}");
-        return Err(DirectoryError::invalid("the list of capabilities", "is too long", remedy));
+        return Err(DirectoryError::invalid("the list of capabilities", "is too long", remedy).at("capabilities"));
     }
-    words.iter().try_for_each(|word| error::name("a capability", word))
+    words.iter().try_for_each(|word| error::name("a capability", word)).map_err(|error| error.at("capabilities"))
 }
 
 fn no_price_is_negative(model: &Model) -> Result<(), DirectoryError> {
@@ -109,7 +116,7 @@ fn no_price_is_negative(model: &Model) -> Result<(), DirectoryError> {
     let all =
         [input, output, cache_read, cache_write_5m, cache_write_1h, reasoning, audio_input, audio_output, per_request];
     match all.into_iter().flatten().any(|price| *price < Nanodollars(0)) {
-        true => Err(DirectoryError::invalid("a price", "is negative", "write 0 or more")),
+        true => Err(DirectoryError::invalid("a price", "is negative", "write 0 or more").at("prices")),
         false => Ok(()),
     }
 }

@@ -1,6 +1,7 @@
 //! A provider as it is shown.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::directory::known::Known;
 use crate::directory::moment;
@@ -12,20 +13,28 @@ use crate::domain::preset::Kind;
 use crate::domain::protocol::Protocol;
 use crate::domain::time::Timestamp;
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Provider)]
 pub struct ProviderLine {
+    #[schema(value_type = uuid::Uuid)]
     pub id: Id<Provider>,
+    #[schema(required)]
     pub number: Option<u32>,
-    /// Whose own it is; `None`: it is in the platform's catalogue.
+    /// Whose own it is; `null`: it is in the platform's catalogue.
+    #[schema(required, value_type = Option<uuid::Uuid>)]
     pub workspace_id: Option<Id<Workspace>>,
     pub name: String,
+    #[schema(inline)]
     pub kind: Kind,
     /// Names the preset whose quirks hold.
     pub preset: String,
+    #[schema(inline)]
     pub protocol: Protocol,
     pub prefix: String,
+    #[schema(value_type = String)]
     pub base_url: BaseUrl,
+    #[schema(required)]
     pub default_model: Option<String>,
     pub enabled: bool,
     /// Lower first.
@@ -34,19 +43,27 @@ pub struct ProviderLine {
     pub timeout_ms: u64,
     pub strip_prefix: bool,
     /// Does it take any model id, or only those listed?
+    #[schema(inline)]
     pub models: Listing,
+    #[schema(required)]
     pub max_parallel: Option<u32>,
+    #[schema(required)]
     pub deployment: Option<String>,
+    #[schema(required)]
     pub api_version: Option<String>,
+    #[schema(required)]
     pub region: Option<String>,
     /// Shown to whoever may change it: it is a program on the gateway's machine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub command: Option<Vec<String>>,
     #[serde(with = "moment::maybe")]
+    #[schema(required, value_type = Option<String>, format = DateTime)]
     pub discovered_at: Option<Timestamp>,
     #[serde(with = "moment")]
+    #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
     #[serde(with = "moment")]
+    #[schema(value_type = String, format = DateTime)]
     pub updated_at: Timestamp,
     pub declared: bool,
 }

@@ -7,6 +7,9 @@ mod rules;
 
 use std::time::Duration;
 
+use serde::Deserialize;
+use utoipa::ToSchema;
+
 pub use self::line::ProviderLine;
 
 pub(super) use self::line::{line, workspace_of};
@@ -16,7 +19,8 @@ use self::rules::{NOWHERE, bedrock_url, checked, default_prefix};
 use super::credentials::{self, CredentialChange, Keys, Place, assign};
 use super::error::DirectoryError;
 use super::known::Known;
-use super::{Access, Turn};
+use super::tag::Expected;
+use super::{Access, Turn, milliseconds, present};
 use crate::domain::address::BaseUrl;
 use crate::domain::change::Change;
 use crate::domain::entity::{Credential, Listing, Owner, Provider, Workspace};
@@ -37,24 +41,67 @@ pub struct NewProvider {
 }
 
 /// What is to be otherwise. What is not stated stays as it is.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(example = json!({"priority": 2, "defaultModel": "gpt-4o-mini", "timeoutMs": 180_000}))]
 pub struct ProviderChange {
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, min_length = 1, max_length = 64)]
     pub name: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, inline)]
     pub protocol: Option<Protocol>,
+    /// What qualifies its model ids; the name in small letters unless stated. Several providers may share one.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._-]+$")]
     pub prefix: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<String>, nullable = false)]
     pub base_url: Option<BaseUrl>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
     pub default_model: Change<String>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
     pub enabled: Option<bool>,
+    /// Lower first.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, maximum = 4_294_967_295_u32)]
     pub priority: Option<u32>,
+    /// Of those of one priority, how often this one is first.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, minimum = 1, maximum = 1_000_000)]
     pub weight: Option<u32>,
+    #[serde(default, rename = "timeoutMs", deserialize_with = "milliseconds::present")]
+    #[schema(value_type = Option<u64>, nullable = false, minimum = 1, maximum = 86_400_000)]
     pub timeout: Option<Duration>,
+    /// Is the prefix taken off before the model's id is sent?
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
     pub strip_prefix: Option<bool>,
+    /// Does it take any model id, or only those listed?
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, inline)]
     pub models: Option<Listing>,
+    /// Calls in flight to it at once.
+    #[serde(default)]
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 4_294_967_295_u32)]
     pub max_parallel: Change<u32>,
+    /// Azure: what a model that names none is deployed as.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
     pub deployment: Change<String>,
+    /// Azure: with it the classic form of its URLs is used.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
     pub api_version: Change<String>,
+    /// Bedrock.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
     pub region: Change<String>,
     /// Becomes a credential of the provider's owner; the platform's own is granted to all.
+    #[serde(default, rename = "apiKey", deserialize_with = "present")]
+    #[schema(value_type = Option<String>, nullable = false, write_only)]
     pub key: Option<Secret>,
 }
 
@@ -107,7 +154,7 @@ pub(super) fn make(
     turn.known().may(Permission::AIProviderManage, new.owner)?;
     if new.preset.kind == Kind::AgentSdk {
         let remedy = "declare it in gateway.toml, where only the machine's operator writes";
-        return Err(DirectoryError::invalid("the kind", "runs a program on this machine", remedy));
+        return Err(DirectoryError::invalid("the kind", "runs a program on this machine", remedy).at("kind"));
     }
     let base_url = first_url(new.preset, &new.change)?;
     let mut provider = Provider::new(id, new.owner, &new.name, new.preset, base_url, turn.now);
@@ -132,11 +179,13 @@ fn first_url(preset: &Preset, change: &ProviderChange) -> Result<BaseUrl, Direct
         (Kind::AgentSdk, _) => Some(NOWHERE.to_string()),
         (Kind::Bedrock, Change::Set(region)) => Some(bedrock_url(region)),
         (Kind::Bedrock, _) => {
-            return Err(DirectoryError::invalid("the region", "is missing", "write for example us-east-1"));
+            let remedy = "write for example us-east-1";
+            return Err(DirectoryError::invalid("the region", "is missing", remedy).at("region"));
         }
         _ => preset.base_url.map(str::to_string),
     };
-    let missing = || DirectoryError::invalid("the base URL", "is missing", "write for example https://host/v1");
+    let remedy = "write for example https://host/v1";
+    let missing = || DirectoryError::invalid("the base URL", "is missing", remedy).at("baseUrl");
     usual.and_then(|url| url.parse().ok()).ok_or_else(missing)
 }
 
@@ -180,11 +229,17 @@ fn set_key(
 }
 
 /// Changes a provider. Where its address changes, its owner's keys move along, and other holders' wait until confirmed.
-pub async fn change(access: &Access, id: Id<Provider>, change: ProviderChange) -> Result<ProviderLine, DirectoryError> {
+pub async fn change(
+    access: &Access,
+    id: Id<Provider>,
+    expected: Expected,
+    change: ProviderChange,
+) -> Result<ProviderLine, DirectoryError> {
     let (keys, part) = (Keys::of(access), part_of(access, id).await?);
     // A key that was replaced was replaced for a reason: it is not to be found in the generation before.
     let previous = if change.key.is_some() { Previous::Forget } else { Previous::Keep };
     let rule = move |mut turn: Turn<'_>| {
+        held(turn.known(), id, &expected)?;
         alter(&mut turn, &keys, id, change)?;
         let known = turn.known();
         known.any_provider(id).map(|one| line(known, one))
@@ -224,15 +279,21 @@ pub(super) fn alter(
 }
 
 /// Hides a provider with its models. Nothing is destroyed: keys for it stay until their holders delete them.
-pub async fn delete(access: &Access, id: Id<Provider>) -> Result<(), DirectoryError> {
+pub async fn delete(access: &Access, id: Id<Provider>, expected: Expected) -> Result<(), DirectoryError> {
     let rule = move |turn: Turn<'_>| {
         managed(turn.known(), id)?;
+        held(turn.known(), id, &expected)?;
         for one in turn.stored.providers.iter_mut().filter(|one| one.id == id) {
             one.deleted_at = Some(turn.now);
         }
         Ok(())
     };
     access.change(Previous::Keep, "delete", format!("provider {id}"), Need::Provider(id), rule).await
+}
+
+/// Is it still as the asker last saw it?
+fn held(known: Known<'_>, id: Id<Provider>, expected: &Expected) -> Result<(), DirectoryError> {
+    expected.hold("provider", Some(&line(known, known.any_provider(id)?)))
 }
 
 /// A provider that the asker may change.

@@ -37,14 +37,18 @@ pub(super) fn checked(known: Known<'_>, egress: &Egress, provider: &Provider) ->
     settings_fit(provider.kind, &provider.settings)?;
     egress.allows_address(&provider.base_url.address)?;
     if let Some(model) = &provider.default_model {
-        error::model_id("the default model", model)?;
+        error::model_id("the default model", model).map_err(|error| error.at("defaultModel"))?;
     }
     weight(provider.weight)?;
     if provider.max_parallel == Some(0) {
-        return Err(DirectoryError::invalid("max_parallel", "is 0", "write at least 1, or leave it out"));
+        let remedy = "write at least 1, or leave it out";
+        return Err(DirectoryError::invalid("the number of calls in flight", "is 0", remedy).at("maxParallel"));
     }
     match provider.timeout.is_zero() || provider.timeout > TIMEOUT_MAX {
-        true => Err(DirectoryError::invalid("the timeout", "is zero or longer than a day", "write for example 120 s")),
+        true => {
+            let remedy = "write for example 120 s";
+            Err(DirectoryError::invalid("the timeout", "is zero or longer than a day", remedy).at("timeoutMs"))
+        }
         false => Ok(()),
     }
 }
@@ -54,7 +58,7 @@ pub(in crate::directory) fn weight(weight: u32) -> Result<(), DirectoryError> {
         true => Ok(()),
         false => {
             let remedy = format!("write 1 to {WEIGHT_MAX}");
-            Err(DirectoryError::invalid("the weight", "is out of bounds", remedy))
+            Err(DirectoryError::invalid("the weight", "is out of bounds", remedy).at("weight"))
         }
     }
 }
@@ -68,7 +72,8 @@ fn name(text: &str) -> Result<(), DirectoryError> {
             "the provider's name",
             "is no name",
             format!("use 1 to {NAME_MAX} ASCII letters, digits, signs and spaces, no space at its ends"),
-        )),
+        )
+        .at("name")),
     }
 }
 
@@ -85,42 +90,34 @@ fn unique(known: Known<'_>, provider: &Provider) -> Result<(), DirectoryError> {
 
 /// Several providers may share a prefix; none may have one that is read as something else.
 fn prefix(known: Known<'_>, provider: &Provider) -> Result<(), DirectoryError> {
-    error::name("the prefix", &provider.prefix)?;
+    error::name("the prefix", &provider.prefix).map_err(|error| error.at("prefix"))?;
     let mut routes = known.stored.routes.iter().chain(&known.declared.routes);
     let visible = |owner: Owner| owner == Owner::Platform || owner == provider.owner;
     let is_route = routes.any(|one| one.deleted_at.is_none() && visible(one.owner) && one.name == provider.prefix);
     match is_route || model_name::is_reserved(&provider.prefix) {
-        true => Err(DirectoryError::invalid("the prefix", "has a meaning of its own", "choose another prefix")),
+        true => {
+            let remedy = "choose another prefix";
+            Err(DirectoryError::invalid("the prefix", "has a meaning of its own", remedy).at("prefix"))
+        }
         false => Ok(()),
     }
 }
 
 /// What is written for another kind would be ignored, so it is refused.
 pub(in crate::directory) fn settings_fit(kind: Kind, settings: &ProviderSettings) -> Result<(), DirectoryError> {
-    let only = |what: &'static str, of: Kind| {
-        let why = format!("is only for {of}, and this is {kind}");
-        Err(DirectoryError::invalid(what, why, "leave it out"))
-    };
-    match settings {
-        ProviderSettings { deployment: Some(_), .. } if kind != Kind::AzureOpenAi => {
-            return only("the deployment", Kind::AzureOpenAi);
-        }
-        ProviderSettings { api_version: Some(_), .. } if kind != Kind::AzureOpenAi => {
-            return only("the API version", Kind::AzureOpenAi);
-        }
-        ProviderSettings { region: Some(_), .. } if kind != Kind::Bedrock => {
-            return only("the region", Kind::Bedrock);
-        }
-        _ => {}
-    }
-    // Each becomes part of a URL.
-    let texts = [
-        ("the deployment", &settings.deployment),
-        ("the API version", &settings.api_version),
-        ("the region", &settings.region),
+    let all = [
+        ("the deployment", "deployment", Kind::AzureOpenAi, &settings.deployment),
+        ("the API version", "apiVersion", Kind::AzureOpenAi, &settings.api_version),
+        ("the region", "region", Kind::Bedrock, &settings.region),
     ];
-    texts
-        .into_iter()
-        .filter_map(|(what, text)| Some((what, text.as_ref()?)))
-        .try_for_each(|(what, text)| error::name(what, text))
+    for (what, field, of, text) in all {
+        let Some(text) = text else { continue };
+        if kind != of {
+            let why = format!("is only for {of}, and this is {kind}");
+            return Err(DirectoryError::invalid(what, why, "leave it out").at(field));
+        }
+        // Each becomes part of a URL.
+        error::name(what, text).map_err(|error| error.at(field))?;
+    }
+    Ok(())
 }

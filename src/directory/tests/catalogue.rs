@@ -67,7 +67,8 @@ async fn a_provider_without_a_place_of_its_own_must_be_told_one() {
     let aws = providers::create(&access, aws).await.unwrap();
     assert_eq!(aws.base_url.to_string(), "https://bedrock-runtime.eu-west-1.amazonaws.com");
     let region = Change::Set("us-east-1".into());
-    let moved = providers::change(&access, aws.id, ProviderChange { region, ..ProviderChange::default() });
+    let moved =
+        providers::change(&access, aws.id, Expected::Anything, ProviderChange { region, ..ProviderChange::default() });
     assert_eq!(moved.await.unwrap().base_url.to_string(), "https://bedrock-runtime.us-east-1.amazonaws.com");
 }
 
@@ -81,8 +82,11 @@ async fn nobody_registers_a_program_or_an_inside_address() {
         assert!(matches!(inside, Err(DirectoryError::Egress(_))), "{url}");
         let openai = providers::create(&world.access, new(team, "own", "openai")).await.unwrap();
         let change = ProviderChange { base_url: Some(url.parse().unwrap()), ..ProviderChange::default() };
-        assert!(matches!(providers::change(&world.access, openai.id, change).await, Err(DirectoryError::Egress(_))));
-        providers::delete(&world.access, openai.id).await.unwrap();
+        assert!(matches!(
+            providers::change(&world.access, openai.id, Expected::Anything, change).await,
+            Err(DirectoryError::Egress(_))
+        ));
+        providers::delete(&world.access, openai.id, Expected::Anything).await.unwrap();
     }
 }
 
@@ -94,7 +98,7 @@ async fn settings_prefixes_and_numbers_are_held_against_what_they_are_for() {
         ("the prefix", ProviderChange { prefix: Some("role".into()), ..ProviderChange::default() }),
         ("the prefix", ProviderChange { prefix: Some("a:b".into()), ..ProviderChange::default() }),
         ("the weight", ProviderChange { weight: Some(0), ..ProviderChange::default() }),
-        ("max_parallel", ProviderChange { max_parallel: Change::Set(0), ..ProviderChange::default() }),
+        ("the number of calls in flight", ProviderChange { max_parallel: Change::Set(0), ..ProviderChange::default() }),
         ("the timeout", ProviderChange { timeout: Some(std::time::Duration::ZERO), ..ProviderChange::default() }),
         (
             "the default model",
@@ -116,7 +120,7 @@ async fn a_deleted_provider_is_hidden_frees_its_name_and_destroys_nothing() {
     assert!(matches!(again, Err(DirectoryError::Exists { .. })));
     models::create(&access, first.id, "m".into(), ModelChange::default()).await.unwrap();
     credentials::set(&access, NewCredential::of(Owner::Platform, first.id, key(KEY))).await.unwrap();
-    providers::delete(&access, first.id).await.unwrap();
+    providers::delete(&access, first.id, Expected::Anything).await.unwrap();
     assert!(matches!(providers::get(&access, first.id).await, Err(DirectoryError::NotFound { .. })));
     assert!(models::list(&access, models::Filter::default()).await.unwrap().iter().all(|one| one.model_id != "m"));
     let stored = access.load(Part::everything()).await.unwrap();
@@ -141,7 +145,7 @@ async fn a_provider_s_own_key_becomes_its_owner_s_credential() {
     let of_team = lines.iter().find(|one| one.scope == Scope::Workspace).unwrap();
     assert_eq!((of_team.provider.as_str(), of_team.owner.as_str()), ("ours", "team"));
     let renewed = ProviderChange { key: key("sk-zyxwvuts9876"), ..ProviderChange::default() };
-    providers::change(&admin, own.id, renewed).await.unwrap();
+    providers::change(&admin, own.id, Expected::Anything, renewed).await.unwrap();
     let lines = credentials::list(&admin, Which::Of(Owner::Workspace(world.team.id))).await.unwrap();
     assert_eq!(lines.len(), 1);
     assert_eq!(lines[0].held.as_ref().unwrap().api_key_masked.as_deref(), Some("***********9876"));
@@ -162,14 +166,14 @@ async fn where_a_provider_moves_its_owner_s_key_goes_along_and_others_wait_for_t
 
     let change =
         ProviderChange { base_url: Some("https://eu.groq.com/v1".parse().unwrap()), ..ProviderChange::default() };
-    providers::change(access, groq.id, change).await.unwrap();
+    providers::change(access, groq.id, Expected::Anything, change).await.unwrap();
     let line = |id| credentials::get(access, id);
     assert!(!line(ours.id).await.unwrap().address_changed);
     assert!(line(theirs.id).await.unwrap().address_changed);
 
     // Anything else about it leaves it waiting.
     let relabelled = CredentialChange { label: Some("ours".into()), ..CredentialChange::default() };
-    assert!(credentials::change(access, theirs.id, relabelled).await.unwrap().address_changed);
+    assert!(credentials::change(access, theirs.id, Expected::Anything, relabelled).await.unwrap().address_changed);
     let member = world.as_role(AccessRole::Member);
     assert!(credentials::confirm(&member, theirs.id).await.is_err());
     let admin = world.as_role(AccessRole::WorkspaceAdmin);
@@ -194,16 +198,31 @@ async fn a_workspace_sees_the_platform_s_providers_and_its_own_and_changes_only_
     assert!(matches!(providers::list(&admin, filter).await, Err(DirectoryError::NotFound { .. })));
     let change = || ProviderChange { enabled: Some(false), ..ProviderChange::default() };
     assert!(matches!(providers::get(&admin, theirs.id).await, Err(DirectoryError::NotFound { .. })));
-    assert!(matches!(providers::change(&admin, theirs.id, change()).await, Err(DirectoryError::NotFound { .. })));
-    assert!(matches!(providers::delete(&admin, theirs.id).await, Err(DirectoryError::NotFound { .. })));
-    assert!(matches!(providers::change(&admin, openai(), change()).await, Err(DirectoryError::Denied { .. })));
-    assert!(matches!(providers::change(&world.access, openai(), change()).await, Err(DirectoryError::Declared { .. })));
+    assert!(matches!(
+        providers::change(&admin, theirs.id, Expected::Anything, change()).await,
+        Err(DirectoryError::NotFound { .. })
+    ));
+    assert!(matches!(
+        providers::delete(&admin, theirs.id, Expected::Anything).await,
+        Err(DirectoryError::NotFound { .. })
+    ));
+    assert!(matches!(
+        providers::change(&admin, openai(), Expected::Anything, change()).await,
+        Err(DirectoryError::Denied { .. })
+    ));
+    assert!(matches!(
+        providers::change(&world.access, openai(), Expected::Anything, change()).await,
+        Err(DirectoryError::Declared { .. })
+    ));
     let on_platform = providers::create(&admin, new(Owner::Platform, "x", "groq")).await;
     assert!(matches!(on_platform, Err(DirectoryError::Denied { .. })));
     let member = world.as_role(AccessRole::Member);
-    assert!(matches!(providers::change(&member, own.id, change()).await, Err(DirectoryError::Denied { .. })));
+    assert!(matches!(
+        providers::change(&member, own.id, Expected::Anything, change()).await,
+        Err(DirectoryError::Denied { .. })
+    ));
     assert!(providers::get(&member, own.id).await.is_ok());
-    assert!(!providers::change(&admin, own.id, change()).await.unwrap().enabled);
+    assert!(!providers::change(&admin, own.id, Expected::Anything, change()).await.unwrap().enabled);
     let enabled = providers::Filter { workspace: Some(world.team.id), enabled_only: true };
     assert_eq!(providers::list(&admin, enabled).await.unwrap().len(), 1);
 }
@@ -233,7 +252,7 @@ async fn a_model_s_id_is_unique_among_the_living_and_can_be_free_again() {
     assert!((first.approved_for_chat, first.approved_for_agent, first.context_length) == (true, false, None));
     assert!(matches!(make(groq.id, "llama3:8b").await, Err(DirectoryError::Exists { .. })));
     assert!(matches!(make(openai(), "gpt-4o-mini").await, Err(DirectoryError::Exists { .. })), "declared ones count");
-    models::delete(&access, first.id).await.unwrap();
+    models::delete(&access, first.id, Expected::Anything).await.unwrap();
     assert!(matches!(models::get(&access, first.id).await, Err(DirectoryError::NotFound { .. })));
     assert!(make(groq.id, "llama3:8b").await.unwrap().number > first.number);
     is_wrong(make(groq.id, "a\nb"), "the model id").await;
@@ -243,26 +262,29 @@ async fn a_model_s_id_is_unique_among_the_living_and_can_be_free_again() {
 async fn a_model_s_prices_change_from_now_on_and_its_bounds_hold() {
     let World { access, .. } = World::new().await;
     let price = |dollars: &str| PriceChange { input: Change::Set(dollars.parse().unwrap()), ..PriceChange::default() };
-    let with = |prices| ModelChange { prices, ..ModelChange::default() };
+    let with = |prices| ModelChange { prices: Change::Set(prices), ..ModelChange::default() };
     let model = models::create(&access, openai(), "priced".into(), with(price("0.15"))).await.unwrap();
-    let dearer = models::change(&access, model.id, with(price("0.3"))).await.unwrap();
+    let dearer = models::change(&access, model.id, Expected::Anything, with(price("0.3"))).await.unwrap();
     assert_eq!(dearer.prices.input.unwrap().to_string(), "0.3");
     let stored = access.load(Part::everything()).await.unwrap();
     let made_at = stored.models[0].created_at;
     assert_eq!(stored.models[0].prices.at(Timestamp(made_at.0 - 1)), None, "no earlier call is priced anew");
-    is_wrong(models::change(&access, model.id, with(price("-1"))), "a price").await;
+    is_wrong(models::change(&access, model.id, Expected::Anything, with(price("-1"))), "a price").await;
     let cleared = PriceChange { input: Change::Clear, ..PriceChange::default() };
-    assert_eq!(models::change(&access, model.id, with(cleared)).await.unwrap().prices.input, None);
+    assert_eq!(models::change(&access, model.id, Expected::Anything, with(cleared)).await.unwrap().prices.input, None);
     for (named, change) in [
         ("the context length", ModelChange { context_length: Change::Set(0), ..ModelChange::default() }),
         ("the temperature", ModelChange { temperature: Change::Set("warm".into()), ..ModelChange::default() }),
         ("the hydration", ModelChange { enable_hydration: Some(true), ..ModelChange::default() }),
         ("the system prompt", ModelChange { system_prompt: Change::Set("x".repeat(70_000)), ..ModelChange::default() }),
     ] {
-        is_wrong(models::change(&access, model.id, change), named).await;
+        is_wrong(models::change(&access, model.id, Expected::Anything, change), named).await;
     }
     let unknown = ModelChange { hydration_identity: Change::Set(Id::random()), ..ModelChange::default() };
-    assert!(matches!(models::change(&access, model.id, unknown).await, Err(DirectoryError::NotFound { .. })));
+    assert!(matches!(
+        models::change(&access, model.id, Expected::Anything, unknown).await,
+        Err(DirectoryError::NotFound { .. })
+    ));
 }
 
 #[tokio::test]
@@ -273,7 +295,7 @@ async fn where_a_model_s_files_lie_is_shown_only_to_who_may_change_it() {
     assert_eq!(model.local_path.as_deref(), Some("/srv/m.gguf"));
     let admin = world.as_role(AccessRole::WorkspaceAdmin);
     assert_eq!(models::get(&admin, model.id).await.unwrap().local_path, None);
-    assert!(matches!(models::delete(&admin, model.id).await, Err(DirectoryError::Denied { .. })));
+    assert!(matches!(models::delete(&admin, model.id, Expected::Anything).await, Err(DirectoryError::Denied { .. })));
 }
 
 fn route(owner: Owner, kind: RouteKind, name: &str, model: Option<&str>) -> NewRoute {
@@ -300,9 +322,12 @@ async fn a_role_has_several_lines_in_order_and_each_once() {
     assert_eq!(lines.iter().map(|one| one.model.as_deref().unwrap()).collect::<Vec<_>>(), ["gpt-4o-mini", "second"]);
     assert!(routes::list(access, filter("coder")).await.unwrap().is_empty());
     let change = RouteChange { priority: Some(9), notes: Change::Set("last".into()), ..RouteChange::default() };
-    assert_eq!(routes::change(access, first.id, change).await.unwrap().notes.as_deref(), Some("last"));
+    assert_eq!(
+        routes::change(access, first.id, Expected::Anything, change).await.unwrap().notes.as_deref(),
+        Some("last")
+    );
     assert_eq!(routes::list(access, filter("summariser")).await.unwrap()[0].model.as_deref(), Some("second"));
-    routes::delete(access, first.id).await.unwrap();
+    routes::delete(access, first.id, Expected::Anything).await.unwrap();
     assert!(matches!(routes::get(access, first.id).await, Err(DirectoryError::NotFound { .. })));
 }
 
@@ -346,5 +371,8 @@ async fn a_workspace_routes_for_itself_and_to_nobody_else_s_provider() {
     let elsewhere = routes::create(&world.access, route(Owner::Workspace(other.id), RouteKind::Alias, "fast", None));
     let elsewhere = elsewhere.await.unwrap();
     assert!(matches!(routes::get(&admin, elsewhere.id).await, Err(DirectoryError::NotFound { .. })));
-    assert!(matches!(routes::delete(&admin, elsewhere.id).await, Err(DirectoryError::NotFound { .. })));
+    assert!(matches!(
+        routes::delete(&admin, elsewhere.id, Expected::Anything).await,
+        Err(DirectoryError::NotFound { .. })
+    ));
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::directory::catalog;
 use crate::directory::credentials::{CredentialChange, Which};
 use crate::directory::endpoints::{self, Binding, Chosen, EndpointLine, Purpose};
-use crate::directory::model_config;
+use crate::directory::model_config::{self, ConfigLine};
 use crate::directory::providers::{self, NewProvider, ProviderChange};
 use crate::domain::change::Change;
 use crate::domain::entity::Scope;
@@ -22,7 +22,11 @@ fn default_of(world: &World, provider: &str, model: &str) -> Binding {
 }
 
 async fn bound(access: &Access, binding: Binding) -> EndpointLine {
-    endpoints::bind(access, binding).await.unwrap().unwrap()
+    endpoints::bind(access, binding).await.unwrap()
+}
+
+async fn configured(access: &Access, binding: Binding) -> Result<ConfigLine, DirectoryError> {
+    model_config::put(access, Expected::Anything, binding).await.map(|set| set.config.unwrap())
 }
 
 async fn owned(world: &World) -> Directory {
@@ -110,38 +114,41 @@ async fn the_list_holds_one_s_own_and_what_was_granted_and_of_that_no_key() {
 async fn a_configuration_is_set_whole_and_reset_to_the_platform_s_with_its_key_destroyed() {
     let world = World::new().await;
     let admin = world.as_role(AccessRole::WorkspaceAdmin);
-    assert_eq!(model_config::get(&admin, world.team.id).await.unwrap(), None);
-    let set = model_config::put(&admin, default_of(&world, "anthropic", "claude-opus-4-6")).await.unwrap();
+    assert_eq!(model_config::get(&admin, world.team.id).await.unwrap().config, None);
+    let set = configured(&admin, default_of(&world, "anthropic", "claude-opus-4-6")).await.unwrap();
     assert_eq!(
         (set.provider.as_str(), set.model.as_deref(), set.base_url.as_ref()),
         ("anthropic", Some("claude-opus-4-6"), None)
     );
     assert_eq!(set.api_key_masked.as_deref(), Some("***********1234"));
     let kept = Binding { key: None, ..default_of(&world, "anthropic", "claude-sonnet-4-6") };
-    let kept = model_config::put(&admin, kept).await.unwrap();
+    let kept = configured(&admin, kept).await.unwrap();
     assert_eq!(
         (kept.id, kept.model.as_deref()),
         (set.id, Some("claude-sonnet-4-6")),
         "an absent key keeps the old one"
     );
-    model_config::reset(&admin, world.team.id).await.unwrap();
-    assert_eq!(model_config::get(&admin, world.team.id).await.unwrap(), None);
+    model_config::reset(&admin, world.team.id, Expected::Anything).await.unwrap();
+    assert_eq!(model_config::get(&admin, world.team.id).await.unwrap().config, None);
     assert!(owned(&world).await.credentials.is_empty());
-    model_config::reset(&admin, world.team.id).await.unwrap();
+    model_config::reset(&admin, world.team.id, Expected::Anything).await.unwrap();
     let keyless = Binding { key: None, ..default_of(&world, "anthropic", "x") };
-    assert!(matches!(model_config::put(&admin, keyless).await, Err(DirectoryError::Invalid { .. })));
+    assert!(matches!(configured(&admin, keyless).await, Err(DirectoryError::Invalid { .. })));
     let member = world.as_role(AccessRole::Member);
     assert!(matches!(model_config::get(&member, world.team.id).await, Err(DirectoryError::Denied { .. })));
-    assert!(matches!(model_config::reset(&member, world.team.id).await, Err(DirectoryError::Denied { .. })));
+    assert!(matches!(
+        model_config::reset(&member, world.team.id, Expected::Anything).await,
+        Err(DirectoryError::Denied { .. })
+    ));
 }
 
 #[tokio::test]
 async fn what_the_platform_pays_can_be_the_default_without_a_key() {
     let world = World::new().await;
     let keyless = || Binding { key: None, ..default_of(&world, "openai", "gpt-4o-mini") };
-    assert!(model_config::put(&world.access, keyless()).await.is_err());
+    assert!(configured(&world.access, keyless()).await.is_err());
     credentials::set(&world.access, world.of_platform("shared")).await.unwrap();
-    let set = model_config::put(&world.access, keyless()).await.unwrap();
+    let set = configured(&world.access, keyless()).await.unwrap();
     assert_eq!((set.managed_by, set.api_key_masked), (Some(Scope::Platform), None));
     assert_eq!(set.id, world.team.id.uuid());
     assert_eq!(owned(&world).await.credentials.len(), 1);
@@ -162,9 +169,9 @@ async fn the_catalogue_says_who_pays_and_whether_a_call_would_go_there() {
     assert_eq!(line(&admin).await.managed_by, Some(Scope::Workspace));
     let own = credentials::list(&admin, Which::Of(Owner::Workspace(world.team.id))).await.unwrap().remove(0).id;
     let off = || CredentialChange { active: Some(false), ..CredentialChange::default() };
-    credentials::change(&admin, own, off()).await.unwrap();
+    credentials::change(&admin, own, Expected::Anything, off()).await.unwrap();
     assert_eq!(line(&admin).await.managed_by, Some(Scope::Platform));
-    credentials::change(access, shared, off()).await.unwrap();
+    credentials::change(access, shared, Expected::Anything, off()).await.unwrap();
     assert_eq!(line(&admin).await.managed_by, None);
     let entry = catalog::get(&admin, world.team.id, openai()).await.unwrap();
     assert_eq!(entry.models.len(), entry.line.model_count);

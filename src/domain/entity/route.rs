@@ -1,6 +1,7 @@
 //! The ordered targets of a role or an alias.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::Owner;
 use super::provider::Provider;
@@ -45,7 +46,7 @@ impl Route {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum RouteKind {
     Role,

@@ -15,15 +15,18 @@ use keyway::admin::api::{Api, Ground, Live};
 use keyway::admin::{Admin, Desk, Readiness, Ready, Settings};
 use keyway::config::Config;
 use keyway::directory::tokens::{self, NewToken};
+use keyway::directory::users::{self, NewUser};
 use keyway::directory::{Access, Actor, orgs, workspaces};
-use keyway::domain::entity::{Org, Workspace};
+use keyway::domain::entity::{Org, Token, Workspace};
 use keyway::domain::id::Id;
 use keyway::domain::permission::AccessRole;
+use keyway::domain::time::Timestamp;
+use keyway::domain::token::TokenHash;
 use keyway::listen::{Limits, Reception, Setup, bind};
 use keyway::snapshot::{World, build};
-use keyway::store::Store;
 use keyway::store::seal::{Keyring, MasterKey, Salt};
 use keyway::store::state::replays::MemoryReplays;
+use keyway::store::{Need, Store};
 use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
@@ -140,6 +143,20 @@ impl Office {
 
     pub(crate) async fn client_with(&self, new: NewToken) -> Client {
         let minted = tokens::create(&self.access, new).await.unwrap();
+        self.follows().await;
+        self.shows(std::str::from_utf8(minted.text.expose()).unwrap())
+    }
+
+    /// A client with a member's token that its user, who is new, made.
+    pub(crate) async fn client_of_their_own(&self, workspace: Id<Workspace>, email: &str) -> Client {
+        let roles = [(workspace, AccessRole::Member)].into();
+        let new = NewUser { email: email.into(), workspace_roles: roles, ..NewUser::default() };
+        let user = users::create(&self.access, new).await.unwrap().id;
+        let stored = self.access.load(Need::Workspace(workspace)).await.unwrap();
+        let first = Token::new(Id::random(), TokenHash([0; 32]), workspace, email, Timestamp(0));
+        let first = Token { role: AccessRole::WorkspaceAdmin, user: Some(user), made_by_its_user: true, ..first };
+        let access = Access { actor: Actor::token(&first, stored.workspaces[0].org), ..self.access.clone() };
+        let minted = tokens::create(&access, NewToken { user: Some(user), ..NewToken::of(workspace) }).await.unwrap();
         self.follows().await;
         self.shows(std::str::from_utf8(minted.text.expose()).unwrap())
     }

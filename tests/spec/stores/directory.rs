@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use keyway::directory::credentials::{self, NewCredential, Which};
 use keyway::directory::tokens::{self, NewToken};
 use keyway::directory::users::{self, NewUser};
-use keyway::directory::{Access, DirectoryError, orgs, workspaces};
+use keyway::directory::{Access, DirectoryError, Expected, orgs, workspaces};
 use keyway::domain::directory::Directory;
 use keyway::domain::entity::{Org, Owner, User, Workspace};
 use keyway::domain::permission::AccessRole;
@@ -146,7 +146,7 @@ async fn a_key_opens_for_every_process_with_the_encryption_key(place: Place) {
     let other = place.open().await;
     let stored = whole(&other).await;
     assert_eq!(other.keyring().open_credential(&stored.credentials[0]).unwrap().expose(), PROVIDERS_KEY.as_bytes());
-    credentials::delete(&access, stored.credentials[0].id).await.unwrap();
+    credentials::delete(&access, stored.credentials[0].id, Expected::Anything).await.unwrap();
     assert!(credentials::list(&access, Which::Managed).await.unwrap().is_empty());
     assert!(whole(&other).await.credentials.is_empty());
 }

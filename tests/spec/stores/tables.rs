@@ -1,7 +1,7 @@
 //! The database itself: how its tables come about, who may use them, and what stands in them.
 
 use keyway::directory::credentials::{self, NewCredential};
-use keyway::directory::{orgs, workspaces};
+use keyway::directory::{Expected, orgs, workspaces};
 use keyway::domain::entity::Owner;
 use keyway::domain::secret::Secret;
 use keyway::store::seal::MasterKey;
@@ -106,7 +106,7 @@ async fn a_backup_holds_no_key_and_after_a_deletion_not_even_a_sealed_one() {
         assert!(!holds(&dump, written), "{written}");
     }
     assert!(holds(&dump, "\"sealed\""));
-    credentials::delete(&access, set.credential.id).await.unwrap();
+    credentials::delete(&access, set.credential.id, Expected::Anything).await.unwrap();
     assert!(!holds(&shared().dump(url), "\"sealed\""));
 }
 
