@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
-use super::Trouble;
 use super::running::Server;
 use super::signals::ticks;
+use super::{Trouble, open};
 use crate::config::{self, Config};
 use crate::snapshot::{Bounds, CatchUp, Keeper, World, build};
+use crate::store::mirror::Mirror;
 use crate::store::{Bell, Store};
 
 /// How often the store is asked whether another process changed it: a change is in force within a second.
@@ -28,10 +29,21 @@ impl Following {
             return Ok((World::new(snapshot), Self::Whole));
         }
         let bounds = Bounds { cache_bytes: config.cache.bytes, serve_without: config.cache.serve_without, threads };
-        let declared = Arc::new(config.declared.clone());
-        let (keeper, answering) = Keeper::start(store.clone(), declared, config.routing.clone(), bounds).await?;
+        // As large as the cache: sealed text takes a quarter of what it takes in memory, so it remembers four times as much.
+        let mirror = Mirror::open(&open::mirror(config), store.keyring().clone(), config.cache.bytes as u64).await;
+        let mirror =
+            mirror.inspect_err(|error| tracing::warn!(%error, "a restart without the database will serve nothing"));
+        let (declared, routing) = (Arc::new(config.declared.clone()), config.routing.clone());
+        let (keeper, answering) = Keeper::start(store.clone(), mirror.ok(), declared, routing, bounds).await?;
         let world = World::of_library(keeper.library().clone());
         Ok((world, Self::Parts { keeper, answering: tokio::spawn(answering) }))
+    }
+
+    /// Before the end: what is known now is known after a restart.
+    pub(super) async fn settle(&self) {
+        if let Self::Parts { keeper, .. } = self {
+            keeper.settle().await;
+        }
     }
 
     /// The version that is in force.

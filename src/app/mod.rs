@@ -114,7 +114,7 @@ pub enum FirstToken {
 pub fn serve(source: Source, config: Config, ready: impl FnOnce(Started) + Send) -> Result<(), Trouble> {
     let level = log::start(&config.log);
     runtime()?.block_on(async {
-        let opened = open::open(&config).await?;
+        let opened = open::open_to_serve(&config).await?;
         let token = match config.source {
             Some(_) => FirstToken::NotOurs,
             None => first_token(&opened, &config).await?,
@@ -131,9 +131,11 @@ fn runtime() -> Result<tokio::runtime::Runtime, Trouble> {
 
 async fn first_token(opened: &Opened, config: &Config) -> Result<FirstToken, Trouble> {
     let kept = opened.kept.clone();
-    Ok(match open::first_token(opened, config).await? {
-        Some(text) => FirstToken::New { text, kept },
-        None => FirstToken::Earlier(kept),
+    Ok(match open::first_token(opened, config).await {
+        Ok(Some(text)) => FirstToken::New { text, kept },
+        // A database that is away was there before, or there would be no mirror to start from.
+        Ok(None) | Err(DirectoryError::Store(StoreError::Away { .. })) => FirstToken::Earlier(kept),
+        Err(error) => return Err(error.into()),
     })
 }
 

@@ -14,6 +14,7 @@ use uuid::Uuid;
 use crate::config::{self, Config, Env};
 use crate::directory::{Access, Actor, DirectoryError, named, tokens};
 use crate::domain::secret::Secret;
+use crate::store::mirror::Mirror;
 use crate::store::part::{Holder, Need, Page};
 use crate::store::seal::{Keyring, KeyringError, MasterKey, NoRandomness, NotAMasterKey, Salt};
 use crate::store::{Store, StoreError};
@@ -21,6 +22,7 @@ use crate::store::{Store, StoreError};
 /// The key's name, in the data folder and among a supervisor's credentials.
 pub const KEY_FILE: &str = "keyway.key";
 const SEALED_FILE: &str = "directory.sealed";
+const MIRROR: &str = "mirror.sqlite";
 /// Where systemd puts the credentials that it hands to a service.
 const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
 /// Longest key file: a passphrase has at most 1,024 characters.
@@ -82,6 +84,32 @@ pub fn sealed_file(config: &Config) -> PathBuf {
     config.data.dir.join(SEALED_FILE).components().collect()
 }
 
+/// What this machine remembers of a database.
+pub fn mirror(config: &Config) -> PathBuf {
+    config.data.dir.join(MIRROR)
+}
+
+/// Opens the store to serve from it: a database that is away is no hindrance if the mirror remembers enough of it.
+pub async fn open_to_serve(config: &Config) -> Result<Opened, OpenError> {
+    let config::Store::Postgres(url) = &config.store else { return open(config).await };
+    let error = match open_database(config, url).await {
+        Err(OpenError::Store(error @ StoreError::Away { .. })) => error,
+        opened => return opened,
+    };
+    let (mut warnings, keys) = stated_keys(config)?;
+    match Mirror::keyring(&mirror(config), &keys).await {
+        Ok(Some(keyring)) => {
+            warnings.push(error.to_string());
+            Ok(Opened { store: Store::postgres_apart(url, keyring)?, kept: Kept::Postgres, warnings })
+        }
+        Ok(None) => Err(error.into()),
+        Err(unusable) => {
+            tracing::warn!("{unusable}");
+            Err(error.into())
+        }
+    }
+}
+
 /// Opens the store, and makes what is missing: folder, key, empty directory.
 pub async fn open(config: &Config) -> Result<Opened, OpenError> {
     if let config::Store::Postgres(url) = &config.store {
@@ -121,7 +149,7 @@ fn stated_keys(config: &Config) -> Result<(Vec<String>, Vec<MasterKey>), OpenErr
 }
 
 /// Many processes share a database, so none of them makes up a key for it.
-async fn open_database(config: &Config, url: &Secret) -> Result<Opened, OpenError> {
+async fn open_database(config: &Config, url: &Arc<Secret>) -> Result<Opened, OpenError> {
     let (warnings, keys) = stated_keys(config)?;
     let store = Store::postgres(url, keys).await?;
     Ok(Opened { store, kept: Kept::Postgres, warnings })

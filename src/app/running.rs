@@ -100,6 +100,7 @@ impl Running {
         log::write_records(server);
         self.desk.drain(DESK_DRAIN).await;
         self.keeping_up.abort();
+        server.following.settle().await;
         tracing::info!("drained");
     }
 }

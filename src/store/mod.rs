@@ -15,6 +15,7 @@ pub mod export;
 mod file;
 mod image;
 mod memory;
+pub mod mirror;
 pub mod part;
 mod postgres;
 mod replace;
@@ -88,12 +89,17 @@ impl Store {
     }
 
     /// Opens the database, bringing its schema up to date. One that is away, or under other keys, is an error.
-    pub async fn postgres(url: &Secret, keys: Vec<MasterKey>) -> Result<Self, StoreError> {
+    pub async fn postgres(url: &Arc<Secret>, keys: Vec<MasterKey>) -> Result<Self, StoreError> {
         Ok(Self { kind: Kind::Postgres(Arc::new(Database::open(url, keys).await?)) })
     }
 
+    /// The database as it will be when it is back: for a start without it, with the keyring that the mirror remembers.
+    pub fn postgres_apart(url: &Arc<Secret>, keyring: Keyring) -> Result<Self, StoreError> {
+        Ok(Self { kind: Kind::Postgres(Arc::new(Database::apart(url, keyring)?)) })
+    }
+
     /// Opens the database if there is a directory in it; makes and changes nothing.
-    pub async fn existing_postgres(url: &Secret, keys: Vec<MasterKey>) -> Result<Option<Self>, StoreError> {
+    pub async fn existing_postgres(url: &Arc<Secret>, keys: Vec<MasterKey>) -> Result<Option<Self>, StoreError> {
         let database = Database::look(url, keys).await?;
         Ok(database.map(|database| Self { kind: Kind::Postgres(Arc::new(database)) }))
     }

@@ -17,6 +17,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::token::TokenHash;
 use crate::snapshot::{Unbuildable, build};
 use crate::store::changes::What;
+use crate::store::mirror::{Known, Mirror, Place, Touching};
 use crate::store::part::Page;
 use crate::store::{Need, Part, Store, StoreError};
 
@@ -47,6 +48,7 @@ pub enum CatchUp {
 pub struct Keeper {
     library: Arc<Library>,
     store: Store,
+    mirror: Option<Arc<Mirror>>,
     serve_without: Duration,
     /// The version that all changes were taken up to.
     version: AtomicU64,
@@ -63,28 +65,53 @@ struct Settings {
 }
 
 impl Keeper {
-    /// Reads what all workspaces share. The second value is the keeper's own work, to be run until it ends with the library.
+    /// Reads what all workspaces share, from the store, or from the mirror while the store is away. The second value is the
+    /// keeper's own work, to be run as long as the library is used.
     pub async fn start(
         store: Store,
+        mirror: Option<Mirror>,
         declared: Arc<Directory>,
         routing: Routing,
         bounds: Bounds,
     ) -> Result<(Arc<Self>, impl Future<Output = ()> + Send + use<>), CatchUp> {
-        let stored = store.load(&common_part(&declared)).await?;
+        let mirror = mirror.map(Arc::new);
+        let (stored, known) = begin(&store, mirror.as_deref(), &declared, bounds.serve_without).await?;
         let platform = Arc::new(build::platform(&stored, &declared, &routing)?);
         let (asks, asked) = mpsc::channel(WAITING_MAX);
-        let version = AtomicU64::new(platform.version);
         let common = Common { platform, declared };
         let keeper = Arc::new(Self {
-            library: Arc::new(Library::new(common, bounds.cache_bytes, bounds.threads, asks)),
+            library: Arc::new(Library::new(common, bounds, mirror.clone(), asks)),
             store,
+            mirror,
             serve_without: bounds.serve_without,
-            version,
-            heard: AtomicI64::new(Timestamp::now().0),
+            version: AtomicU64::new(known.version),
+            heard: AtomicI64::new(known.heard.0),
             settings: Mutex::new(Settings { routing, is_behind: false }),
         });
-        let answering = answer_all(keeper.clone(), asked);
-        Ok((keeper, answering))
+        let working = keeper.clone();
+        let work = async move {
+            tokio::select! {
+                () = answer_all(working.clone(), asked) => {}
+                () = working.write_behind() => {}
+            }
+        };
+        Ok((keeper, work))
+    }
+
+    async fn write_behind(&self) {
+        match &self.mirror {
+            Some(mirror) => mirror.write_behind().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Everything that is at hand now will be after a restart.
+    pub async fn settle(&self) {
+        if let Some(mirror) = &self.mirror
+            && let Err(error) = mirror.flush().await
+        {
+            tracing::warn!(%error, "the mirror can't be written");
+        }
     }
 
     pub const fn library(&self) -> &Arc<Library> {
@@ -108,6 +135,7 @@ impl Keeper {
         };
         self.has_heard();
         if changes.version == since && !settings.is_behind {
+            self.mirrored(since);
             return Ok(false);
         }
         // First what may be a revocation, then what takes a reading.
@@ -115,26 +143,44 @@ impl Keeper {
         if settings.is_behind || self.touches_common(&changes.what) {
             settings.is_behind = true;
             let declared = self.library.common.load().declared.clone();
-            self.take_up_common(declared, &settings.routing).await?;
+            let stored = self.store.load(&common_part(&declared)).await?;
+            self.take_up_common(&stored, declared, &settings.routing)?;
             settings.is_behind = false;
         }
         self.version.store(changes.version, Ordering::Relaxed);
+        self.mirrored(changes.version);
         Ok(true)
     }
 
     /// The settings say something else from now on. While the store is away they are taken up with what is known of it.
     pub async fn redeclare(&self, declared: Arc<Directory>, routing: Routing) -> Result<(), CatchUp> {
         let mut settings = self.settings.lock().await;
-        self.take_up_common(declared, &routing).await?;
+        let stored = match self.store.load(&common_part(&declared)).await {
+            Err(StoreError::Away { why }) => match &self.mirror {
+                Some(mirror) => mirror.get(Place::Common).await.ok_or(StoreError::Away { why })?,
+                None => return Err(StoreError::Away { why }.into()),
+            },
+            stored => stored?,
+        };
+        self.take_up_common(&stored, declared, &routing)?;
         settings.routing = routing;
         Ok(())
     }
 
-    async fn take_up_common(&self, declared: Arc<Directory>, routing: &Routing) -> Result<(), CatchUp> {
-        let stored = self.store.load(&common_part(&declared)).await?;
-        let platform = Arc::new(build::platform(&stored, &declared, routing)?);
+    fn take_up_common(&self, stored: &Directory, declared: Arc<Directory>, routing: &Routing) -> Result<(), CatchUp> {
+        let platform = Arc::new(build::platform(stored, &declared, routing)?);
+        if let Some(mirror) = &self.mirror {
+            reflect_common(mirror, stored);
+        }
         self.library.set_common(Common { platform, declared });
         Ok(())
+    }
+
+    /// What the mirror will hold when all that waits is written is of this version, and of now.
+    fn mirrored(&self, version: u64) {
+        if let Some(mirror) = &self.mirror {
+            mirror.heard(Known { version, heard: Timestamp::now() });
+        }
     }
 
     /// The first two workspaces count, and the names of all orgs and workspaces are held against those of the settings.
@@ -160,11 +206,30 @@ impl Keeper {
     async fn answer(&self, hash: TokenHash) -> Answer {
         match self.read(hash).await {
             Ok(answer) => answer,
+            Err(StoreError::Away { .. }) => self.remembered(hash).await.unwrap_or(Answer::Away),
             Err(error) => {
                 tracing::debug!(%error, "a token could not be looked up");
                 Answer::Away
             }
         }
+    }
+
+    /// From the mirror. That it lacks a token says nothing about the token.
+    async fn remembered(&self, hash: TokenHash) -> Option<Answer> {
+        let mirror = self.mirror.as_ref()?;
+        let token = KeptToken::new(hash, &mirror.get(Place::Token(hash)).await?)?;
+        let of_workspace = match self.library.shelf.workspace(token.workspace()) {
+            Some(kept) => kept,
+            None => {
+                let part = mirror.get(Place::Workspace(token.workspace())).await?;
+                let declared = self.library.common.load().declared.clone();
+                Arc::new(KeptWorkspace::new(token.workspace(), &part, &declared))
+            }
+        };
+        let token = Arc::new(token);
+        self.library.shelf.put_back(Key::Token(hash), Entry::Token(token.clone()));
+        self.library.shelf.put_back(Key::Workspace(token.workspace()), Entry::Workspace(of_workspace.clone()));
+        Some(Answer::Found(token, of_workspace))
     }
 
     async fn read(&self, hash: TokenHash) -> Result<Answer, StoreError> {
@@ -238,6 +303,51 @@ async fn answer_all(keeper: Arc<Keeper>, mut asked: mpsc::Receiver<Ask>) {
                 }
             }
         }
+    }
+}
+
+/// What all workspaces share, and of when it is.
+async fn begin(
+    store: &Store,
+    mirror: Option<&Mirror>,
+    declared: &Directory,
+    serve_without: Duration,
+) -> Result<(Directory, Known), StoreError> {
+    let known = match mirror {
+        Some(mirror) => mirror.known().await,
+        None => None,
+    };
+    let error = match store.load(&common_part(declared)).await {
+        Ok(stored) => {
+            let now = Known { version: stored.version, heard: Timestamp::now() };
+            if let Some(mirror) = mirror {
+                mirror.forget(&match known {
+                    Some(known) => store.changes_since(known.version).await?.what,
+                    None => What::Everything,
+                });
+                reflect_common(mirror, &stored);
+                mirror.heard(now);
+            }
+            return Ok((stored, now));
+        }
+        Err(error) => error,
+    };
+    let (Some(mirror), Some(known), StoreError::Away { .. }) = (mirror, known, &error) else { return Err(error) };
+    let silent_ms = Timestamp::now().0.saturating_sub(known.heard.0);
+    if u128::try_from(silent_ms).is_ok_and(|silent| silent > serve_without.as_millis()) {
+        return Err(error);
+    }
+    let stored = mirror.get(Place::Common).await.ok_or(error)?;
+    tracing::warn!(
+        silent_s = silent_ms / 1_000,
+        "the database is away; what the mirror remembers of it is served meanwhile"
+    );
+    Ok((stored, known))
+}
+
+fn reflect_common(mirror: &Mirror, stored: &Directory) {
+    if let Ok(text) = serde_json::to_vec(stored) {
+        mirror.put(Place::Common, Touching::default(), text.into());
     }
 }
 

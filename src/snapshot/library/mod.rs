@@ -24,6 +24,7 @@ use crate::domain::directory::Directory;
 use crate::domain::time::Timestamp;
 use crate::domain::token::TokenHash;
 use crate::store::changes::What;
+use crate::store::mirror::Mirror;
 
 /// Calls that wait for the store at one time. It answers within milliseconds, so this is thousands of new callers a second;
 /// when it does not answer, the rest hear so at once.
@@ -89,10 +90,11 @@ enum Answer {
 }
 
 impl Library {
-    fn new(common: Common, bytes: usize, threads: usize, asks: mpsc::Sender<Ask>) -> Self {
+    fn new(common: Common, bounds: Bounds, mirror: Option<Arc<Mirror>>, asks: mpsc::Sender<Ask>) -> Self {
+        let Bounds { cache_bytes, threads, .. } = bounds;
         Self {
-            lanes: Lanes::new(threads, bytes / LANES_SHARE / threads.max(1)),
-            shelf: Shelf::new(bytes as u64),
+            lanes: Lanes::new(threads, cache_bytes / LANES_SHARE / threads.max(1)),
+            shelf: Shelf::new(cache_bytes as u64, mirror),
             counter: AtomicU64::new(0),
             is_closed: AtomicBool::new(false),
             common: ArcSwap::from_pointee(common),

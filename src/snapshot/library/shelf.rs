@@ -13,6 +13,7 @@ use crate::domain::id::Id;
 use crate::domain::token::TokenHash;
 use crate::snapshot::{Platform, TokenEntry, WorkspaceView, build};
 use crate::store::changes::What;
+use crate::store::mirror::{Mirror, Place, Touching};
 
 /// How long a token that nobody knows is not asked for again. One that is made meanwhile is known at once all the same, for
 /// the change names it.
@@ -54,7 +55,7 @@ pub(super) struct KeptWorkspace {
 
 /// A part as text, and what it was last compiled to.
 struct Kept<T> {
-    text: Box<[u8]>,
+    text: Arc<[u8]>,
     compiled: ArcSwapOption<Compiled<T>>,
 }
 
@@ -126,16 +127,18 @@ pub(super) struct Shelf {
     cache: Cache<Key, Entry>,
     /// Tokens that nobody has. Apart from the rest, so that whoever guesses pushes nothing out but guesses.
     nobodys: Cache<TokenHash, ()>,
-    /// The version up to which everything that changed was taken down. What was read before it may be older.
+    /// The version up to which everything that changed was taken down. What was read before it may be older. Its lock keeps
+    /// the mirror in step: what is put up and taken down reaches it in the same order.
     taken_down_to: Mutex<u64>,
+    mirror: Option<Arc<Mirror>>,
 }
 
 impl Shelf {
-    pub(super) fn new(bytes: u64) -> Self {
+    pub(super) fn new(bytes: u64, mirror: Option<Arc<Mirror>>) -> Self {
         let weigh = |_: &Key, entry: &Entry| u32::try_from(entry.bytes()).unwrap_or(u32::MAX);
         let cache = Cache::builder().max_capacity(bytes).weigher(weigh).eviction_policy(EvictionPolicy::lru()).build();
         let nobodys = Cache::builder().max_capacity(NOBODYS_MAX).time_to_live(UNKNOWN_FOR).build();
-        Self { cache, nobodys, taken_down_to: Mutex::new(0) }
+        Self { cache, nobodys, taken_down_to: Mutex::new(0), mirror }
     }
 
     pub(super) fn is_nobodys(&self, hash: &TokenHash) -> bool {
@@ -165,9 +168,18 @@ impl Shelf {
         let taken_down_to = self.taken_down_to.lock().unwrap_or_else(PoisonError::into_inner);
         let is_new = version >= *taken_down_to;
         if is_new {
+            if let Some(mirror) = &self.mirror {
+                entry.reflect(mirror);
+            }
             self.cache.insert(key, entry);
         }
         is_new
+    }
+
+    /// Puts up what the mirror gave, which needs no reflection. Whatever is taken down next takes this down too.
+    pub(super) fn put_back(&self, key: Key, entry: Entry) {
+        let _in_step = self.taken_down_to.lock().unwrap_or_else(PoisonError::into_inner);
+        self.cache.insert(key, entry);
     }
 
     /// Likewise.
@@ -182,6 +194,9 @@ impl Shelf {
     pub(super) fn take_down(&self, what: &What, version: u64) {
         let mut taken_down_to = self.taken_down_to.lock().unwrap_or_else(PoisonError::into_inner);
         *taken_down_to = version;
+        if let Some(mirror) = &self.mirror {
+            mirror.forget(what);
+        }
         let What::These(touched) = what else {
             self.cache.invalidate_all();
             self.nobodys.invalidate_all();
@@ -203,6 +218,19 @@ impl Shelf {
 }
 
 impl Entry {
+    fn reflect(&self, mirror: &Mirror) {
+        match self {
+            Self::Token(token) => {
+                let touching = Touching { user: token.user, ..Touching::default() };
+                mirror.put(Place::Token(token.hash), touching, token.kept.text.clone());
+            }
+            Self::Workspace(workspace) => {
+                let touching = Touching { org: workspace.org, ..Touching::default() };
+                mirror.put(Place::Workspace(workspace.id), touching, workspace.kept.text.clone());
+            }
+        }
+    }
+
     fn bytes(&self) -> usize {
         match self {
             Self::Token(token) => token.bytes(),

@@ -68,7 +68,8 @@ impl House {
         change(&store, |directory| *directory = furnished()).await;
         let bounds = Bounds { cache_bytes: 1 << 20, serve_without: Duration::from_secs(3_600), threads: 4 };
         let nothing = Arc::new(Directory::default());
-        let (keeper, answering) = Keeper::start(store.clone(), nothing, Routing::default(), bounds).await.unwrap();
+        let (keeper, answering) =
+            Keeper::start(store.clone(), None, nothing, Routing::default(), bounds).await.unwrap();
         let world = World::of_library(keeper.library().clone());
         Self { store, keeper, world, answering: tokio::spawn(answering) }
     }

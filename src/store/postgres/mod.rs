@@ -15,8 +15,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use sqlx::postgres::PgListener;
 use sqlx::types::Json;
 use sqlx::{Connection, PgConnection};
+use tokio::sync::OnceCell;
 
-use self::link::{Link, answered};
+use self::link::{Lease, Link, answered};
 use super::audit::{Act, Broken, Head, Record, Verified, Walk};
 use super::changes::{CHANGES_KEPT, Changes, What};
 use super::contents::holds_declared;
@@ -36,6 +37,10 @@ const WALK_BATCH: i64 = 1_000;
 
 pub(super) struct Database {
     link: Link,
+    /// Filled once its schema and its keyring were found to be right: at the opening, or when a database that was away comes
+    /// back.
+    is_settled: OnceCell<()>,
+    url: Arc<Secret>,
     keyring: Arc<Keyring>,
     /// The version that was last taken up, `u64::MAX` before the first time.
     seen: AtomicU64,
@@ -44,7 +49,7 @@ pub(super) struct Database {
 impl Database {
     /// Brings the schema up to date and settles the keyring: whoever comes first draws the salt, and all others must have
     /// a key that opens the check value.
-    pub(super) async fn open(url: &Secret, keys: Vec<MasterKey>) -> Result<Self, StoreError> {
+    pub(super) async fn open(url: &Arc<Secret>, keys: Vec<MasterKey>) -> Result<Self, StoreError> {
         schema::migrate(url).await?;
         let link = Link::new(url)?;
         let mut lease = link.lease().await?;
@@ -53,11 +58,16 @@ impl Database {
             None => new_keyring(&mut lease, keys).await?,
         };
         lease.give_back();
-        Ok(Self::new(link, keyring))
+        Ok(Self::new(link, url, keyring, OnceCell::new_with(Some(()))))
+    }
+
+    /// Without asking the database, which is away: its keyring is known from before.
+    pub(super) fn apart(url: &Arc<Secret>, keyring: Keyring) -> Result<Self, StoreError> {
+        Ok(Self::new(Link::new(url)?, url, keyring, OnceCell::new()))
     }
 
     /// Makes nothing: gives none where there is nothing yet.
-    pub(super) async fn look(url: &Secret, keys: Vec<MasterKey>) -> Result<Option<Self>, StoreError> {
+    pub(super) async fn look(url: &Arc<Secret>, keys: Vec<MasterKey>) -> Result<Option<Self>, StoreError> {
         if schema::look(url).await?.is_empty {
             return Ok(None);
         }
@@ -66,13 +76,31 @@ impl Database {
         let kept = kept_keyring(&mut lease).await?;
         lease.give_back();
         match kept {
-            Some(kept) => Ok(Some(Self::new(link, kept.opened(keys).await?))),
+            Some(kept) => Ok(Some(Self::new(link, url, kept.opened(keys).await?, OnceCell::new_with(Some(()))))),
             None => Ok(None),
         }
     }
 
-    fn new(link: Link, keyring: Keyring) -> Self {
-        Self { link, keyring: Arc::new(keyring), seen: AtomicU64::new(u64::MAX) }
+    fn new(link: Link, url: &Arc<Secret>, keyring: Keyring, is_settled: OnceCell<()>) -> Self {
+        let (url, keyring) = (Arc::clone(url), Arc::new(keyring));
+        Self { link, is_settled, url, keyring, seen: AtomicU64::new(u64::MAX) }
+    }
+
+    async fn lease(&self) -> Result<Lease, StoreError> {
+        let mut lease = self.link.lease().await?;
+        self.is_settled.get_or_try_init(|| self.settle(&mut lease)).await?;
+        Ok(lease)
+    }
+
+    /// It may have been brought up to date, exchanged or put under other keys while it was away.
+    async fn settle(&self, connection: &mut PgConnection) -> Result<(), StoreError> {
+        schema::migrate(&self.url).await?;
+        match kept_keyring(connection).await? {
+            Some(kept) if kept.salt == self.keyring.salt().0 => Ok(self.keyring.check(&kept.check)?),
+            _ => {
+                Err(StoreError::Database("it is another one than the one that was there before; restart Keyway".into()))
+            }
+        }
     }
 
     pub(super) fn keyring(&self) -> &Arc<Keyring> {
@@ -80,7 +108,7 @@ impl Database {
     }
 
     pub(super) async fn load(&self, part: &Part) -> Result<Directory, StoreError> {
-        let mut lease = self.link.lease().await?;
+        let mut lease = self.lease().await?;
         let directory = part::read(&mut lease, part).await?;
         lease.give_back();
         Ok(directory)
@@ -93,7 +121,7 @@ impl Database {
     }
 
     pub(super) async fn changed(&self) -> Result<bool, StoreError> {
-        let mut lease = self.link.lease().await?;
+        let mut lease = self.lease().await?;
         let version = answered(sqlx::query_scalar("select version from directory").fetch_one(&mut *lease)).await?;
         lease.give_back();
         Ok(unsigned(version)? != self.seen.load(Ordering::Relaxed))
@@ -102,7 +130,7 @@ impl Database {
     pub(super) async fn changes_since(&self, since: u64) -> Result<Changes, StoreError> {
         let newer = "select directory.version, what from directory \
                      left join change_log on change_log.version > $1 order by change_log.version";
-        let mut lease = self.link.lease().await?;
+        let mut lease = self.lease().await?;
         let newer = sqlx::query_as::<_, (i64, Option<Json<What>>)>(newer).bind(signed(since)?);
         let newer = answered(newer.fetch_all(&mut *lease)).await?;
         lease.give_back();
@@ -120,7 +148,7 @@ impl Database {
         let database = Arc::clone(self);
         // On a task of its own: a caller who hangs up between two statements must not leave half a transaction open.
         let change = tokio::spawn(async move {
-            let mut lease = database.link.lease().await?;
+            let mut lease = database.lease().await?;
             let result = database.transaction(&mut lease, &act, &part, rule).await;
             if matches!(result, Ok(_) | Err(ChangeError::Refused(_))) {
                 lease.give_back();
@@ -187,7 +215,7 @@ impl Database {
 
     /// From now on only who has the first key can start here.
     pub(super) async fn rekey(&self) -> Result<(), StoreError> {
-        let mut lease = self.link.lease().await?;
+        let mut lease = self.lease().await?;
         let check = sqlx::query("update keyring set check_value = $1").bind(self.keyring.check_value()?.0);
         answered(check.execute(&mut *lease)).await?;
         lease.give_back();
@@ -196,7 +224,7 @@ impl Database {
 
     pub(super) async fn audit_records(&self, before: Option<u64>, limit: u32) -> Result<Vec<Record>, StoreError> {
         let page = "select record from audit where seq < $1 order by seq desc limit $2";
-        let mut lease = self.link.lease().await?;
+        let mut lease = self.lease().await?;
         let page = sqlx::query_scalar::<_, Json<Record>>(page);
         let page = page.bind(before.map_or(Ok(i64::MAX), signed)?).bind(i64::from(limit));
         let records = answered(page.fetch_all(&mut *lease)).await?;
@@ -206,7 +234,7 @@ impl Database {
 
     /// Records and head as they are at one moment, a batch at a time.
     pub(super) async fn verify_audit(&self, expected: Option<&str>) -> Result<Result<Verified, Broken>, StoreError> {
-        let mut lease = self.link.lease().await?;
+        let mut lease = self.lease().await?;
         let at_one_moment = "begin isolation level repeatable read read only";
         let mut transaction = answered(lease.begin_with(at_one_moment)).await?;
         let mut walk = Walk::from(Head::START, expected, &self.keyring);

@@ -17,6 +17,7 @@ use keyway::domain::secret::Secret;
 use keyway::store::audit::Act;
 use keyway::store::seal::MasterKey;
 use keyway::store::{Part, Previous, Store};
+use rustix::process::Signal;
 use sqlx::Executor;
 
 use super::caller::Caller;
@@ -38,7 +39,7 @@ struct Office {
 /// A gateway on that database.
 struct Replica {
     process: Process,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
     data: SocketAddr,
     admin: SocketAddr,
 }
@@ -55,7 +56,7 @@ impl Office {
         let config = keyway::config::Config::from_text("gateway.toml", &settings, &|_| None).unwrap();
         let keys = vec![MasterKey::parse(&Secret::from(KEY.to_string())).unwrap()];
         let access = Access {
-            store: Store::postgres(&Secret::from(url.to_string()), keys).await.unwrap(),
+            store: Store::postgres(&Secret::from(url.to_string()).into(), keys).await.unwrap(),
             declared: std::sync::Arc::new(config.declared.clone()),
             egress: std::sync::Arc::new(config.egress.rules.clone()),
             actor: Actor::operator("cli:ada"),
@@ -73,7 +74,7 @@ impl Office {
         std::fs::write(folder.path().join("gateway.toml"), &self.settings).unwrap();
         let process = Process::start(folder.path(), &["serve"], &[]);
         let (data, admin) = process.addresses().await;
-        Replica { process, _folder: folder, data, admin }
+        Replica { process, folder, data, admin }
     }
 
     async fn token(&self) -> (String, Id<keyway::domain::entity::Token>) {
@@ -233,4 +234,62 @@ async fn with_the_database_away_what_is_known_is_served_and_what_is_not_is_no_wr
     assert_eq!(replica.status(&unknown).await, 200, "without a restart");
     tokens::revoke(&office.access, revoked).await.unwrap();
     assert!(in_force(&[&replica], &unknown, "practice:practice-small", 401).await < IN_FORCE);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restart_without_the_database_serves_what_was_known_and_heals_without_another() {
+    let cluster = tokio::task::spawn_blocking(Cluster::start).await.unwrap();
+    let office = Office::new(&cluster.database().await).await;
+    let mut replica = office.replica().await;
+    let ((known, id), (revoked, revoked_id), (unknown, _)) =
+        (office.token().await, office.token().await, office.token().await);
+    for token in [&known, &revoked] {
+        assert_eq!(replica.status(token).await, 200);
+    }
+    tokens::revoke(&office.access, revoked_id).await.unwrap();
+    in_force(&[&replica], &revoked, "practice:practice-small", 401).await;
+    cluster.stop();
+    replica.until_ready("degraded").await;
+    replica.process.signal(Signal::TERM);
+    assert!(replica.process.exit().await.success());
+
+    let mut again = office.replica_in(replica.folder).await;
+    again.until_ready("degraded").await;
+    assert_eq!(again.status(&known).await, 200);
+    assert_eq!(again.status(&unknown).await, 503, "of what is not at hand nothing is said");
+    assert_eq!(again.status(&revoked).await, 401, "a revocation that was heard is not forgotten");
+    // A crash loses no more than what came within the last moment.
+    again.process.signal(Signal::KILL);
+    again.process.exit().await;
+    let again = office.replica_in(again.folder).await;
+    assert_eq!(again.status(&known).await, 200);
+    for file in std::fs::read_dir(again.folder.path().join("keyway-data")).unwrap() {
+        let bytes = std::fs::read(file.unwrap().path()).unwrap();
+        assert!(!bytes.windows(4).any(|four| four == b"acme"), "the mirror can be read");
+    }
+
+    cluster.restart();
+    again.until_ready("ready").await;
+    assert_eq!((again.status(&unknown).await, again.status(&revoked).await), (200, 401));
+    tokens::revoke(&office.access, id).await.unwrap();
+    assert!(in_force(&[&again], &known, "practice:practice-small", 401).await < IN_FORCE);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_the_database_and_without_a_mirror_of_the_last_hour_a_start_says_so_and_ends() {
+    let cluster = tokio::task::spawn_blocking(Cluster::start).await.unwrap();
+    let mut office = Office::new(&cluster.database().await).await;
+    office.settings = office.settings.replace("[store]", "[store]\nserve_without = \"1s\"");
+    let mut replica = office.replica().await;
+    cluster.stop();
+    replica.until_ready("degraded").await;
+    replica.process.signal(Signal::TERM);
+    replica.process.exit().await;
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    for folder in [replica.folder, tempfile::tempdir().unwrap()] {
+        std::fs::write(folder.path().join("gateway.toml"), &office.settings).unwrap();
+        let mut process = Process::start(folder.path(), &["serve"], &[]);
+        assert!(!process.exit().await.success());
+        assert!(process.log().contains("the database is away"), "{}", process.log());
+    }
 }

@@ -16,7 +16,7 @@ const PROMPTLY: Duration = Duration::from_secs(20);
 async fn world() -> (Cluster, Store) {
     let cluster = tokio::task::spawn_blocking(Cluster::start).await.unwrap();
     let key = MasterKey::parse(&Secret::from(KEY.to_string())).unwrap();
-    let store = Store::postgres(&Secret::from(cluster.database().await), vec![key]).await.unwrap();
+    let store = Store::postgres(&Secret::from(cluster.database().await).into(), vec![key]).await.unwrap();
     count(&store).await.unwrap();
     (cluster, store)
 }

@@ -39,7 +39,7 @@ impl Place {
         let keys = keys.iter().map(|key| MasterKey::parse(&Secret::from(key.to_string())).unwrap()).collect();
         match self {
             Self::SealedFile(folder) => Store::sealed_file(folder.path().join("directory.sealed"), keys).await,
-            Self::Postgres(url) => Store::postgres(&Secret::from(url.clone()), keys).await,
+            Self::Postgres(url) => Store::postgres(&Secret::from(url.clone()).into(), keys).await,
         }
     }
 

@@ -17,15 +17,15 @@ fn keys() -> Vec<MasterKey> {
     vec![MasterKey::parse(&Secret::from(KEY.to_string())).unwrap()]
 }
 
-fn secret(text: &str) -> Secret {
-    Secret::from(text.to_string())
+fn address(text: &str) -> std::sync::Arc<Secret> {
+    Secret::from(text.to_string()).into()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_processes_that_start_at_once_make_the_tables_once_and_agree_on_the_keyring() {
-    let url = secret(&shared().database().await);
+    let url = address(&shared().database().await);
     let starts = (0..6).map(|_| {
-        let url = Secret::new(url.expose().to_vec());
+        let url = url.clone();
         tokio::spawn(async move {
             // Whoever loses the race for the keyring starts again, as a supervisor has it do.
             loop {
@@ -47,7 +47,7 @@ async fn many_processes_that_start_at_once_make_the_tables_once_and_agree_on_the
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn looking_makes_nothing_and_a_migration_is_asked_for_or_taken_at_the_start() {
-    let url = secret(&shared().database().await);
+    let url = address(&shared().database().await);
     assert!(Store::existing_postgres(&url, keys()).await.unwrap().is_none());
     let before = Store::schema(&url).await.unwrap();
     assert!(before.is_empty && before.pending > 0);
@@ -63,22 +63,22 @@ async fn looking_makes_nothing_and_a_migration_is_asked_for_or_taken_at_the_star
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_schema_that_a_newer_version_added_to_is_used_as_it_is() {
     let url = shared().database().await;
-    let store = Store::postgres(&secret(&url), keys()).await.unwrap();
+    let store = Store::postgres(&address(&url), keys()).await.unwrap();
     let newer = "insert into migrations (version, description, success, checksum, execution_time)
                      values (99, 'from the future', true, '\\x00', 0);
                  alter table orgs add column motto text;
                  create table vaults (id uuid primary key)";
     connect(&url).await.execute(newer).await.unwrap();
-    let schema = Store::schema(&secret(&url)).await.unwrap();
+    let schema = Store::schema(&address(&url)).await.unwrap();
     assert_eq!((schema.pending, schema.newer), (0, 1));
-    count(&Store::postgres(&secret(&url), keys()).await.unwrap()).await.unwrap();
+    count(&Store::postgres(&address(&url), keys()).await.unwrap()).await.unwrap();
     orgs::create(&access(store), "acme").await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_role_that_may_only_read_and_write_runs_on_finished_tables() {
     let url = shared().database().await;
-    drop(Store::postgres(&secret(&url), keys()).await.unwrap());
+    drop(Store::postgres(&address(&url), keys()).await.unwrap());
     let role = format!("plain_{}", url.rsplit('_').next().unwrap());
     let grant = format!(
         "create role {role} login; grant usage on schema keyway to {role};
@@ -86,7 +86,7 @@ async fn a_role_that_may_only_read_and_write_runs_on_finished_tables() {
     );
     connect(&url).await.execute(AssertSqlSafe(grant)).await.unwrap();
     let plain = url.replace("postgres@", &format!("{role}@"));
-    let store = Store::postgres(&secret(&plain), keys()).await.unwrap();
+    let store = Store::postgres(&address(&plain), keys()).await.unwrap();
     count(&store).await.unwrap();
     assert_eq!(store.verify_audit(None).await.unwrap().unwrap().records, 1);
 }
@@ -98,7 +98,7 @@ async fn a_backup_holds_no_key_and_after_a_deletion_not_even_a_sealed_one() {
     let access = place.access().await;
     let org = orgs::create(&access, "acme").await.unwrap();
     let workspace = workspaces::create(&access, org.id, "team", None).await.unwrap();
-    let new = NewCredential::of(Owner::Workspace(workspace.id), openai(), Some(secret(PLANTED)));
+    let new = NewCredential::of(Owner::Workspace(workspace.id), openai(), Some(Secret::from(PLANTED.to_string())));
     let set = credentials::set(&access, new).await.unwrap();
     let dump = shared().dump(url);
     assert!(holds(&dump, "acme"), "the dump holds what is not secret");
@@ -117,10 +117,10 @@ fn holds(dump: &[u8], text: &str) -> bool {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_url_that_can_t_be_one_and_a_database_that_is_not_there_are_named_without_the_password() {
     let there = shared().url("nowhere");
-    let error = Store::postgres(&secret(&there), keys()).await.err().unwrap().to_string();
+    let error = Store::postgres(&address(&there), keys()).await.err().unwrap().to_string();
     assert!(error.contains("nowhere") && error.contains("does not exist"), "{error}");
     for url in ["", "keyway", "postgres://user:pass-word@127.0.0.1:notaport/db", "mysql://user:pass-word@host/db"] {
-        let error = Store::postgres(&secret(url), keys()).await.err().unwrap().to_string();
+        let error = Store::postgres(&address(url), keys()).await.err().unwrap().to_string();
         assert!(error.contains("[store] url") && !error.contains("pass-word"), "{url}: {error}");
     }
 }
