@@ -21,6 +21,7 @@ use crate::metrics::{Cells, Registry};
 use crate::proxy::{BodyBudget, Gateway, Proxy};
 use crate::snapshot::World;
 use crate::store::seal::Keyring;
+use crate::store::state::State;
 
 /// A gateway that serves as soon as somebody hands it connections.
 pub struct Assembled {
@@ -36,31 +37,33 @@ pub fn assemble(
     config: &Config,
     world: World,
     keyring: Arc<Keyring>,
+    state: &State,
     connect: &Arc<dyn Connect>,
     cores: usize,
 ) -> io::Result<Assembled> {
     let registry = Arc::new(Registry::new());
     let families = Families::register(&registry);
     let cells: Vec<Arc<Cells>> = (0..cores).map(|_| Arc::new(Cells::of_core())).collect();
-    let gateway = Arc::new(gateway(config, world, keyring, cores)?);
+    let gateway = Arc::new(gateway(config, world, keyring, state, cores)?);
     let proxies = cells.iter().enumerate().map(|(index, cells)| Proxy {
         gateway: gateway.clone(),
-        core: Arc::new(core(config, connect, cores)),
+        core: Arc::new(core(config, connect, state, cores)),
         meter: Arc::new(CoreMeter::new(index, cells.clone(), registry.clone(), families)),
     });
     Ok(Assembled { proxies: proxies.collect(), gateway, registry, cells })
 }
 
-fn gateway(config: &Config, world: World, keyring: Arc<Keyring>, cores: usize) -> io::Result<Gateway> {
+fn gateway(config: &Config, world: World, keyring: Arc<Keyring>, state: &State, cores: usize) -> io::Result<Gateway> {
     Ok(Gateway {
         world: Arc::new(world),
+        state: state.clone(),
         meter: Meter {
             limiter: Limiter::new(),
             capacity: Capacity::new(settings::capacity(config)),
             records: Arc::new(Records::new(cores, config.log.exchanges)),
         },
         attempts: Attempts {
-            breakers: Arc::new(Breakers::new(settings::breakers(config), Instant::now())),
+            breakers: Arc::new(Breakers::new(settings::breakers(config), Instant::now()).noting(state.clone())),
             parallel: Parallel::new(),
             keyring,
             settings: ArcSwap::from_pointee(settings::attempts(config)),
@@ -71,7 +74,7 @@ fn gateway(config: &Config, world: World, keyring: Arc<Keyring>, cores: usize) -
     })
 }
 
-fn core(config: &Config, connect: &Arc<dyn Connect>, cores: usize) -> Core {
+fn core(config: &Config, connect: &Arc<dyn Connect>, state: &State, cores: usize) -> Core {
     let budget = RetryBudget::new(settings::retries(config), cores, Instant::now());
-    Core::new(Client::new(settings::client(config), connect.clone()), budget)
+    Core::new(Client::new(settings::client(config), connect.clone()), budget, state.clone())
 }

@@ -30,6 +30,15 @@ pub(super) fn register(server: &Arc<Server>, plane: &DataPlane<Proxy>, proxies: 
         },
     );
     let of = server.clone();
+    registry.gauge(
+        "keyway_state_dropped_total",
+        "Notes for the state database that found no place.",
+        &[],
+        move |out| {
+            out.push(&[], of.state.dropped() as f64);
+        },
+    );
+    let of = server.clone();
     registry.gauge("keyway_config_info", "The configuration in force; its value is always 1.", &["hash"], move |out| {
         out.push(&[&of.config.load().hash], 1.0);
     });

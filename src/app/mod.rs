@@ -15,6 +15,7 @@ mod reload;
 mod running;
 mod settings;
 mod signals;
+mod state;
 
 pub use assemble::{Assembled, assemble};
 pub use demo::{Asked, Demo, demo};

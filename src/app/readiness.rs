@@ -7,7 +7,8 @@ use crate::admin::{Readiness, Ready};
 
 impl Readiness for Server {
     fn now(&self) -> Ready {
-        let troubles = self.troubles.all();
+        let mut troubles = self.troubles.all();
+        troubles.extend(self.state.trouble());
         let status = match (self.is_draining.load(Ordering::Relaxed), troubles.is_empty()) {
             (true, _) => "draining",
             (false, true) => "ready",

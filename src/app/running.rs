@@ -14,7 +14,7 @@ use super::cores::{self, DataPlane};
 use super::following::{Following, follow};
 use super::reload::{Reloads, Troubles};
 use super::signals::{self, Signals};
-use super::{Source, Trouble, gauges, log, settings};
+use super::{Source, Trouble, gauges, log, settings, state};
 use crate::admin::api::{Api, Ground, Live};
 use crate::admin::{self, Admin, Desk};
 use crate::attempt::client::{Connect, Network};
@@ -23,6 +23,7 @@ use crate::listen::{self, Reception, Setup};
 use crate::metrics::{Cells, Registry};
 use crate::proxy::{Gateway, Proxy};
 use crate::store::Store;
+use crate::store::state::State;
 use crate::store::state::replays::MemoryReplays;
 
 /// How long the admin listener's last answers may take once calls have ended: nobody is waiting for a long one.
@@ -34,6 +35,7 @@ pub(super) struct Server {
     pub(super) config: ArcSwap<Config>,
     pub(super) store: Store,
     pub(super) following: Following,
+    pub(super) state: State,
     pub(super) gateway: Arc<Gateway>,
     pub(super) network: Arc<Network>,
     pub(super) admin: Arc<ArcSwap<admin::Settings>>,
@@ -72,7 +74,10 @@ impl Running {
         let cores = config.listen.cores.unwrap_or_else(cores::available);
         let (world, following) = Following::start(&store, &config, cores + super::CONTROL_THREADS).await?;
         let connect: Arc<dyn Connect> = network.clone();
-        let assembled = assemble(&config, world, store.keyring().clone(), &connect, cores).map_err(Trouble::Runtime)?;
+        let state = state::open(&config, &store).await;
+        let assembled = assemble(&config, world, store.keyring().clone(), &state, &connect, cores);
+        let assembled = assembled.map_err(Trouble::Runtime)?;
+        state::remind(&assembled.gateway.attempts.breakers, &state);
         let data = cores::bind(config.listen.data, cores)?;
         let (desk_listener, desk_address) = bind_desk(config.listen.admin)?;
         let server = Arc::new(Server::new(source, config, store, following, &assembled, network, level));
@@ -101,6 +106,7 @@ impl Running {
         self.desk.drain(DESK_DRAIN).await;
         self.keeping_up.abort();
         server.following.settle().await;
+        server.state.close().await;
         tracing::info!("drained");
     }
 }
@@ -130,6 +136,7 @@ impl Server {
             config: ArcSwap::from_pointee(config),
             store,
             following,
+            state: assembled.gateway.state.clone(),
             gateway: assembled.gateway.clone(),
             network,
             registry: assembled.registry.clone(),

@@ -40,6 +40,7 @@ use crate::domain::trail::{Attempt, End, Trail};
 use crate::resolve::{Plan, Target};
 use crate::snapshot::Caller;
 use crate::store::seal::Keyring;
+use crate::store::state::State;
 
 /// What the operator may set about attempts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,8 +72,8 @@ pub struct Core {
 }
 
 impl Core {
-    pub fn new(client: Client, budget: RetryBudget) -> Self {
-        Self { client, signer: Signer::default(), budget: Mutex::new(budget) }
+    pub fn new(client: Client, budget: RetryBudget, state: State) -> Self {
+        Self { client, signer: Signer::new(state), budget: Mutex::new(budget) }
     }
 
     /// One core writes it, so the lock is never waited for.

@@ -14,7 +14,7 @@ use super::client::{AnswerBody, Broken};
 use super::places::Places;
 use super::tap::Tap;
 use crate::domain::address::Address;
-use crate::domain::entity::{Credential, Workspace};
+use crate::domain::entity::{SavedCredential, Workspace};
 use crate::domain::failure::Failure;
 use crate::domain::id::Id;
 use crate::domain::trail::Answerer;
@@ -85,7 +85,7 @@ pub(super) struct Accused {
     workspace: Id<Workspace>,
     address: Arc<Address>,
     model: Option<Arc<str>>,
-    credential: Option<Id<Credential>>,
+    credential: Option<SavedCredential>,
 }
 
 impl Accused {
@@ -95,7 +95,7 @@ impl Accused {
             workspace,
             address: target.base_url().address.clone(),
             model: target.counted_model().cloned(),
-            credential: target.credential.as_ref().map(|one| one.id()),
+            credential: target.credential.as_ref().map(|one| one.credential.saved()),
         }
     }
 

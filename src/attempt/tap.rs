@@ -46,6 +46,11 @@ impl Tap {
         self.watch.has_failed()
     }
 
+    /// The id of what the stream makes, once it was named.
+    pub fn object_id(&self) -> Option<&str> {
+        self.watch.object_id()
+    }
+
     pub fn usage(&self) -> Option<Usage> {
         self.watch.usage()
     }

@@ -84,15 +84,53 @@ impl fmt::Debug for Upload {
 }
 
 impl Call {
-    /// Does it touch an object that lies at the provider and belongs to whoever made it?
-    pub fn touches_objects(&self) -> bool {
-        let named = match &self.body {
+    /// Does it name an object that lies at a provider and belongs to whoever made it?
+    pub fn names_objects(&self) -> bool {
+        let in_body = match &self.body {
             CallBody::Json { found, .. } => {
                 found.previous_response_id.is_some() || found.conversation || !found.object_ids.is_empty()
             }
             CallBody::Empty | CallBody::Multipart { .. } | CallBody::Upload(_) => false,
         };
-        named || !self.operation.names_model()
+        in_body || self.object_in_path().is_some()
+    }
+
+    /// The ids of the objects it names, each once; `None` if it names one without an id that we read.
+    pub fn object_ids(&self) -> Option<Vec<String>> {
+        let mut ids: Vec<String> = self.object_in_path().into_iter().map(str::to_string).collect();
+        if let CallBody::Json { found, .. } = &self.body {
+            if found.conversation {
+                return None;
+            }
+            ids.extend(found.previous_response_id.iter().chain(&found.object_ids).cloned());
+        }
+        ids.sort_unstable();
+        ids.dedup();
+        Some(ids)
+    }
+
+    /// The id in the path of a call about one object.
+    pub fn object_in_path(&self) -> Option<&str> {
+        let tail = self.tail.as_deref()?.strip_prefix('/')?;
+        Some(tail.split_once('/').map_or(tail, |(id, _)| id))
+    }
+
+    /// What it does with objects, as far as it is our business.
+    pub fn deed(&self) -> Deed {
+        use http::Method;
+        let below = self.tail.as_deref().and_then(|tail| tail.strip_prefix('/')).map(|tail| tail.split_once('/'));
+        match (self.operation, &self.method, below) {
+            (Operation::Responses, ..) => match &self.body {
+                CallBody::Json { found, .. } if found.store == Some(false) => Deed::Other,
+                _ => Deed::Makes,
+            },
+            (Operation::Files | Operation::Batches, &Method::GET, None) => Deed::Lists,
+            (Operation::Files | Operation::Batches, _, None) => Deed::Makes,
+            (Operation::Files | Operation::Batches | Operation::StoredResponse, &Method::DELETE, _) => Deed::Deletes,
+            (Operation::Files | Operation::Batches, &Method::GET, Some(None)) => Deed::Shows,
+            (Operation::Batches, _, Some(Some((_, "cancel")))) => Deed::Shows,
+            _ => Deed::Other,
+        }
     }
 
     /// What weights are drawn from: the conversation where the client names one, else this call alone.
@@ -194,12 +232,32 @@ pub struct Messages {
     pub system: Option<Range<usize>>,
 }
 
+/// What a call does with objects that lie at a provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deed {
+    /// Its answer holds the id of a new one.
+    Makes,
+    Lists,
+    /// Its answer describes one as it is now.
+    Shows,
+    Deletes,
+    /// Nothing, or nothing that would change what is on record.
+    Other,
+}
+
 /// What an earlier object that the call names has to say about where the call may go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Past {
-    /// Nothing earlier is named, or nothing is on record that would bind the call.
+    /// Nothing earlier is named.
     #[default]
     None,
-    /// The object lies at a provider, made with this credential: only there can it be found.
+    /// The object lies at a provider, made with this credential (or without one, where none is needed): only there can
+    /// it be found.
     Theirs { provider: Id<Provider>, credential: Option<Id<Credential>> },
+    /// It is not on record, so on a shared credential it would be somebody else's.
+    Unrecorded,
+    /// The record can't be asked: as if it were not on record, but that may change.
+    Unasked,
+    /// All the caller's objects are asked for: on a shared credential the provider's list would show everybody's.
+    Listing,
 }

@@ -64,9 +64,9 @@ pub enum Refusal {
     ContextTooLong { model: String, limit: u64 },
     #[error("there is no credential for {provider}; {remedy}")]
     NoCredential { provider: String, remedy: String },
-    #[error("this call needs a credential of the workspace's own: {0}")]
-    SharedCredential(&'static str),
-    #[error("{0} is not an object of this workspace")]
+    #[error("the record of files, batches and responses can't be asked right now; try again shortly")]
+    StateAway,
+    #[error("{0} is not a file, batch or response of this workspace")]
     ObjectNotFound(&'static str),
     #[error("this token may not make batches")]
     BatchesDenied,
@@ -153,7 +153,7 @@ impl Refusal {
             Self::ModelNotApproved { .. } => row(403, "model_not_approved", Permission),
             Self::ContextTooLong { .. } => row(400, "context_length_exceeded", InvalidRequest),
             Self::NoCredential { .. } => row(403, "no_credential", Permission),
-            Self::SharedCredential(_) => row(403, "shared_credential", Permission),
+            Self::StateAway => row(503, "state_unavailable", Server),
             Self::ObjectNotFound(_) => row(404, "object_not_found", NotFound),
             Self::BatchesDenied => row(403, "batches_denied", Permission),
             Self::UnsupportedByTarget { .. } => row(400, "unsupported_by_target", InvalidRequest),
@@ -196,7 +196,7 @@ impl Refusal {
         ("model_not_approved", 403),
         ("context_length_exceeded", 400),
         ("no_credential", 403),
-        ("shared_credential", 403),
+        ("state_unavailable", 503),
         ("object_not_found", 404),
         ("batches_denied", 403),
         ("unsupported_by_target", 400),
@@ -213,9 +213,11 @@ impl Refusal {
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::RateLimited { retry_after, .. } | Self::CredentialHeld { retry_after, .. } => Some(*retry_after),
-            Self::ParallelLimited { .. } | Self::AtCapacity(_) | Self::StoreAway | Self::ProviderBusy { .. } => {
-                Some(Duration::from_secs(1))
-            }
+            Self::ParallelLimited { .. }
+            | Self::AtCapacity(_)
+            | Self::StoreAway
+            | Self::StateAway
+            | Self::ProviderBusy { .. } => Some(Duration::from_secs(1)),
             _ => None,
         }
     }

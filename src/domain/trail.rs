@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::entity::{Provider, Scope};
+use super::entity::{Credential, Provider, Scope};
 use super::failure::Failure;
 use super::id::Id;
 
@@ -38,6 +38,9 @@ pub struct Answerer {
     /// Only registered models are named in metrics; a client could make up any number of others.
     pub is_registered: bool,
     pub scope: Option<Scope>,
+    pub credential: Option<Id<Credential>>,
+    /// Do other workspaces call with the same credential, or without one at the same provider?
+    pub is_shared: bool,
 }
 
 /// The attempts of one exchange.

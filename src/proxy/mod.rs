@@ -5,6 +5,7 @@
 mod answer;
 mod bodies;
 mod models;
+mod objects;
 mod ours;
 mod read;
 mod recall;
@@ -39,10 +40,12 @@ use crate::listen::RequestBody;
 use crate::meter::{CoreMeter, Exchange, Meter};
 use crate::resolve::{Plan, Question, resolve};
 use crate::snapshot::{Caller, World};
+use crate::store::state::{State, Used};
 
 /// What the data plane shares between its cores.
 pub struct Gateway {
     pub world: Arc<World>,
+    pub state: State,
     pub meter: Meter,
     pub attempts: Attempts,
     pub bodies: Arc<BodyBudget>,
@@ -104,8 +107,12 @@ impl Proxy {
         known: impl FnOnce(),
     ) -> Result<Response<RelayBody>, Refusal> {
         let place = route::place(&head.method, head.uri.path())?;
-        let caller = authenticate(&self.gateway.world, &head.headers, Timestamp::now()).await?;
+        let now = Timestamp::now();
+        let caller = authenticate(&self.gateway.world, &head.headers, now).await?;
         known();
+        if caller.is_seen_again(now) {
+            self.gateway.state.used(Used::Token(caller.token().id), now);
+        }
         match place {
             Place::Models => Ok(models::list(&caller, id)),
             Place::Model(model) => models::one(&caller, id, &model),
@@ -156,7 +163,7 @@ impl Proxy {
         let reading = Instant::now();
         let (call, share) = read::read(asked, exchange.id(), head, body, &room).await?;
         exchange.has_read(&call, reading.elapsed());
-        let past = recall::recall(caller, &call).await?;
+        let past = recall::recall(&gateway.state, caller, &call).await?;
         let plan = resolve(caller, &Question::from(&*call), &past)?;
         let plan = exchange.reserve(plan, &call)?;
         Ok(Planned { plan, call, share })
@@ -174,9 +181,13 @@ impl Proxy {
         let proxy = self.clone();
         let attempting = async move {
             let Planned { plan, call, share: _held_until_committed } = planned;
+            let state = &proxy.gateway.state;
+            if let Some(listed) = objects::listed(state, &caller, &plan, &call).await {
+                return (listed, exchange);
+            }
             let outcome = proxy.gateway.attempts.run(&proxy.core, &caller, &plan, &call, exchange.trail()).await;
             exchange.has_waited(outcome.waited);
-            (outcome.result, exchange)
+            (objects::kept(state, &caller, &call, outcome.result).await, exchange)
         };
         // Boxed, for what holds a future moves it: inside the steps before it, all its bytes would move with each.
         let mut attempting = Box::pin(attempting);

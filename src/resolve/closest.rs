@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::listing::{is_usable, listed};
-use super::names::Pick;
+use super::names::{Pick, Pinned};
 use crate::domain::nearest::distance;
 use crate::domain::refusal::Refusal;
 use crate::snapshot::{Caller, ProviderEntry};
@@ -41,7 +41,7 @@ fn takers(caller: &Caller, asked: &str) -> Vec<String> {
 }
 
 fn unregistered(provider: &Arc<ProviderEntry>, model: &str) -> Pick {
-    Pick { provider: provider.clone(), model: None, model_id: model.into(), tier: 0, weight: 1, pinned: None }
+    Pick { provider: provider.clone(), model: None, model_id: model.into(), tier: 0, weight: 1, pinned: Pinned::No }
 }
 
 fn nearest(caller: &Caller, asked: &str) -> Vec<String> {

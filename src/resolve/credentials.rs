@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use super::names::Pick;
+use super::names::{Pick, Pinned};
 use super::{Dropped, Hurdle, Question, Target};
-use crate::domain::entity::{Provider, Scope};
+use crate::domain::call::Past;
+use crate::domain::entity::Provider;
 use crate::domain::id::Id;
 use crate::domain::protocol::{Operation, Protocol};
 use crate::snapshot::{Caller, CredentialEntry};
@@ -13,6 +14,7 @@ use crate::snapshot::{Caller, CredentialEntry};
 pub(super) fn targets(
     caller: &Caller,
     question: &Question<'_>,
+    past: &Past,
     pick: Pick,
     targets: &mut Vec<Target>,
     dropped: &mut Vec<Dropped>,
@@ -20,10 +22,10 @@ pub(super) fn targets(
     // Even and odd: a workspace's own tier, and directly behind it the platform's that follows it.
     let tier = pick.tier.saturating_mul(2);
     let before = targets.len();
-    if let Some(pinned) = pick.pinned.clone() {
-        targets.push(target(&pick, Some(pinned), tier));
-    } else {
-        add_scoped(caller, &pick, tier, targets);
+    match pick.pinned.clone() {
+        Pinned::To(credential) => targets.push(target(&pick, Some(credential), tier)),
+        Pinned::ToNone => targets.push(target(&pick, None, tier)),
+        Pinned::No => add_scoped(caller, &pick, tier, targets),
     }
     if before == targets.len() && !pick.provider.needs_key() {
         targets.push(target(&pick, None, tier));
@@ -32,8 +34,15 @@ pub(super) fn targets(
         dropped.push(Dropped::of(&pick, Hurdle::Credential));
     }
     drop_unspoken(question, &pick, before, targets, dropped);
-    if question.touches_objects && caller.platform().workspace_count > 1 {
-        drop_shared(&pick, before, targets, dropped);
+    match past {
+        Past::None | Past::Theirs { .. } => {}
+        Past::Unrecorded => drop_shared(&pick, Hurdle::Unrecorded, before, targets, dropped),
+        Past::Unasked => drop_shared(&pick, Hurdle::Unasked, before, targets, dropped),
+        // One list is not another's: a workspace with a credential of its own gets that one's, or none.
+        Past::Listing if targets[before..].iter().any(|target| !target.is_shared()) => {
+            drop_shared(&pick, Hurdle::Unrecorded, before, targets, dropped);
+        }
+        Past::Listing => {}
     }
 }
 
@@ -96,12 +105,12 @@ fn drop_unspoken(
     targets.extend(kept);
 }
 
-/// On a shared credential, whose an object is could not be told: only the caller's own will do.
-fn drop_shared(pick: &Pick, from: usize, targets: &mut Vec<Target>, dropped: &mut Vec<Dropped>) {
-    let is_own = |target: &Target| target.credential.as_ref().is_some_and(|one| one.scope() != Scope::Platform);
-    let kept: Vec<Target> = targets.drain(from..).filter(is_own).collect();
-    if kept.is_empty() {
-        dropped.push(Dropped::of(pick, Hurdle::Shared));
+/// On a shared credential, what is not on record is somebody else's: only the caller's own will do.
+fn drop_shared(pick: &Pick, hurdle: Hurdle, from: usize, targets: &mut Vec<Target>, dropped: &mut Vec<Dropped>) {
+    let found = targets.len() - from;
+    let kept: Vec<Target> = targets.drain(from..).filter(|target| !target.is_shared()).collect();
+    if kept.is_empty() && found > 0 {
+        dropped.push(Dropped::of(pick, hurdle));
     }
     targets.extend(kept);
 }

@@ -125,7 +125,7 @@ fn dropped_line(dropped: &Dropped) -> DroppedLine {
 
 /// May a caller hear of a target that fell at this hurdle?
 const fn is_open(hurdle: Hurdle) -> bool {
-    matches!(hurdle, Hurdle::Length | Hurdle::Credential | Hurdle::Shared | Hurdle::Approval)
+    matches!(hurdle, Hurdle::Length | Hurdle::Credential | Hurdle::Unrecorded | Hurdle::Unasked | Hurdle::Approval)
 }
 
 impl fmt::Display for Explanation {

@@ -19,8 +19,10 @@ pub enum Hurdle {
     /// It speaks a protocol into which this call is not translated.
     Protocol,
     Credential,
-    /// There is a credential, but the object's owner could not be told on it.
-    Shared,
+    /// There is a shared credential, and what the call names is not on record as the caller's.
+    Unrecorded,
+    /// Likewise, as far as can be told without the record.
+    Unasked,
 }
 
 impl Hurdle {
@@ -33,7 +35,8 @@ impl Hurdle {
             Self::Length => "the call is longer than its context",
             Self::Protocol => "speaks another protocol",
             Self::Credential => "no active credential",
-            Self::Shared => "only a shared credential",
+            Self::Unrecorded => "its shared credential's objects are not the caller's",
+            Self::Unasked => "the record of its shared credential's objects can't be asked",
         }
     }
 }
@@ -124,7 +127,8 @@ pub(super) fn refusal(caller: &Caller, question: &Question<'_>, dropped: &[Dropp
             Refusal::UnsupportedByTarget { provider, remedy: "name a model of a provider that speaks the call's own" }
         }
         Hurdle::Credential => Refusal::NoCredential { remedy: set_credential(caller, &provider), provider },
-        Hurdle::Shared => Refusal::SharedCredential("objects on a shared credential could be another workspace's"),
+        Hurdle::Unrecorded => Refusal::ObjectNotFound("what an id in this call names"),
+        Hurdle::Unasked => Refusal::StateAway,
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::names::Pick;
+use super::names::{Pick, Pinned};
 use super::{Question, credentials, hurdles};
+use crate::domain::call::Past;
 use crate::domain::entity::RouteKind;
 use crate::domain::time::Timestamp;
 use crate::snapshot::{Caller, ModelEntry};
@@ -38,7 +39,7 @@ fn listed_pick(entry: &Arc<ModelEntry>) -> Pick {
         model_id: entry.model_id.clone(),
         tier: 0,
         weight: 1,
-        pinned: None,
+        pinned: Pinned::No,
     }
 }
 
@@ -49,7 +50,7 @@ pub(super) fn is_usable(caller: &Caller, pick: &Pick) -> bool {
         return false;
     }
     let (mut targets, mut dropped) = (Vec::new(), Vec::new());
-    credentials::targets(caller, &question, pick.clone(), &mut targets, &mut dropped);
+    credentials::targets(caller, &question, &Past::None, pick.clone(), &mut targets, &mut dropped);
     !targets.is_empty()
 }
 

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use crate::domain::address::BaseUrl;
 use crate::domain::call::{Call, Past};
-use crate::domain::entity::{ProviderSettings, TokenKind};
+use crate::domain::entity::{Owner, ProviderSettings, Scope, TokenKind};
 use crate::domain::protocol::{Operation, Protocol};
 use crate::domain::refusal::Refusal;
 use crate::domain::trail::Answerer;
@@ -81,6 +81,17 @@ impl Target {
             model: self.model_id.clone(),
             is_registered: self.model.is_some(),
             scope: self.credential.as_ref().map(|one| one.scope()),
+            credential: self.credential.as_ref().map(|one| one.id()),
+            is_shared: self.is_shared(),
+        }
+    }
+
+    /// Do other workspaces call with the same credential, or without one at the same provider? Objects made so are told
+    /// apart by our record alone.
+    pub fn is_shared(&self) -> bool {
+        match &self.credential {
+            Some(credential) => credential.scope() == Scope::Platform,
+            None => self.provider.provider.owner == Owner::Platform,
         }
     }
 
@@ -131,7 +142,6 @@ pub struct Question<'a> {
     pub project: Option<&'a str>,
     pub provider: Option<&'a str>,
     pub operation: Operation,
-    pub touches_objects: bool,
     pub least_input_tokens: u64,
     pub seed: u64,
 }
@@ -145,7 +155,6 @@ impl<'a> From<&'a Call> for Question<'a> {
             project: call.project.as_deref(),
             provider: call.provider.as_deref(),
             operation: call.operation,
-            touches_objects: call.touches_objects(),
             least_input_tokens: call.least_input_tokens(),
             seed: call.seed(),
         }
@@ -163,7 +172,6 @@ impl<'a> Question<'a> {
             project,
             provider: None,
             operation: Operation::ChatCompletions,
-            touches_objects: false,
             least_input_tokens: 0,
             seed: 0,
         }
@@ -192,7 +200,7 @@ pub fn consider(caller: &Caller, question: &Question<'_>, past: &Past) -> Result
     let mut targets = Vec::with_capacity(named.picks.len());
     for pick in named.picks {
         match hurdles::clear(caller, question, &pick) {
-            Ok(()) => credentials::targets(caller, question, pick, &mut targets, &mut dropped),
+            Ok(()) => credentials::targets(caller, question, past, pick, &mut targets, &mut dropped),
             Err(hurdle) => dropped.push(Dropped::of(&pick, hurdle)),
         }
     }

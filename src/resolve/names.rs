@@ -48,8 +48,17 @@ pub(super) struct Pick {
     pub(super) model_id: Arc<str>,
     pub(super) tier: u32,
     pub(super) weight: u32,
-    /// The call named this very credential.
-    pub(super) pinned: Option<Arc<CredentialEntry>>,
+    pub(super) pinned: Pinned,
+}
+
+/// Is it settled with whose credential a pick is called?
+#[derive(Clone, Debug)]
+pub(super) enum Pinned {
+    No,
+    /// The call named this very credential, or what was made with it.
+    To(Arc<CredentialEntry>),
+    /// What the call names was made without one.
+    ToNone,
 }
 
 pub(super) struct Named {
@@ -65,12 +74,29 @@ pub(super) fn picks(caller: &Caller, question: &Question<'_>, past: &Past) -> Re
         (true, Some(model)) => model_picks(caller, question, model).ok_or_else(|| closest::not_found(caller, model))?,
     };
     if let Past::Theirs { provider, credential } = past {
+        let pinned = match credential {
+            Some(id) => Pinned::To(find_credential(caller, *id).ok_or(GONE)?),
+            None => Pinned::ToNone,
+        };
         named.picks.retain(|pick| pick.provider.provider.id == *provider);
-        for pick in &mut named.picks {
-            pick.pinned = credential.and_then(|id| find_credential(caller, id)).or(pick.pinned.take());
+        named.picks.iter_mut().for_each(|pick| pick.pinned = pinned.clone());
+        if named.picks.is_empty() {
+            return Err(elsewhere(question));
         }
     }
     Ok(named)
+}
+
+/// The credential with which an object was made is no longer this caller's to use.
+const GONE: Refusal = Refusal::ObjectNotFound("what an id in this call named");
+
+/// What the call names lies at another provider than the one it is for.
+fn elsewhere(question: &Question<'_>) -> Refusal {
+    const WHY: &str = "the objects that the call names lie at another provider";
+    match question.operation.names_model() {
+        true => Refusal::FieldInvalid { field: "model", why: WHY },
+        false => Refusal::HeaderInvalid { header: "x-keyway-provider", why: WHY },
+    }
 }
 
 /// Rules 2 to 8 for a model string that says something.
@@ -198,7 +224,10 @@ fn endpoint_picks(caller: &Caller, id: &str, beside: Option<&str>) -> Vec<Pick> 
     let Some(provider) = find_provider(caller, credential.credential.provider) else { return Vec::new() };
     let own = credential.credential.overrides.default_model.as_deref();
     let Some(model) = own.or(beside).or_else(|| default_model(caller, provider)) else { return Vec::new() };
-    vec![Pick { pinned: Some(credential.clone()), ..pick(caller, provider, model, provider.provider.priority, 1) }]
+    vec![Pick {
+        pinned: Pinned::To(credential.clone()),
+        ..pick(caller, provider, model, provider.provider.priority, 1)
+    }]
 }
 
 /// Every provider that lists exactly this id, bare or qualified: a failover list by provider priority.
@@ -214,7 +243,7 @@ fn listed_pick(entry: &Arc<ModelEntry>) -> Pick {
         model_id: entry.model_id.clone(),
         tier: entry.provider.provider.priority,
         weight: entry.provider.provider.weight,
-        pinned: None,
+        pinned: Pinned::No,
     }
 }
 
@@ -257,7 +286,7 @@ fn object_picks(caller: &Caller, question: &Question<'_>, past: &Past) -> Result
     let provider = match (question.provider, past) {
         (Some(name), _) => provider_called(caller, name),
         (None, Past::Theirs { provider, .. }) => find_provider(caller, *provider),
-        (None, Past::None) => {
+        (None, Past::None | Past::Unrecorded | Past::Unasked | Past::Listing) => {
             let default = view.workspace.default.as_ref().and_then(|choice| find_provider(caller, choice.provider));
             default.or_else(|| {
                 default_picks(caller, question).and_then(|named| {
@@ -271,7 +300,8 @@ fn object_picks(caller: &Caller, question: &Question<'_>, past: &Past) -> Result
         header: "x-keyway-provider",
         why: "this call names no model, so say which provider it is for",
     })?;
-    let pick = Pick { provider: provider.clone(), model: None, model_id: "".into(), tier: 0, weight: 1, pinned: None };
+    let pick =
+        Pick { provider: provider.clone(), model: None, model_id: "".into(), tier: 0, weight: 1, pinned: Pinned::No };
     Ok(Named { rule: Rule::Object, picks: vec![pick] })
 }
 
@@ -302,6 +332,6 @@ fn pick(caller: &Caller, provider: &Arc<ProviderEntry>, model: &str, tier: u32, 
         model: entry,
         tier,
         weight,
-        pinned: None,
+        pinned: Pinned::No,
     }
 }

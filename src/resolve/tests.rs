@@ -307,20 +307,55 @@ fn a_grant_to_this_workspace_beats_a_grant_to_all_and_one_to_others_is_nothing()
     assert_eq!(scopes(&house), [id::<Credential>("a-key").to_string()]);
 }
 
+fn files() -> Question<'static> {
+    Question { operation: Operation::Files, provider: Some("a"), ..Question::of_model("", None) }
+}
+
+fn about(house: &House, past: &Past) -> String {
+    told(resolve(&house.caller(), &files(), past))
+}
+
 #[test]
-fn objects_on_a_shared_credential_are_refused_once_there_is_more_than_one_workspace() {
-    let file = Question {
-        operation: Operation::Files,
-        touches_objects: true,
-        provider: Some("a"),
-        ..Question::of_model("", None)
+fn what_is_not_on_record_is_somebody_elses_on_a_shared_credential_and_nobodys_business_on_ones_own() {
+    let shared = two();
+    assert_eq!(about(&shared, &Past::None), "a/");
+    assert_eq!(about(&shared, &Past::Unrecorded), "object_not_found");
+    assert_eq!(about(&shared, &Past::Unasked), "state_unavailable");
+    let own = two().key("mine", "a", Owner::Workspace(id("w")), |_| ());
+    assert_eq!(about(&own, &Past::Unrecorded), "a/");
+    assert_eq!(about(&own, &Past::Unasked), "a/");
+    // The platform's key would follow, but it is not the object's.
+    let own = own.workspace(|workspace| workspace.fallback_to_platform = true);
+    assert_eq!(about(&own, &Past::None), "a/ a/");
+    assert_eq!(about(&own, &Past::Unrecorded), "a/");
+    assert_eq!(about(&own, &Past::Listing), "a/");
+    assert_eq!(about(&shared, &Past::Listing), "a/");
+}
+
+#[test]
+fn what_is_on_record_binds_a_call_to_its_provider_and_to_its_credential() {
+    let made = |provider: &str, credential: &str| Past::Theirs {
+        provider: id(provider),
+        credential: Some(id::<Credential>(credential)),
     };
-    let mut house = two();
-    assert_eq!(told(house.asks(file)), "a/");
-    house.directory.workspaces.push(Workspace::new(id("v"), id("org"), "v", NOW));
-    assert_eq!(told(house.asks(file)), "shared_credential");
-    let house = house.key("mine", "a", Owner::Workspace(id("w")), |_| ());
-    assert_eq!(told(house.asks(file)), "a/");
+    let house = two().key("mine", "a", Owner::Workspace(id("w")), |_| ());
+    let plan = resolve(&house.caller(), &files(), &made("a", "a-key")).unwrap();
+    assert_eq!(
+        plan.first().credential.as_ref().unwrap().id(),
+        id::<Credential>("a-key"),
+        "though there is a nearer one"
+    );
+    assert_eq!(about(&house, &made("b", "b-key")), "header_invalid");
+    assert_eq!(about(&house, &made("a", "deleted")), "object_not_found");
+    let granted = |one: &mut Credential| one.grant = Grant::Workspaces(vec![id("other")]);
+    let house = house.key("theirs", "a", Owner::Platform, granted);
+    assert_eq!(about(&house, &made("a", "theirs")), "object_not_found", "its grant was taken back");
+
+    let with = |past| told(resolve(&two().caller(), &Question::of_model("gpt", None), past));
+    assert_eq!(with(&Past::None), "b/gpt a/gpt");
+    assert_eq!(with(&made("a", "a-key")), "a/gpt");
+    let other = Question::of_model("b:gpt", None);
+    assert_eq!(told(resolve(&two().caller(), &other, &made("a", "a-key"))), "field_invalid");
 }
 
 #[test]

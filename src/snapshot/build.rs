@@ -6,12 +6,10 @@ use std::sync::Arc;
 use super::catalog::{Catalog, CredentialEntry, ModelEntry, ProviderEntry};
 use super::{Platform, Snapshot, TokenEntry, WorkspaceView};
 use crate::config::Routing;
-use crate::domain::address::BaseUrl;
 use crate::domain::directory::Directory;
 use crate::domain::entity::{Credential, Identity, Model, Org, Owner, Provider, Route, User, Workspace};
 use crate::domain::id::Id;
 use crate::domain::map::Map;
-use crate::domain::preset::{PRESETS, preset};
 use crate::domain::token::TokenHash;
 
 /// Why a directory can't be served.
@@ -31,7 +29,7 @@ pub fn build(stored: &Directory, declared: &Directory, routing: &Routing) -> Res
     let tokens = stored.tokens.iter().chain(&declared.tokens).filter(|token| token.revoked_at.is_none()).map(|token| {
         let user = token.user.and_then(|id| users.get(&id).cloned());
         let own = token.user.and_then(|id| of_users.get(&id).cloned());
-        (token.hash, Arc::new(TokenEntry { token: token.clone(), user, own }))
+        (token.hash, Arc::new(TokenEntry::new(token.clone(), user, own)))
     });
     Ok(Snapshot { views: views(stored, declared, &parts, &platform), tokens: tokens.collect(), platform })
 }
@@ -41,12 +39,10 @@ pub fn build(stored: &Directory, declared: &Directory, routing: &Routing) -> Res
 pub(super) fn platform(stored: &Directory, declared: &Directory, routing: &Routing) -> Result<Platform, Unbuildable> {
     no_name_twice(stored, declared)?;
     let parts = Parts::of([stored, declared], None);
-    let workspaces = stored.workspaces.iter().chain(&declared.workspaces);
     Ok(Platform {
         version: stored.version,
         catalog: parts.catalog(Owner::Platform, None),
         routing: routing.clone(),
-        workspace_count: workspaces.filter(|one| one.deleted_at.is_none()).count(),
         identities: parts
             .identities
             .into_iter()
@@ -75,7 +71,7 @@ pub(super) fn token(hash: &TokenHash, stored: &Directory, platform: &Platform) -
     let user = token.user.and_then(|id| stored.users.iter().find(|user| user.id == id));
     let own = token.user.map(|id| Parts::of([stored], Some(platform)).catalog(Owner::User(id), None));
     let own = own.filter(|own| own.all_credentials().next().is_some());
-    Some(TokenEntry { user: user.cloned().map(Arc::new), own: own.map(Arc::new), token })
+    Some(TokenEntry::new(token, user.cloned().map(Arc::new), own.map(Arc::new)))
 }
 
 fn views(
@@ -202,23 +198,15 @@ fn grouped<T: Copy, K: std::hash::Hash + Eq>(items: impl Iterator<Item = T>, key
 }
 
 fn provider_entry(provider: &Provider) -> ProviderEntry {
-    // A preset that a newer build knew and this one doesn't falls back to its kind's own, which always exists.
-    let known = preset(&provider.preset).or_else(|| preset(provider.kind.name()));
-    ProviderEntry {
-        name: provider.name.as_str().into(),
-        preset: known.unwrap_or(&PRESETS[0]),
-        provider: provider.clone(),
-    }
+    ProviderEntry { name: provider.name.as_str().into(), preset: provider.facts(), provider: provider.clone() }
 }
 
 fn credential_entry(credential: &Credential, provider: &ProviderEntry) -> CredentialEntry {
-    // A platform credential only ever goes to the provider's own base URL.
-    let own = credential.overrides.base_url.clone().filter(|_| credential.owner != Owner::Platform);
-    let base_url: BaseUrl = own.unwrap_or_else(|| provider.provider.base_url.clone());
+    let base_url = credential.base_url(&provider.provider);
     CredentialEntry {
         is_for_address: credential.is_for(&base_url.address),
-        protocol: credential.overrides.protocol.unwrap_or(provider.provider.protocol),
-        base_url,
+        protocol: credential.protocol(&provider.provider),
+        base_url: base_url.clone(),
         credential: credential.clone(),
     }
 }

@@ -1,6 +1,7 @@
 //! Who a token stands for.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use super::catalog::Catalog;
 use super::{Platform, WorkspaceView};
@@ -17,9 +18,26 @@ pub struct TokenEntry {
     pub user: Option<Arc<User>>,
     /// The user's own credentials; nobody else ever sees them.
     pub own: Option<Arc<Catalog>>,
+    /// When its use is worth a word again.
+    due_at: AtomicI64,
 }
 
+/// A token's use is told to the minute: it is for people who ask whether anybody still needs it.
+const TOLD_EVERY_MS: i64 = 60_000;
+
 impl TokenEntry {
+    pub(super) fn new(token: Token, user: Option<Arc<User>>, own: Option<Arc<Catalog>>) -> Self {
+        Self { token, user, own, due_at: AtomicI64::new(0) }
+    }
+
+    fn is_due(&self, now: Timestamp) -> bool {
+        let is_due = now.0 >= self.due_at.load(Ordering::Relaxed);
+        if is_due {
+            self.due_at.store(now.0.saturating_add(TOLD_EVERY_MS), Ordering::Relaxed);
+        }
+        is_due
+    }
+
     pub fn is_alive(&self, now: Timestamp) -> bool {
         let expired = self.token.expires_at.is_some_and(|at| at <= now);
         let disabled = self.user.as_ref().is_some_and(|user| user.disabled);
@@ -52,6 +70,11 @@ impl Caller {
 
     pub(crate) fn is_alive(&self, now: Timestamp) -> bool {
         self.entry.is_alive(now)
+    }
+
+    /// Is this its token's first use in a minute? Two cores may both say so.
+    pub fn is_seen_again(&self, now: Timestamp) -> bool {
+        self.entry.is_due(now)
     }
 
     pub fn view(&self) -> &Arc<WorkspaceView> {

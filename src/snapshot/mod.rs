@@ -53,9 +53,6 @@ pub struct Platform {
     pub version: u64,
     pub catalog: Catalog,
     pub routing: Routing,
-    /// More than one workspace makes objects on shared credentials somebody's: see `proxy::recall`. Where workspaces are not
-    /// all at hand they are not counted beyond two.
-    pub workspace_count: usize,
     /// What any workspace's models may be hydrated with.
     pub(crate) identities: Map<Id<Identity>, Arc<str>>,
 }

@@ -41,6 +41,7 @@ use self::memory::Memory;
 use self::postgres::Database;
 use self::postgres::schema::Schema;
 use self::seal::{Keyring, MasterKey};
+use self::state::Keeping;
 use crate::domain::directory::Directory;
 use crate::domain::secret::Secret;
 
@@ -124,6 +125,15 @@ impl Store {
             Kind::SealedFile(file) => file.keyring(),
             Kind::Memory(memory) => memory.keyring(),
             Kind::Postgres(database) => database.keyring(),
+        }
+    }
+
+    /// Where what traffic shows belongs: in this file beside a sealed one, else with the directory.
+    pub fn state(&self, file: PathBuf) -> Keeping {
+        match &self.kind {
+            Kind::SealedFile(_) => Keeping::File(file),
+            Kind::Memory(_) => Keeping::Memory,
+            Kind::Postgres(database) => database.state(),
         }
     }
 

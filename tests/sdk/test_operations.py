@@ -84,10 +84,17 @@ def test_files_live_on_the_workspaces_own_credential(world, client):
     assert world.primary.requests[-1].key == "sk-own-2222"
 
 
-def test_files_on_a_shared_credential_are_refused_as_long_as_nobody_could_tell_whose_they_are(gateway, client):
-    with pytest.raises(openai.PermissionDeniedError) as refused:
-        client.files.list()
-    assert refused.value.code == "shared_credential"
+def test_files_on_a_shared_credential_are_the_workspaces_that_made_them(world, client):
+    made = client.files.create(file=("lines.jsonl", b'{"a":1}\n'), purpose="batch")
+    before = len(world.primary.requests)
+    assert [file.id for file in client.files.list()] == [made.id]
+    assert len(world.primary.requests) == before, "the provider is not asked for a list"
+    assert client.files.content(made.id).content == b'{"a":1}\n'
+    with pytest.raises(openai.NotFoundError) as refused:
+        client.files.retrieve("file-of-somebody-else")
+    assert refused.value.code == "object_not_found"
+    assert client.files.delete(made.id).deleted
+    assert list(client.files.list()) == []
 
 
 # Responses

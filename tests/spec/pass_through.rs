@@ -272,29 +272,6 @@ fn objects() -> World {
 }
 
 #[tokio::test(start_paused = true)]
-async fn objects_at_a_provider_need_a_key_of_ones_own() {
-    let world = objects();
-    for (method, path) in [
-        ("GET", "/v1/files"),
-        ("GET", "/v1/files/file-1"),
-        ("DELETE", "/v1/files/file-1"),
-        ("GET", "/v1/files/file-1/content"),
-    ] {
-        let reply = world.client().sends(method, path, "").header("x-keyway-provider", "primary").await;
-        reply.is_refused(403, "shared_credential");
-    }
-    world.provider("primary").was_not_called();
-    world.provider("primary").answers(Answer::json(200, "{\"data\":[]}"));
-    let client = world.client_of("other");
-    let reply = client.gets("/v1/files?limit=2&after=file-1").header("x-keyway-provider", "primary").await;
-    assert_eq!((reply.status, reply.text().as_str()), (200, "{\"data\":[]}"));
-    let heard = world.provider("primary").last();
-    assert!(heard.head.starts_with("GET /v1/files?limit=2&after=file-1 HTTP/1.1"), "{}", heard.head);
-    client.sends("DELETE", "/v1/files/file-1", "").header("x-keyway-provider", "primary").await;
-    assert!(world.provider("primary").last().head.starts_with("DELETE /v1/files/file-1 HTTP/1.1"));
-}
-
-#[tokio::test(start_paused = true)]
 async fn batches_need_a_token_that_may_make_them() {
     let world = objects();
     let body = "{\"input_file_id\":\"file-1\",\"endpoint\":\"/v1/chat/completions\",\"completion_window\":\"24h\"}";

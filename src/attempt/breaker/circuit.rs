@@ -161,6 +161,12 @@ impl Breaker {
         }
     }
 
+    /// As a rejection of an earlier start left it.
+    pub(super) fn was_rejected(&mut self, until: Instant) {
+        self.rejected = true;
+        self.state = State::Open { until };
+    }
+
     /// The probe ended without an outcome: the next call may probe.
     pub(super) fn lost(&mut self, ticket: Ticket) {
         if let State::HalfOpen { probe, .. } = &mut self.state

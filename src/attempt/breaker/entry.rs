@@ -95,6 +95,10 @@ impl Entry {
         self.shared.reject(by, settings, now);
     }
 
+    pub(super) fn was_rejected(&mut self, until: Instant) {
+        self.shared.was_rejected(until);
+    }
+
     /// Never shortened: the later moment stands.
     pub(super) fn hold(&mut self, until: Instant) {
         self.held_until = self.held_until.max(Some(until));

@@ -3,7 +3,7 @@
 //! Pure values. It knows no time and no state.
 
 use crate::domain::address::Address;
-use crate::domain::entity::{Credential, Workspace};
+use crate::domain::entity::{SavedCredential, Workspace};
 use crate::domain::failure::{Blame, Failure};
 use crate::domain::id::Id;
 
@@ -16,7 +16,7 @@ pub struct TargetKeys<'a> {
     /// `None` for a model id that is not registered: what a client makes up counts against no model.
     pub model: Option<&'a str>,
     /// `None` where the kind needs no key.
-    pub credential: Option<Id<Credential>>,
+    pub credential: Option<SavedCredential>,
 }
 
 impl<'a> TargetKeys<'a> {
@@ -35,9 +35,9 @@ impl<'a> TargetKeys<'a> {
 pub(super) enum Subject<'a> {
     Address(&'a Address),
     AddressAndModel(&'a Address, &'a str),
-    Credential(Id<Credential>),
+    Credential(SavedCredential),
     /// Without a model: all that are not registered, together.
-    CredentialAndModel(Id<Credential>, Option<&'a str>),
+    CredentialAndModel(SavedCredential, Option<&'a str>),
 }
 
 /// The same, owned: made only when something failed.
@@ -45,8 +45,8 @@ pub(super) enum Subject<'a> {
 pub enum Key {
     Address(Address),
     AddressAndModel(Address, Box<str>),
-    Credential(Id<Credential>),
-    CredentialAndModel(Id<Credential>, Option<Box<str>>),
+    Credential(SavedCredential),
+    CredentialAndModel(SavedCredential, Option<Box<str>>),
 }
 
 impl Key {
@@ -126,15 +126,16 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::domain::time::Timestamp;
+
+    fn credential() -> SavedCredential {
+        SavedCredential { id: Id::declared("credential", "c"), at: Timestamp(1) }
+    }
 
     fn verdicts(failure: Failure) -> [Verdict; 4] {
         let address = Address { tls: true, host: "api.example".into(), port: 443 };
-        let keys = TargetKeys {
-            workspace: Id::random(),
-            address: &address,
-            model: Some("m"),
-            credential: Some(Id::declared("credential", "c")),
-        };
+        let keys =
+            TargetKeys { workspace: Id::random(), address: &address, model: Some("m"), credential: Some(credential()) };
         keys.subjects().map(|subject| subject.unwrap().verdict(&failure))
     }
 
@@ -158,7 +159,7 @@ mod tests {
     fn a_model_that_is_not_registered_is_never_blamed() {
         let address = Address { tls: true, host: "api.example".into(), port: 443 };
         let keys =
-            TargetKeys { workspace: Id::random(), address: &address, model: None, credential: Some(Id::random()) };
+            TargetKeys { workspace: Id::random(), address: &address, model: None, credential: Some(credential()) };
         for failure in [Failure::Overloaded(500), Failure::RateLimited { retry_after: None }] {
             let blamed = |subject: Subject<'_>| subject.verdict(&failure) == Verdict::Bad;
             assert!(!keys.subjects().into_iter().flatten().any(blamed));

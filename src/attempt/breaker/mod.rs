@@ -20,9 +20,11 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::time::Instant;
 
-use crate::domain::entity::{Credential, Workspace};
+use crate::domain::entity::{SavedCredential, Workspace};
 use crate::domain::failure::Failure;
 use crate::domain::id::Id;
+use crate::domain::time::Timestamp;
+use crate::store::state::{CredentialState, State};
 use circuit::{By, Ticket};
 use entry::Entry;
 use key::{Subject, Verdict};
@@ -78,6 +80,8 @@ pub struct Breakers {
     began: Instant,
     /// Milliseconds after `began`.
     swept_at: AtomicU64,
+    /// Where it is noted how credentials fare, for display and for the next start.
+    state: Option<State>,
 }
 
 /// May the target be tried?
@@ -140,7 +144,14 @@ impl Breakers {
             tickets: AtomicU64::new(1),
             began: now,
             swept_at: AtomicU64::new(0),
+            state: None,
         }
+    }
+
+    /// Notes in the state how credentials fare.
+    #[must_use]
+    pub fn noting(self, state: State) -> Self {
+        Self { state: Some(state), ..self }
     }
 
     /// From the next decision on. What is open stays open as long as it was told to.
@@ -184,14 +195,33 @@ impl Breakers {
         }
     }
 
-    /// Forgets what is held against a credential: its holder has just saved it anew.
-    pub fn forget(&self, credential: Id<Credential>) {
-        for shard in &self.shards {
-            self.keep(&mut lock(shard), |entry| match &entry.key {
-                Key::Credential(id) | Key::CredentialAndModel(id, _) => *id != credential,
-                Key::Address(_) | Key::AddressAndModel(..) => true,
-            });
+    /// Takes up what was known before a restart: a credential was rejected so long ago. Its breaker is open for what is
+    /// left of its time, and then one call probes.
+    pub fn was_rejected(&self, credential: SavedCredential, ago: Duration, now: Instant) {
+        let until = now + self.settings.load().open_for.saturating_sub(ago);
+        self.find_or_add(Subject::Credential(credential), now, |entry| entry.was_rejected(until));
+    }
+
+    /// A test outside of any call showed how a credential fares: it works, so nothing is held against it any more, or not.
+    pub fn tested(&self, credential: SavedCredential, failure: Option<&Failure>, now: Instant) {
+        match failure {
+            None => {
+                self.note_success(Some(credential));
+                self.forget(credential);
+            }
+            Some(failure) => {
+                self.note_failure(Some(credential), failure);
+                if *failure == (Failure::CredentialRefused { status: 401 }) {
+                    self.was_rejected(credential, Duration::ZERO, now);
+                }
+            }
         }
+    }
+
+    fn forget(&self, credential: SavedCredential) {
+        let subject = Subject::Credential(credential);
+        let hash = self.hasher.hash_one(subject);
+        self.keep(&mut self.shard(hash), |entry| !entry.is(hash, subject));
     }
 
     /// All that is not as if it had never failed.
@@ -201,6 +231,24 @@ impl Breakers {
             lock(shard).iter().for_each(|entry| entry.standings(now, &mut standings));
         }
         standings
+    }
+
+    fn note_success(&self, credential: Option<SavedCredential>) {
+        let troubled = self.state.as_ref().filter(|state| !state.all_is_well());
+        if let (Some(state), Some(credential)) = (troubled, credential) {
+            state.note(credential, CredentialState::Ok);
+        }
+    }
+
+    fn note_failure(&self, credential: Option<SavedCredential>, failure: &Failure) {
+        let (Some(state), Some(credential)) = (&self.state, credential) else { return };
+        let at = Timestamp::now();
+        match failure {
+            // A 403 may be about this call alone; a 401 says that the key is not known.
+            Failure::CredentialRefused { status: 401 } => state.note(credential, CredentialState::Rejected { at }),
+            Failure::QuotaExhausted { .. } => state.note(credential, CredentialState::QuotaExhausted { at }),
+            _ => {}
+        }
     }
 
     fn nothing_failed(&self) -> bool {
@@ -293,6 +341,7 @@ impl Permit<'_> {
     /// The target answered as it should, up to its first content.
     pub fn succeeded(mut self, now: Instant) {
         self.probing = false;
+        self.breakers.note_success(self.keys.credential);
         if self.breakers.nothing_failed() {
             return;
         }
@@ -304,6 +353,7 @@ impl Permit<'_> {
     /// What the failure counts against is the failure's own table's to say.
     pub fn failed(mut self, failure: &Failure, now: Instant) {
         self.probing = false;
+        self.breakers.note_failure(self.keys.credential, failure);
         for subject in self.keys.subjects().into_iter().flatten() {
             let verdict = subject.verdict(failure);
             if verdict == Verdict::Bad || !self.breakers.nothing_failed() {

@@ -4,12 +4,14 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::address::Address;
+use crate::store::seal::{Keyring, MasterKey, Salt};
+use crate::store::state::Keeping;
 
 struct World {
     breakers: Breakers,
     start: Instant,
     address: Address,
-    credential: Id<Credential>,
+    credential: SavedCredential,
     acme: Id<Workspace>,
     globex: Id<Workspace>,
 }
@@ -21,7 +23,7 @@ impl World {
             breakers: Breakers::new(Settings::default(), start),
             start,
             address: Address { tls: true, host: "api.example".into(), port: 443 },
-            credential: Id::declared("credential", "shared"),
+            credential: SavedCredential { id: Id::declared("credential", "shared"), at: Timestamp(1) },
             acme: Id::declared("workspace", "acme"),
             globex: Id::declared("workspace", "globex"),
         }
@@ -96,7 +98,8 @@ fn a_failing_model_leaves_the_addresss_other_models_alone_and_a_dead_address_doe
 fn a_bad_key_of_one_holder_opens_nothing_for_another_key_at_the_same_address() {
     let world = World::new();
     world.fail(world.acme, &Failure::CredentialRefused { status: 401 }, 5, 0);
-    let own_key = TargetKeys { credential: Some(Id::random()), ..world.keys(world.acme) };
+    let own = SavedCredential { id: Id::random(), at: Timestamp(1) };
+    let own_key = TargetKeys { credential: Some(own), ..world.keys(world.acme) };
     assert!(matches!(world.breakers.admit(own_key, world.at(1)), Admission::Pass(_)));
 }
 
@@ -119,9 +122,46 @@ fn one_401_rejects_the_credential_at_once_and_no_call_is_forced_through() {
 fn a_credential_that_its_holder_saved_anew_is_tried_again_at_once() {
     let world = World::new();
     world.fail(world.acme, &Failure::CredentialRefused { status: 401 }, 1, 0);
-    world.breakers.forget(world.credential);
-    assert!(world.passes(world.acme, 1));
+    let anew = SavedCredential { at: Timestamp(2), ..world.credential };
+    let keys = TargetKeys { credential: Some(anew), ..world.keys(world.acme) };
+    assert!(matches!(world.breakers.admit(keys, world.at(1)), Admission::Pass(_)));
+    assert!(!world.passes(world.acme, 1), "a call that still reads the old one");
+}
+
+#[test]
+fn a_rejection_of_an_earlier_start_keeps_its_breaker_open_for_what_is_left_and_then_one_call_probes() {
+    let world = World::new();
+    world.breakers.was_rejected(world.credential, Duration::from_secs(100), world.start);
+    assert!(matches!(world.shut(world.acme, 100), Shut::Rejected { .. }));
+    let Admission::Pass(probe) = world.breakers.admit(world.keys(world.acme), world.at(200)) else { panic!() };
+    assert!(!world.passes(world.globex, 200));
+    probe.succeeded(world.at(201));
     assert!(world.breakers.nothing_failed());
+
+    world.breakers.was_rejected(world.credential, Duration::from_secs(9_999), world.start);
+    assert!(world.passes(world.acme, 0), "its time is over, so the first call probes");
+}
+
+#[tokio::test]
+async fn what_becomes_of_a_credential_is_noted_and_a_success_heals_it() {
+    let key = MasterKey::parse(&MasterKey::generate().unwrap()).unwrap();
+    let keyring = Keyring::new(&[key], Salt::random().unwrap()).unwrap();
+    let (state, _keeper) = State::new(Keeping::Nowhere, keyring.into());
+    let mut world = World::new();
+    world.breakers = Breakers::new(Settings::default(), world.start).noting(state.clone());
+    let is = || state.credential(world.credential).name();
+    for (failure, then) in [
+        (Failure::CredentialRefused { status: 403 }, "ok"),
+        (Failure::RateLimited { retry_after: None }, "ok"),
+        (Failure::QuotaExhausted { status: 402 }, "quota_exhausted"),
+        (Failure::CredentialRefused { status: 401 }, "rejected"),
+        (Failure::Overloaded(500), "rejected"),
+    ] {
+        world.breakers.permit(world.keys(world.acme), 0).failed(&failure, world.start);
+        assert_eq!(is(), then, "{failure:?}");
+    }
+    world.breakers.permit(world.keys(world.globex), 0).succeeded(world.start);
+    assert_eq!(is(), "ok");
 }
 
 #[test]

@@ -16,9 +16,11 @@ use crate::domain::entity::{Credential, KeyMaterial};
 use crate::domain::failure::Failure;
 use crate::domain::id::Id;
 use crate::domain::preset::KeyPlace;
+use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
 use crate::snapshot::CredentialEntry;
 use crate::store::seal::Keyring;
+use crate::store::state::{CredentialState, State, Used};
 
 /// How long a ready-made header is kept: long enough that a busy credential is opened once a minute, short enough
 /// that an idle one's key does not lie in memory.
@@ -27,9 +29,10 @@ const KEPT: Duration = Duration::from_secs(60);
 const KEPT_LIMIT: usize = 10_000;
 
 /// One core's ready-made headers.
-#[derive(Default)]
 pub struct Signer {
     ready: Mutex<HashMap<Id<Credential>, Ready>>,
+    /// Hears, once a minute, that a credential is in use, and why one can't be.
+    state: State,
 }
 
 struct Ready {
@@ -40,6 +43,10 @@ struct Ready {
 }
 
 impl Signer {
+    pub fn new(state: State) -> Self {
+        Self { ready: Mutex::default(), state }
+    }
+
     /// The header that shows this credential, or why it can't be shown.
     pub fn header(
         &self,
@@ -53,14 +60,24 @@ impl Signer {
             return Ok(None);
         }
         if !entry.is_for_address {
+            self.note(entry, |at| CredentialState::AddressChanged { at });
             return Err(Failure::CredentialUnusable("its address changed since it was entered"));
         }
         if let Some(value) = self.kept(entry, now) {
             return Ok(Some((name, value)));
         }
-        let value = made(keyring, &entry.credential, place)?;
+        let secret = keyring.open_credential(&entry.credential).map_err(|_| {
+            self.note(entry, |at| CredentialState::Undecryptable { at });
+            Failure::CredentialUnusable("it can't be decrypted")
+        })?;
+        let value = shown(&secret, place)?;
+        self.state.used(Used::Credential(entry.id()), Timestamp::now());
         self.keep(entry, value.clone(), now);
         Ok(Some((name, value)))
+    }
+
+    fn note(&self, entry: &CredentialEntry, state: impl FnOnce(Timestamp) -> CredentialState) {
+        self.state.note(entry.credential.saved(), state(Timestamp::now()));
     }
 
     fn kept(&self, entry: &CredentialEntry, now: Instant) -> Option<HeaderValue> {
@@ -87,6 +104,12 @@ impl Signer {
     }
 }
 
+/// The header that shows a key which is kept nowhere: one that somebody tries before saving it.
+pub fn header_of(secret: &Secret, place: KeyPlace) -> Result<Option<(HeaderName, HeaderValue)>, Failure> {
+    let Some(name) = header_name(place) else { return Ok(None) };
+    Ok(Some((name, shown(secret, place)?)))
+}
+
 const fn header_name(place: KeyPlace) -> Option<HeaderName> {
     match place {
         // A Bedrock API key is a bearer token; signing with access keys belongs to its own protocol.
@@ -99,9 +122,7 @@ const fn header_name(place: KeyPlace) -> Option<HeaderName> {
 }
 
 /// A sensitive header value over memory that is wiped with its last copy.
-fn made(keyring: &Keyring, credential: &Credential, place: KeyPlace) -> Result<HeaderValue, Failure> {
-    let secret =
-        keyring.open_credential(credential).map_err(|_| Failure::CredentialUnusable("it can't be decrypted"))?;
+fn shown(secret: &Secret, place: KeyPlace) -> Result<HeaderValue, Failure> {
     let prefix: &[u8] = if matches!(place, KeyPlace::Bearer | KeyPlace::SigV4) { b"Bearer " } else { b"" };
     let mut text = Zeroizing::new(Vec::with_capacity(prefix.len() + secret.expose().len()));
     text.extend_from_slice(prefix);

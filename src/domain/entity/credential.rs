@@ -63,6 +63,14 @@ impl Credential {
     }
 }
 
+/// A credential as it was saved at one moment. Saved again it is another one: what its old key did is not held against
+/// its new key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SavedCredential {
+    pub id: Id<Credential>,
+    pub at: Timestamp,
+}
+
 /// `https://host:port`, as text: part of what a sealed key is bound to.
 type EnteredFor = String;
 
@@ -73,6 +81,27 @@ impl Credential {
             Owner::Workspace(_) => Scope::Workspace,
             Owner::User(_) => Scope::User,
         }
+    }
+
+    /// This credential as it was last saved.
+    pub const fn saved(&self) -> SavedCredential {
+        SavedCredential { id: self.id, at: self.updated_at }
+    }
+
+    /// Where it is shown. A platform credential only ever goes to the provider's own base URL.
+    pub fn base_url<'a>(&'a self, provider: &'a Provider) -> &'a BaseUrl {
+        let own = self.overrides.base_url.as_ref().filter(|_| self.owner != Owner::Platform);
+        own.unwrap_or(&provider.base_url)
+    }
+
+    pub fn protocol(&self, provider: &Provider) -> Protocol {
+        self.overrides.protocol.unwrap_or(provider.protocol)
+    }
+
+    /// The settings in force: its own where it has any.
+    pub fn settings<'a>(&'a self, provider: &'a Provider) -> &'a ProviderSettings {
+        let own = &self.overrides.settings;
+        if *own == ProviderSettings::default() { &provider.settings } else { own }
     }
 
     /// May the key go to this address? Only to the one it was entered for.

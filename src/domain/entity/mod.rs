@@ -5,7 +5,7 @@ mod provider;
 mod route;
 mod tenancy;
 
-pub use credential::{Credential, Grant, KeyMaterial, Overrides, Scope, SealedBytes};
+pub use credential::{Credential, Grant, KeyMaterial, Overrides, SavedCredential, Scope, SealedBytes};
 pub use provider::{Hydration, Identity, Listing, Model, ModelDefaults, Provider, ProviderSettings, Source};
 pub use route::{Route, RouteKind, RouteTarget};
 pub use tenancy::{DefaultChoice, Features, Gate, Org, Token, TokenKind, User, Workspace};

@@ -9,7 +9,7 @@ use super::Owner;
 use crate::domain::address::BaseUrl;
 use crate::domain::id::Id;
 use crate::domain::limits::Limits;
-use crate::domain::preset::{Kind, Preset};
+use crate::domain::preset::{Kind, PRESETS, Preset, preset};
 use crate::domain::prices::PriceHistory;
 use crate::domain::protocol::Protocol;
 use crate::domain::time::Timestamp;
@@ -79,6 +79,14 @@ impl Provider {
             deleted_at: None,
             declared: false,
         }
+    }
+}
+
+impl Provider {
+    /// The preset whose quirks hold. One that a newer build knew and this one doesn't falls back to its kind's own, which
+    /// always exists.
+    pub fn facts(&self) -> &'static Preset {
+        preset(&self.preset).or_else(|| preset(self.kind.name())).unwrap_or(&PRESETS[0])
     }
 }
 

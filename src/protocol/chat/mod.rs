@@ -9,6 +9,7 @@ pub(super) mod events;
 mod filter;
 pub mod headers;
 pub mod models;
+pub mod objects;
 pub(super) mod refusal;
 pub mod request;
 pub mod usage;

@@ -18,7 +18,6 @@ use crate::domain::token::TokenHash;
 use crate::snapshot::{Unbuildable, build};
 use crate::store::changes::What;
 use crate::store::mirror::{Known, Mirror, Place, Touching};
-use crate::store::part::Page;
 use crate::store::{Need, Part, Store, StoreError};
 
 /// How often something is read again because it changed while it was read. Under a storm of changes the last reading
@@ -188,8 +187,7 @@ impl Keeper {
         let What::These(touched) = what else { return true };
         let common = self.library.common.load();
         let names = !common.declared.orgs.is_empty() || !common.declared.workspaces.is_empty();
-        let counts = names || common.platform.workspace_count < 2;
-        touched.platform || (counts && !(touched.workspaces.is_empty() && touched.orgs.is_empty()))
+        touched.platform || (names && !(touched.workspaces.is_empty() && touched.orgs.is_empty()))
     }
 
     fn has_heard(&self) {
@@ -351,10 +349,9 @@ fn reflect_common(mirror: &Mirror, stored: &Directory) {
     }
 }
 
-/// What the platform owns, with stored models of declared providers; whatever has the name of something declared; and
-/// whether there is more than one workspace.
+/// What the platform owns, with stored models of declared providers; and whatever has the name of something declared.
 fn common_part(declared: &Directory) -> Part {
-    Part::of([Need::OwnedBy(Owner::Platform), Need::Workspaces(None, Page::first(2))])
+    Part::of([Need::OwnedBy(Owner::Platform)])
         .and(declared.providers.iter().map(|one| Need::Provider(one.id)))
         .and(declared.orgs.iter().map(|one| Need::OrgNamed(one.name.clone())))
         .and(declared.workspaces.iter().map(|one| Need::WorkspaceNamed(one.name.clone())))

@@ -52,6 +52,11 @@ impl Link {
         Ok(Self { pool, away_until: Mutex::default() })
     }
 
+    /// For the state, which has deadlines of its own. Its keeper takes one connection at a time.
+    pub(super) fn pool(&self) -> PgPool {
+        self.pool.clone()
+    }
+
     /// A connection for a few statements; given back only if all of them were answered.
     pub(in crate::store) async fn lease(&self) -> Result<Lease, StoreError> {
         if self.away_until().is_some_and(|until| Instant::now() < until) {

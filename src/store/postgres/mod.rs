@@ -25,6 +25,7 @@ use super::difference::Difference;
 use super::error::{ChangeError, StoreError};
 use super::part::Part;
 use super::seal::{Keyring, MasterKey, Salt};
+use super::state::Keeping;
 use crate::domain::directory::Directory;
 use crate::domain::entity::SealedBytes;
 use crate::domain::secret::Secret;
@@ -105,6 +106,10 @@ impl Database {
 
     pub(super) fn keyring(&self) -> &Arc<Keyring> {
         &self.keyring
+    }
+
+    pub(super) fn state(&self) -> Keeping {
+        Keeping::Postgres(self.link.pool())
     }
 
     pub(super) async fn load(&self, part: &Part) -> Result<Directory, StoreError> {

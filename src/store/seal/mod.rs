@@ -29,12 +29,14 @@ pub enum Purpose {
     Credential,
     Directory,
     Transcript,
+    State,
     Mirror,
     Check,
 }
 
 impl Purpose {
-    const ALL: [Self; 5] = [Self::Credential, Self::Directory, Self::Transcript, Self::Mirror, Self::Check];
+    const ALL: [Self; 6] =
+        [Self::Credential, Self::Directory, Self::Transcript, Self::State, Self::Mirror, Self::Check];
 
     /// Part of the derivation and of the associated data: never change one.
     const fn name(self) -> &'static str {
@@ -42,6 +44,7 @@ impl Purpose {
             Self::Credential => "credential",
             Self::Directory => "directory",
             Self::Transcript => "transcript",
+            Self::State => "state",
             Self::Mirror => "mirror",
             Self::Check => "check",
         }

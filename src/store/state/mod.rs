@@ -1,120 +1,222 @@
-//! What traffic shows, as opposed to what people decided: so far, how each credential fares.
+//! What traffic shows, as opposed to what people decided: how credentials fare, when things were last used, and whose the
+//! objects are that lie at providers under a shared credential.
 //!
-//! Takes observations and answers questions about them. Losing it costs a few attempts that find out again, so it is
-//! never waited for and never stops a call.
+//! Takes notes, which never wait and never fail, and questions, which are answered or given up within two seconds. Behind
+//! both is one task, the `Keeper`, which alone touches the database, on the control runtime: SQLite where Keyway is
+//! embedded, Postgres otherwise. Losing the database costs the record of objects, and otherwise only what is displayed.
 //!
 //! `replays` keeps what was answered under an idempotency key.
 
+mod board;
+mod keeper;
+mod message;
+mod notes;
+mod object;
+mod open;
 pub mod replays;
+mod sql;
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{PoisonError, RwLock};
+pub use self::board::{CredentialState, TROUBLED_MAX};
+pub use self::keeper::Keeper;
+pub use self::message::Away;
+pub use self::notes::Used;
+pub use self::object::{Object, ObjectKind, Order, Page};
+pub use self::open::Keeping;
+pub use self::sql::TABLES;
 
-use serde::{Deserialize, Serialize};
+use std::fmt::{self, Display};
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use crate::domain::entity::Credential;
+use arc_swap::ArcSwapOption;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::time::timeout;
+
+use self::board::Board;
+use self::message::{Answer, Ask, Message, Note};
+use crate::domain::entity::{Provider, SavedCredential, Workspace};
 use crate::domain::id::Id;
 use crate::domain::time::Timestamp;
+use crate::store::seal::Keyring;
 
-/// Credentials in trouble that are remembered, at some 50 bytes each. Beyond it newcomers are not: their trouble is found
-/// again at each call, which costs an attempt and nothing else.
-pub const TROUBLED_MAX: usize = 100_000;
+/// Who asks waits so long, the database's own time included.
+const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How a credential fares.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "state")]
-pub enum CredentialState {
-    /// Nothing speaks against it.
-    #[default]
-    Ok,
-    /// The provider does not take the key.
-    Rejected { at: Timestamp },
-    /// The key's account has nothing left to spend.
-    QuotaExhausted { at: Timestamp },
-    /// No key of the keyring opens it.
-    Undecryptable,
-    /// Its provider's address is no longer the one it was entered for; its holder must confirm.
-    AddressChanged,
+/// Questions waiting for an answer. Their calls wait with them, so more would only be refused later.
+const ASKING_MAX: usize = 64;
+
+/// Notes on their way to the keeper: two seconds of a database that hangs, at 4,000 calls a second.
+const NOTES_MAX: usize = 8_192;
+
+/// The state as everybody else sees it. Clones share it.
+#[derive(Clone)]
+pub struct State {
+    shared: Arc<Shared>,
+    inbox: mpsc::Sender<Message>,
 }
 
-/// Where observations are kept. Noting one neither waits nor fails: a kept one is written behind.
-pub trait State: Send + Sync {
-    fn note(&self, credential: Id<Credential>, state: CredentialState);
-
-    fn credential(&self, credential: Id<Credential>) -> CredentialState;
-
-    /// All that are not `Ok`, in the order of their ids.
-    fn troubled(&self) -> Vec<(Id<Credential>, CredentialState)>;
+struct Shared {
+    board: Board,
+    asking: Semaphore,
+    dropped: AtomicU64,
+    /// Why the database could not be asked the last time.
+    trouble: ArcSwapOption<String>,
 }
 
-/// State that lives as long as the process.
-#[derive(Debug, Default)]
-pub struct MemoryState {
-    /// Only what is not `Ok`, so that a healthy installation's calls never take the lock.
-    troubled: RwLock<HashMap<Id<Credential>, CredentialState>>,
-    count: AtomicUsize,
-}
-
-impl State for MemoryState {
-    fn note(&self, credential: Id<Credential>, state: CredentialState) {
-        if self.credential(credential) == state {
-            return;
-        }
-        let mut troubled = self.troubled.write().unwrap_or_else(PoisonError::into_inner);
-        if state == CredentialState::Ok {
-            troubled.remove(&credential);
-        } else if troubled.len() < TROUBLED_MAX || troubled.contains_key(&credential) {
-            troubled.insert(credential, state);
-        }
-        self.count.store(troubled.len(), Ordering::Release);
+impl State {
+    /// The state, and the keeper that somebody has to run: until then notes wait, and who asks hears nothing.
+    pub fn new(keeping: Keeping, keyring: Arc<Keyring>) -> (Self, Keeper) {
+        let (inbox, messages) = mpsc::channel(NOTES_MAX);
+        let shared = Arc::new(Shared {
+            board: Board::default(),
+            asking: Semaphore::new(ASKING_MAX),
+            dropped: AtomicU64::new(0),
+            trouble: ArcSwapOption::empty(),
+        });
+        let keeper = Keeper::new(keeping, messages, shared.clone(), keyring);
+        (Self { shared, inbox }, keeper)
     }
 
-    fn credential(&self, credential: Id<Credential>) -> CredentialState {
-        if self.count.load(Ordering::Acquire) == 0 {
-            return CredentialState::Ok;
+    /// Notes how a credential fares. Only news costs anything.
+    pub fn note(&self, credential: SavedCredential, state: CredentialState) {
+        if self.shared.board.note(credential, state) {
+            self.tell(Note::Credential(credential, state));
         }
-        let troubled = self.troubled.read().unwrap_or_else(PoisonError::into_inner);
-        troubled.get(&credential).copied().unwrap_or_default()
     }
 
-    fn troubled(&self) -> Vec<(Id<Credential>, CredentialState)> {
-        let troubled = self.troubled.read().unwrap_or_else(PoisonError::into_inner);
-        let mut all: Vec<_> = troubled.iter().map(|(id, state)| (*id, *state)).collect();
-        all.sort_unstable_by_key(|(id, _)| *id);
-        all
+    pub fn credential(&self, credential: SavedCredential) -> CredentialState {
+        self.shared.board.of(credential)
+    }
+
+    /// Is nothing held against any credential?
+    pub fn all_is_well(&self) -> bool {
+        self.shared.board.is_clear()
+    }
+
+    /// All credentials that something is held against, in the order of their ids.
+    pub fn troubled(&self) -> Vec<(SavedCredential, CredentialState)> {
+        self.shared.board.troubled()
+    }
+
+    pub fn used(&self, used: Used, at: Timestamp) {
+        self.tell(Note::Used(used, at));
+    }
+
+    /// When each was last used; those that never were are not in the answer.
+    pub async fn last_uses(&self, of: Vec<Used>) -> Result<Vec<(Used, Timestamp)>, Away> {
+        self.ask(|answer| Ask::LastUses { of, answer }).await
+    }
+
+    /// Puts an object on record without waiting. Whoever asks later through this state finds it.
+    pub fn made(&self, object: Object) {
+        self.tell(Note::Made(Box::new(object)));
+    }
+
+    /// Puts objects on record: they are when this returns.
+    pub async fn record(&self, objects: Vec<Object>) -> Result<(), Away> {
+        self.ask(|answer| Ask::Record { objects, answer }).await
+    }
+
+    /// A workspace's objects of these ids, without their descriptions.
+    pub async fn find(&self, workspace: Id<Workspace>, ids: Vec<String>) -> Result<Vec<Object>, Away> {
+        self.ask(|answer| Ask::Find { workspace, ids, answer }).await
+    }
+
+    pub async fn page(&self, page: Page) -> Result<Vec<Object>, Away> {
+        self.ask(|answer| Ask::Page { page, answer }).await
+    }
+
+    /// An object was deleted at its provider.
+    pub fn gone(&self, workspace: Id<Workspace>, id: String, provider: Id<Provider>) {
+        self.tell(Note::Gone { workspace, id, provider, at: Timestamp::now() });
+    }
+
+    /// Notes that found no place and are lost.
+    pub fn dropped(&self) -> u64 {
+        self.shared.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Could the database not be asked the last time?
+    pub fn is_away(&self) -> bool {
+        self.shared.is_troubled()
+    }
+
+    /// Why the database can't be asked, if it can't.
+    pub fn trouble(&self) -> Option<String> {
+        self.shared.trouble.load().as_ref().map(|trouble| trouble.to_string())
+    }
+
+    /// Writes what was noted and closes the database; gives up after a while.
+    pub async fn close(&self) {
+        let (closed, is_closed) = oneshot::channel();
+        let closing = async {
+            if self.inbox.send(Message::Close(closed)).await.is_ok() {
+                let _ = is_closed.await;
+            }
+        };
+        let _ = timeout(PATIENCE, closing).await;
+    }
+
+    fn tell(&self, note: Note) {
+        if self.inbox.try_send(Message::Note(note)).is_err() {
+            self.shared.drop_one();
+        }
+    }
+
+    async fn ask<T>(&self, ask: impl FnOnce(Answer<T>) -> Ask) -> Result<T, Away> {
+        let _place = self.shared.asking.try_acquire().map_err(|_| Away)?;
+        let (answer, answered) = oneshot::channel();
+        self.inbox.try_send(Message::Ask(ask(answer))).map_err(|_| Away)?;
+        timeout(PATIENCE, answered).await.map_err(|_| Away)?.map_err(|_| Away)?
+    }
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "State({} credentials in trouble)", self.troubled().len())
+    }
+}
+
+impl Shared {
+    fn drop_one(&self) {
+        self.dropped.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn is_troubled(&self) -> bool {
+        self.trouble.load().is_some()
+    }
+
+    /// What the database answers, in time; its trouble is said once, until it is over.
+    async fn heard<T>(&self, patience: Duration, asking: impl Future<Output = Result<T, sqlx::Error>>) -> Option<T> {
+        match timeout(patience, asking).await {
+            Ok(Ok(answer)) => {
+                if self.is_troubled() {
+                    self.trouble.store(None);
+                    tracing::info!("the state database answers again");
+                }
+                Some(answer)
+            }
+            Ok(Err(error)) => {
+                self.is_away(&error);
+                None
+            }
+            Err(_) => {
+                self.is_away(&"it does not answer");
+                None
+            }
+        }
+    }
+
+    fn is_away(&self, fault: &dyn Display) {
+        let text = format!("the state database is away: {fault}");
+        if !self.is_troubled() {
+            tracing::warn!("{text}; calls about files, batches and stored responses are refused until it is back");
+        }
+        self.trouble.store(Some(Arc::new(text)));
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const REJECTED: CredentialState = CredentialState::Rejected { at: Timestamp(5) };
-
-    #[test]
-    fn a_credential_is_ok_until_something_is_noted_and_again_when_it_works() {
-        let (state, id) = (MemoryState::default(), Id::random());
-        assert_eq!(state.credential(id), CredentialState::Ok);
-        state.note(id, REJECTED);
-        assert_eq!(state.credential(id), REJECTED);
-        assert_eq!(state.credential(Id::random()), CredentialState::Ok);
-        assert_eq!(state.troubled(), [(id, REJECTED)]);
-        state.note(id, CredentialState::Ok);
-        assert_eq!(state.credential(id), CredentialState::Ok);
-        assert_eq!(state.troubled(), []);
-    }
-
-    #[test]
-    fn beyond_its_bound_it_keeps_what_it_knows() {
-        let state = MemoryState::default();
-        let ids: Vec<_> = (0..=TROUBLED_MAX).map(|_| Id::random()).collect();
-        for id in &ids {
-            state.note(*id, REJECTED);
-        }
-        assert_eq!(state.troubled().len(), TROUBLED_MAX);
-        assert_eq!(state.credential(ids[TROUBLED_MAX]), CredentialState::Ok);
-        state.note(ids[0], CredentialState::Undecryptable);
-        assert_eq!(state.credential(ids[0]), CredentialState::Undecryptable);
-    }
-}
+mod tests;

@@ -10,7 +10,7 @@ pub(crate) mod postgres;
 mod provider;
 
 pub(crate) use answer::{Answer, says};
-pub(crate) use client::{Client, Reply};
+pub(crate) use client::{Ask, Client, Reply};
 pub(crate) use plan::Plan;
 pub(crate) use provider::Provider;
 

@@ -19,6 +19,7 @@ use keyway::listen::{Limits, Reception, Setup, bind};
 use keyway::proxy::Proxy;
 use keyway::snapshot::{Snapshot, build};
 use keyway::store::seal::{Keyring, MasterKey, Salt};
+use keyway::store::state::{Keeper, Keeping, State};
 
 use super::World;
 use super::provider::{Providers, Wires};
@@ -168,7 +169,12 @@ impl Plan {
             true => Arc::new(network()),
             false => Arc::new(Wires(providers.clone())),
         };
-        let assembled = assemble(&config, keyway::snapshot::World::new(snapshot), keyring, &connect, 1).unwrap();
+        // A database has a thread of its own, which a paused clock does not wait for.
+        let keeping = if self.on_loopback { Keeping::Memory } else { Keeping::Nowhere };
+        let (state, keeper) = State::new(keeping, keyring.clone());
+        keeps(keeper, self.on_loopback);
+        let assembled =
+            assemble(&config, keyway::snapshot::World::new(snapshot), keyring, &state, &connect, 1).unwrap();
         let reception = Reception::new(assembled.proxies[0].clone(), setup(&config));
         let address = self.on_loopback.then(|| listens(reception.clone()));
         let credentials = std::iter::zip(&self.keys, &stored)
@@ -230,6 +236,25 @@ fn listens(reception: Reception<Proxy>) -> SocketAddr {
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move { reception.serve(listener).await.unwrap() });
     address
+}
+
+/// Over sockets the state's keeper has a runtime of its own, as it has in a server, and its database is open from the
+/// beginning.
+fn keeps(mut keeper: Keeper, has_database: bool) {
+    if !has_database {
+        tokio::spawn(keeper.run());
+        return;
+    }
+    let (opened, is_open) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            keeper.open().await;
+            opened.send(()).unwrap();
+            keeper.run().await;
+        });
+    });
+    is_open.recv().unwrap();
 }
 
 fn network() -> Network {

@@ -1,0 +1,353 @@
+//! The one task that touches the database: takes notes and questions, in the order in which they came.
+//!
+//! Runs on the control runtime. Notes on credentials and uses are written together, now and then; what is put on record
+//! is written at once, all that waits in one statement. A database that is away is tried again and again, and costs those
+//! who ask their answer, nobody else.
+
+use std::collections::{HashMap, HashSet};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
+
+use super::message::{Answer, Ask, Away, Message, Note};
+use super::notes::{Notes, Used};
+use super::object::{OBJECTS_MAX, Object, ObjectKind, SHOWN_LIMIT_BYTES};
+use super::open::{Keeping, Unopened};
+use super::sql::{Db, ObjectRow};
+use super::{PATIENCE, Shared};
+use crate::domain::entity::{SealedBytes, Workspace};
+use crate::domain::id::Id;
+use crate::domain::time::Timestamp;
+use crate::store::seal::{Binding, Keyring, Purpose};
+
+/// What was noted is written at latest after this long, and a database that is away is tried again.
+const WRITTEN_EVERY: Duration = Duration::from_secs(10);
+
+/// How often what is too old is forgotten. It looks at every line of some tables.
+const SWEPT_EVERY: Duration = Duration::from_secs(3_600);
+const SWEEP_PATIENCE: Duration = Duration::from_secs(30);
+
+/// What is to be put on record is written at latest so much later, asked for or not: a kill costs no more than this.
+const RECORDED_WITHIN: Duration = Duration::from_millis(250);
+/// Or when so many wait: one statement's worth.
+const RECORDED_AT: usize = 500;
+
+/// Messages taken at a time: what waits behind a slow statement goes into one.
+const TAKEN: usize = 512;
+
+/// Objects to be put on record while the database is away, at some 200 bytes each. Who asks for one that found no place
+/// hears that there is none.
+const UNWRITTEN_MAX: usize = 8_192;
+
+/// Workspaces that made objects since the last sweep; of more, the rest are held to their bound when they make another.
+const MAKERS_MAX: usize = 10_000;
+
+/// Owns the database.
+pub struct Keeper {
+    keeping: Keeping,
+    /// Begun and not done yet: a disk that hangs is not asked twice.
+    opening: Option<Opening>,
+    db: Option<Db>,
+    inbox: mpsc::Receiver<Message>,
+    shared: Arc<Shared>,
+    keyring: Arc<Keyring>,
+    notes: Notes,
+    unwritten: HashMap<Place, Object>,
+    /// When those are written at latest.
+    record_at: Instant,
+    makers: HashSet<(Id<Workspace>, ObjectKind)>,
+    swept_at: Instant,
+}
+
+type Opening = Pin<Box<dyn Future<Output = Result<Db, Unopened>> + Send>>;
+
+/// What comes of what was begun; nothing ever, where nothing was.
+async fn end_of(opening: &mut Option<Opening>) -> Result<Db, Unopened> {
+    match opening {
+        Some(opening) => opening.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A workspace, and the ids it asks for.
+type Wanted = (Id<Workspace>, Vec<String>);
+
+/// Where an object's line is.
+type Place = (Id<Workspace>, String, uuid::Uuid);
+
+fn place(object: &Object) -> Place {
+    (object.workspace, object.id.clone(), object.provider.uuid())
+}
+
+impl Keeper {
+    pub(super) fn new(
+        keeping: Keeping,
+        inbox: mpsc::Receiver<Message>,
+        shared: Arc<Shared>,
+        keyring: Arc<Keyring>,
+    ) -> Self {
+        Self {
+            keeping,
+            opening: None,
+            db: None,
+            inbox,
+            shared,
+            keyring,
+            notes: Notes::default(),
+            unwritten: HashMap::new(),
+            record_at: Instant::now(),
+            makers: HashSet::new(),
+            swept_at: Instant::now(),
+        }
+    }
+
+    /// Opens the database and takes up what it knows. Where that fails or takes long, `run` goes on with it.
+    pub async fn open(&mut self) {
+        self.begin_opening();
+        match timeout(PATIENCE, end_of(&mut self.opening)).await {
+            Ok(opened) => self.has_opened(opened).await,
+            Err(_) => self.shared.is_away(&"it does not open"),
+        }
+    }
+
+    fn begin_opening(&mut self) {
+        let keeping = self.keeping.clone();
+        self.opening.get_or_insert_with(|| Box::pin(async move { keeping.open().await }));
+    }
+
+    async fn has_opened(&mut self, opened: Result<Db, Unopened>) {
+        self.opening = None;
+        match opened {
+            Ok(db) => self.db = Some(db),
+            Err(fault) => self.shared.is_away(&fault),
+        }
+        self.take_up().await;
+    }
+
+    /// Until told to close; writes first what was noted.
+    pub async fn run(mut self) {
+        let mut ticks = interval(WRITTEN_EVERY);
+        // The first tick comes at once, and opens what is not open yet.
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut messages = Vec::new();
+        let mut closing = None;
+        while closing.is_none() {
+            tokio::select! {
+                opened = end_of(&mut self.opening) => self.has_opened(opened).await,
+                taken = self.inbox.recv_many(&mut messages, TAKEN) => {
+                    if taken == 0 {
+                        break;
+                    }
+                    closing = self.take(std::mem::take(&mut messages)).await;
+                }
+                () = sleep_until(self.record_at), if self.may_record() => self.record_unwritten().await,
+                _ = ticks.tick() => self.tend().await,
+            }
+        }
+        self.write().await;
+        if let Some(db) = &self.db {
+            db.close().await;
+        }
+        // Whoever closes may have stopped waiting.
+        let _ = closing.map(|closed| closed.send(()));
+    }
+
+    /// Every few seconds.
+    async fn tend(&mut self) {
+        if self.db.is_none() {
+            self.begin_opening();
+        }
+        self.record_unwritten().await;
+        self.write().await;
+        if self.keeping.is_shared() {
+            self.take_up().await;
+        }
+        if self.swept_at.elapsed() >= SWEPT_EVERY {
+            self.swept_at = Instant::now();
+            self.sweep().await;
+        }
+    }
+
+    /// What the database knows of credentials, unless there is a later word of our own.
+    async fn take_up(&mut self) {
+        let Some(db) = &self.db else { return };
+        if let Some(rows) = self.shared.heard(PATIENCE, db.troubled()).await {
+            self.shared.board.replace(rows, |id| self.notes.concern(id));
+        }
+    }
+
+    async fn write(&mut self) {
+        let Some(db) = self.db.as_ref().filter(|_| !self.notes.is_empty()) else { return };
+        if self.shared.heard(PATIENCE, db.write(&self.notes)).await.is_some() {
+            self.notes = Notes::default();
+        }
+    }
+
+    async fn sweep(&mut self) {
+        let Some(db) = &self.db else { return };
+        let made = std::mem::take(&mut self.makers);
+        let sweeping = async {
+            db.sweep(Timestamp::now()).await?;
+            for (workspace, kind) in made {
+                db.trim(workspace, kind, OBJECTS_MAX).await?;
+            }
+            Ok(())
+        };
+        self.shared.heard(SWEEP_PATIENCE, sweeping).await;
+    }
+
+    /// Everything that waits: first what was noted, so that who asks behind a note hears of it.
+    async fn take(&mut self, messages: Vec<Message>) -> Option<oneshot::Sender<()>> {
+        let (mut asks, mut closing) = (Vec::new(), None);
+        for message in messages {
+            match message {
+                Message::Note(note) => self.note(note).await,
+                Message::Ask(ask) => asks.push(ask),
+                Message::Close(closed) => closing = Some(closed),
+            }
+        }
+        self.answer(asks).await;
+        closing
+    }
+
+    async fn note(&mut self, note: Note) {
+        match note {
+            Note::Credential(credential, state) => self.notes.credential(credential, state),
+            Note::Used(used, at) => {
+                if !self.notes.used(used, at) {
+                    self.shared.drop_one();
+                }
+            }
+            Note::Made(object) => {
+                self.made(*object);
+                if self.unwritten.len() >= RECORDED_AT && self.may_record() {
+                    self.record_unwritten().await;
+                }
+            }
+            Note::Gone { workspace, id, provider, at } => {
+                self.record_unwritten().await;
+                let Some(db) = &self.db else { return self.shared.drop_one() };
+                let deleted = self.shared.heard(PATIENCE, db.delete(workspace, &id, provider.uuid(), at)).await;
+                if deleted.is_none() {
+                    self.shared.drop_one();
+                }
+            }
+        }
+    }
+
+    /// While the database is away only the next tick tries, for each try may take its time.
+    fn may_record(&self) -> bool {
+        !self.unwritten.is_empty() && !self.shared.is_troubled()
+    }
+
+    fn made(&mut self, object: Object) {
+        if self.unwritten.is_empty() {
+            self.record_at = Instant::now() + RECORDED_WITHIN;
+        }
+        let place = place(&object);
+        if self.unwritten.len() < UNWRITTEN_MAX || self.unwritten.contains_key(&place) {
+            self.unwritten.insert(place, object);
+        } else {
+            self.shared.drop_one();
+        }
+    }
+
+    async fn record_unwritten(&mut self) {
+        if self.unwritten.is_empty() {
+            return;
+        }
+        let objects: Vec<Object> = self.unwritten.values().cloned().collect();
+        if self.record(&objects).await.is_ok() {
+            self.unwritten.clear();
+        }
+    }
+
+    async fn record(&mut self, objects: &[Object]) -> Result<(), Away> {
+        let rows: Vec<ObjectRow> = objects.iter().map(|object| self.sealed(object)).collect();
+        for object in objects {
+            if self.makers.len() < MAKERS_MAX {
+                self.makers.insert((object.workspace, object.kind));
+            }
+        }
+        let db = self.db.as_ref().ok_or(Away)?;
+        self.shared.heard(PATIENCE, db.record(&rows)).await.ok_or(Away)
+    }
+
+    async fn answer(&mut self, asks: Vec<Ask>) {
+        let mut finds: HashMap<Wanted, Vec<Answer<Vec<Object>>>> = HashMap::new();
+        // Whoever has stopped waiting is not answered, nor is the database asked for them.
+        for ask in asks.into_iter().filter(Ask::is_waited_for) {
+            match ask {
+                Ask::Find { workspace, ids, answer } => finds.entry((workspace, ids)).or_default().push(answer),
+                Ask::Record { objects, answer } => {
+                    let recorded = self.record(&objects).await;
+                    let _ = answer.send(recorded);
+                }
+                Ask::Page { page, answer } => {
+                    self.record_unwritten().await;
+                    let found = self.ask(async |db| db.page(&page).await).await;
+                    let _ = answer.send(found.map(|rows| self.opened(rows)));
+                }
+                Ask::LastUses { of, answer } => {
+                    let _ = answer.send(self.last_uses(of).await);
+                }
+            }
+        }
+        self.find(finds).await;
+    }
+
+    /// The same question is asked once, for all who ask it.
+    async fn find(&mut self, finds: HashMap<Wanted, Vec<Answer<Vec<Object>>>>) {
+        self.record_unwritten().await;
+        for ((workspace, ids), answers) in finds {
+            let found = self.ask(async |db| db.find(workspace, &ids).await).await;
+            let found = found.map(|rows| rows.into_iter().map(|row| row.object).collect::<Vec<_>>());
+            for answer in answers {
+                let _ = answer.send(found.clone());
+            }
+        }
+    }
+
+    /// The last word may not be written yet.
+    async fn last_uses(&mut self, of: Vec<Used>) -> Result<Vec<(Used, Timestamp)>, Away> {
+        let written = self.ask(async |db| db.last_uses(&of).await).await?;
+        let mut uses: HashMap<Used, Timestamp> = written.into_iter().collect();
+        uses.extend(of.iter().filter_map(|used| Some((*used, self.notes.last_use(*used)?))));
+        Ok(uses.into_iter().collect())
+    }
+
+    async fn ask<T>(&mut self, question: impl AsyncFnOnce(&Db) -> Result<T, sqlx::Error>) -> Result<T, Away> {
+        let db = self.db.as_ref().ok_or(Away)?;
+        self.shared.heard(PATIENCE, question(db)).await.ok_or(Away)
+    }
+
+    /// A line with its description sealed: it holds what a file is called.
+    fn sealed(&self, object: &Object) -> ObjectRow {
+        let shown = object.shown.as_ref().filter(|shown| shown.len() <= SHOWN_LIMIT_BYTES);
+        let sealed = shown.and_then(|shown| self.keyring.seal(Purpose::State, &binding(object), shown).ok());
+        ObjectRow { object: object.clone(), sealed: sealed.map(|sealed| sealed.0) }
+    }
+
+    /// What no key opens any more is not shown; the object is on record all the same.
+    fn opened(&self, rows: Vec<ObjectRow>) -> Vec<Object> {
+        let open = |ObjectRow { mut object, sealed }: ObjectRow| {
+            let sealed = sealed.map(SealedBytes);
+            let opened = sealed.and_then(|sealed| self.keyring.open(Purpose::State, &binding(&object), &sealed).ok());
+            object.shown = opened.map(|shown| Bytes::copy_from_slice(shown.expose()));
+            object
+        };
+        rows.into_iter().map(open).collect()
+    }
+}
+
+fn binding(object: &Object) -> Binding {
+    Binding::default()
+        .with(b"object")
+        .with(object.workspace.uuid().as_bytes())
+        .with(object.provider.uuid().as_bytes())
+        .with(object.id.as_bytes())
+}

@@ -1,0 +1,146 @@
+//! Where the state is kept, and how its database is opened.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sqlx::SqlSafeStr;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::postgres::PgPool;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use tokio::sync::oneshot;
+
+use super::sql::{Db, TABLES};
+use crate::domain::time::Timestamp;
+
+/// Where the state lives.
+#[derive(Clone, Debug)]
+pub enum Keeping {
+    /// Nowhere: what was noted is known as long as the process, and nothing can be put on record.
+    Nowhere,
+    /// In a database that goes with the process.
+    Memory,
+    /// In this file, with two more of SQLite's own beside it.
+    File(PathBuf),
+    /// With the directory. Its tables are among that database's migrations.
+    Postgres(PgPool),
+}
+
+/// Pages that SQLite keeps, in KiB: the tables' upper levels. More would be memory for nothing while idle.
+const CACHE: &str = "-256";
+
+/// Prepared statements kept. There are about ten.
+const STATEMENTS: usize = 16;
+
+/// Another process that writes, such as a backup, is waited for so long.
+const BUSY: Duration = Duration::from_secs(1);
+
+/// The log in front of the database is cut back to this once it was written over.
+const LOG_BYTES: &str = "1048576";
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unopened {
+    #[error("there is none")]
+    Nowhere,
+    #[error("the state database {} can't be made: {source}", path.display())]
+    Unmakeable { path: PathBuf, source: io::Error },
+    #[error("the state database {} can't be opened: {source}", path.display())]
+    File { path: PathBuf, source: sqlx::Error },
+    #[error("the state database {} can't be brought up to date: {source}", path.display())]
+    Tables { path: PathBuf, source: sqlx::migrate::MigrateError },
+}
+
+impl Keeping {
+    /// Do other processes write there too?
+    pub(super) const fn is_shared(&self) -> bool {
+        matches!(self, Self::Postgres(_))
+    }
+
+    pub(super) async fn open(&self) -> Result<Db, Unopened> {
+        match self {
+            Self::Nowhere => Err(Unopened::Nowhere),
+            Self::Memory => sqlite(Path::new(":memory:"), SqliteConnectOptions::new().in_memory(true)).await,
+            Self::File(path) => file(path).await,
+            Self::Postgres(pool) => Ok(Db::Postgres(pool.clone())),
+        }
+    }
+}
+
+/// What it holds is worth less than a start: one that can't be read is put aside, and a new one begins.
+async fn file(path: &Path) -> Result<Db, Unopened> {
+    make_private(path).await?;
+    let options = SqliteConnectOptions::new().filename(path).journal_mode(SqliteJournalMode::Wal);
+    match sqlite(path, options.clone()).await {
+        Err(fault) if is_damage(&fault) => {
+            let aside = put_aside(path).map_err(|source| Unopened::Unmakeable { path: path.into(), source })?;
+            tracing::warn!("{fault}; it was put aside as {} and a new one begins", aside.display());
+            make_private(path).await?;
+            sqlite(path, options).await
+        }
+        opened => opened,
+    }
+}
+
+/// SQLite gives its other two files the mode of this one. On a thread of its own, which nobody waits for at the end: a
+/// disk may hang.
+async fn make_private(path: &Path) -> Result<(), Unopened> {
+    let (path, (done, made)) = (path.to_path_buf(), oneshot::channel());
+    let of = path.clone();
+    std::thread::spawn(move || {
+        let opened = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(of);
+        // Whoever waits may have given up.
+        let _ = done.send(opened.map(drop));
+    });
+    let made = made.await.unwrap_or_else(|_| Err(io::Error::other("the thread that makes it is gone")));
+    made.map_err(|source| Unopened::Unmakeable { path, source })
+}
+
+/// One connection: the keeper asks one thing at a time.
+async fn sqlite(path: &Path, options: SqliteConnectOptions) -> Result<Db, Unopened> {
+    let options = options
+        // A power cut may cost the last notes; a file that is torn it can't cost.
+        .synchronous(SqliteSynchronous::Normal)
+        .pragma("cache_size", CACHE)
+        .pragma("journal_size_limit", LOG_BYTES)
+        .statement_cache_capacity(STATEMENTS)
+        .busy_timeout(BUSY)
+        .thread_name(|_| "state".into());
+    let pool = SqlitePoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None);
+    let opened: Result<SqlitePool, _> = pool.connect_with(options).await;
+    let pool = opened.map_err(|source| Unopened::File { path: path.into(), source })?;
+    let tables = Migration::new(1, "state".into(), MigrationType::Simple, TABLES.into_sql_str(), false);
+    let migrated = Migrator::with_migrations(vec![tables]).run(&pool).await;
+    migrated.map_err(|source| Unopened::Tables { path: path.into(), source })?;
+    Ok(Db::Sqlite(pool))
+}
+
+/// SQLite's words for a file that is none of its own (26) or is torn (11).
+fn is_damage(fault: &Unopened) -> bool {
+    let source = match fault {
+        Unopened::File { source, .. } => source,
+        Unopened::Tables { source: sqlx::migrate::MigrateError::Execute(source), .. } => source,
+        Unopened::Tables { source: sqlx::migrate::MigrateError::ExecuteMigration(source, _), .. } => source,
+        Unopened::Tables { .. } | Unopened::Unmakeable { .. } | Unopened::Nowhere => return false,
+    };
+    let code = source.as_database_error().and_then(|error| error.code());
+    code.is_some_and(|code| matches!(&*code, "11" | "26"))
+}
+
+fn put_aside(path: &Path) -> io::Result<PathBuf> {
+    let named = |ending: &str| {
+        let mut name = path.as_os_str().to_os_string();
+        name.push(ending);
+        PathBuf::from(name)
+    };
+    let aside = named(&format!(".damaged-{}", Timestamp::now().0));
+    std::fs::rename(path, &aside)?;
+    for beside in ["-wal", "-shm"].map(named) {
+        match std::fs::remove_file(beside) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(aside)
+}
