@@ -11,6 +11,7 @@ use crate::attempt::breaker::Breakers;
 use crate::attempt::budget::RetryBudget;
 use crate::attempt::client::{Client, Connect};
 use crate::attempt::parallel::Parallel;
+use crate::attempt::probe::Probe;
 use crate::attempt::{Attempts, Core};
 use crate::config::Config;
 use crate::hands::Hands;
@@ -28,6 +29,8 @@ pub struct Assembled {
     pub gateway: Arc<Gateway>,
     /// One per core.
     pub proxies: Vec<Proxy>,
+    /// Asks providers on behalf of people, over connections of its own.
+    pub probe: Arc<Probe>,
     pub registry: Arc<Registry>,
     pub cells: Vec<Arc<Cells>>,
 }
@@ -50,7 +53,10 @@ pub fn assemble(
         core: Arc::new(core(config, connect, state, cores)),
         meter: Arc::new(CoreMeter::new(index, cells.clone(), registry.clone(), families)),
     });
-    Ok(Assembled { proxies: proxies.collect(), gateway, registry, cells })
+    let client = Client::new(settings::client(config), connect.clone());
+    let attempts = &gateway.attempts;
+    let probe = Arc::new(Probe::new(client, attempts.keyring.clone(), attempts.breakers.clone()));
+    Ok(Assembled { proxies: proxies.collect(), probe, gateway, registry, cells })
 }
 
 fn gateway(config: &Config, world: World, keyring: Arc<Keyring>, state: &State, cores: usize) -> io::Result<Gateway> {

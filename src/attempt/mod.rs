@@ -10,6 +10,7 @@ mod gate;
 mod once;
 pub mod parallel;
 mod places;
+pub mod probe;
 mod reply;
 mod request;
 mod round;

@@ -10,6 +10,7 @@ pub mod apply;
 pub mod audit;
 pub mod catalog;
 pub mod credentials;
+pub mod discovery;
 pub mod endpoints;
 mod error;
 pub mod keys;

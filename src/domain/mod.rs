@@ -8,6 +8,7 @@ pub mod change;
 pub mod directory;
 pub mod entity;
 pub mod failure;
+pub mod found;
 pub mod id;
 pub mod limits;
 pub mod map;

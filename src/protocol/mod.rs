@@ -4,6 +4,7 @@
 //! folder. Below them lie the tools that know bytes only: `json` reads, `splice` edits, `sse` frames, `watch` looks on.
 //! Never knows who calls, where a call goes or what it costs.
 
+pub mod catalogue;
 pub mod chat;
 mod gemini;
 mod json;

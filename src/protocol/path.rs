@@ -22,9 +22,8 @@ pub fn upstream_path(kind: Kind, base: &BaseUrl, settings: &ProviderSettings, ca
         | Kind::Custom
         | Kind::AgentSdk => format!("{}{}", base.path, of(call.operation)),
     };
-    let version = (kind == Kind::AzureOpenAi).then_some(settings.api_version.as_deref()).flatten();
     path.push_str(tail);
-    add_query(&mut path, version, call.query.as_deref());
+    add_query(&mut path, version(kind, settings), call.query.as_deref());
     path
 }
 
@@ -40,15 +39,36 @@ fn of(operation: Operation) -> &'static str {
     }
 }
 
+/// Where a chat completion of a model goes, without a call.
+pub(super) fn chat(kind: Kind, base: &BaseUrl, settings: &ProviderSettings, model: &str) -> String {
+    let operation = Operation::ChatCompletions;
+    let mut path = match kind {
+        Kind::AzureOpenAi => azure(&base.path, settings, operation, model),
+        _ => format!("{}{}", base.path, of(operation)),
+    };
+    add_query(&mut path, version(kind, settings), None);
+    path
+}
+
+/// Azure's classic form says it in the query.
+fn version(kind: Kind, settings: &ProviderSettings) -> Option<&str> {
+    (kind == Kind::AzureOpenAi).then_some(settings.api_version.as_deref()).flatten()
+}
+
+/// The resource of an Azure URL, whatever of it was pasted.
+pub(super) fn azure_root(base: &str) -> &str {
+    let base = base.trim_end_matches('/');
+    let root = base.split_once("/openai/deployments/").map_or(base, |(root, _)| root);
+    let root = root.strip_suffix("/openai").unwrap_or(root);
+    root.strip_suffix("/openai/v1").unwrap_or(root)
+}
+
 /// Both forms of Azure's URLs. What an operator pastes may end in any part of either; it is taken back to the resource.
 fn azure(base: &str, settings: &ProviderSettings, operation: Operation, model: &str) -> String {
     let base = base.trim_end_matches('/');
-    let (root, pasted) = match base.split_once("/openai/deployments/") {
-        Some((root, rest)) => (root, rest.split('/').next()),
-        None => (base.strip_suffix("/openai").unwrap_or(base), None),
-    };
+    let pasted = base.split_once("/openai/deployments/").and_then(|(_, rest)| rest.split('/').next());
     let named_v1 = base.ends_with("/openai/v1");
-    let root = root.strip_suffix("/openai/v1").unwrap_or(root);
+    let root = azure_root(base);
     if named_v1 || settings.api_version.is_none() {
         return format!("{root}/openai/v1{}", of(operation));
     }
@@ -75,7 +95,7 @@ fn add_query(path: &mut String, api_version: Option<&str>, query: Option<&str>) 
 }
 
 /// Percent-encodes all but letters, digits and `-._~`.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {

@@ -268,6 +268,22 @@ pub async fn get(access: &Access, id: Id<Credential>) -> Result<CredentialLine, 
     shown(known, id).map(|one| line(known, one))
 }
 
+/// A credential that the asker may have tried, with the provider that it is for: whoever may change it, and a declared one
+/// whoever could change it if it were not.
+pub async fn to_try(access: &Access, id: Id<Credential>) -> Result<(Provider, Arc<Credential>), DirectoryError> {
+    let owner = {
+        let stored = access.load(part_to_see(access, id)).await?;
+        shown(access.known(&stored), id)?.owner
+    };
+    let stored = access.load(named::providers_for(owner).and(part_to_see(access, id))).await?;
+    let known = access.known(&stored);
+    let found = shown(known, id)?;
+    if !is_managed(known, found.owner) {
+        permitted(known, found.owner)?;
+    }
+    Ok((known.any_provider(found.provider)?.clone(), Arc::new(found.clone())))
+}
+
 fn shown<'a>(known: Known<'a>, id: Id<Credential>) -> Result<&'a Credential, DirectoryError> {
     let found = known.credentials().find(|one| one.id == id);
     found.filter(|one| is_shown(known, one)).ok_or_else(|| unknown(id))

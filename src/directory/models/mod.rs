@@ -15,7 +15,7 @@ pub use self::line::{ModelLine, PriceLine};
 
 pub(super) use self::line::line;
 
-use self::rules::checked;
+pub(super) use self::rules::checked;
 use super::credentials::assign;
 use super::error::DirectoryError;
 use super::known::Known;
