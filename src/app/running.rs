@@ -24,7 +24,6 @@ use crate::metrics::{Cells, Registry};
 use crate::proxy::{Gateway, Proxy};
 use crate::store::Store;
 use crate::store::state::State;
-use crate::store::state::replays::MemoryReplays;
 
 /// How long the admin listener's last answers may take once calls have ended: nobody is waiting for a long one.
 const DESK_DRAIN: Duration = Duration::from_secs(1);
@@ -156,7 +155,7 @@ impl Server {
             self.store.clone(),
             self.ground.clone(),
             Arc::new(InForce(Arc::downgrade(&self))),
-            Arc::new(MemoryReplays::default()),
+            Arc::new(self.state.clone()),
         );
         let admin = Admin {
             metrics: Arc::new(move || shown.metrics_text()),

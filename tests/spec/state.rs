@@ -1,5 +1,6 @@
 //! Promise: what traffic showed is known after a restart, is found by nobody else, and never holds a call up.
 
+mod replicas;
 mod trouble;
 
 use std::os::unix::fs::PermissionsExt;
@@ -11,7 +12,9 @@ use bytes::Bytes;
 use keyway::domain::entity::{SavedCredential, Workspace};
 use keyway::domain::id::Id;
 use keyway::domain::time::Timestamp;
+use keyway::store::StoreError;
 use keyway::store::seal::{Keyring, MasterKey, Salt};
+use keyway::store::state::replays::{BEGUN_FOR, Begun, KEPT_FOR, KeptAnswer, ReplayKey, Replays};
 use keyway::store::state::{Away, CredentialState, Keeping, Object, ObjectKind, Order, Page, State, Used};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
@@ -247,4 +250,58 @@ async fn notes_never_wait_and_what_finds_no_place_is_counted() {
         state.used(Used::Token(Id::random()), Timestamp(1));
     }
     assert_eq!(state.dropped(), 10_000 - 8_192);
+}
+
+fn replay(text: &str) -> ReplayKey {
+    ReplayKey { token: Id::declared("token", "one"), key: text.into() }
+}
+
+fn answer(body: &str) -> KeptAnswer {
+    KeptAnswer { status: 201, etag: Some("\"1\"".into()), location: None, body: body.into() }
+}
+
+const NOON: Timestamp = Timestamp(1_000_000_000);
+
+fn after(time: Duration) -> Timestamp {
+    Timestamp(NOON.0 + i64::try_from(time.as_millis()).unwrap() + 1)
+}
+
+#[tokio::test]
+async fn a_request_is_done_once_and_its_answer_is_given_again_after_a_restart() {
+    let (folder, keyring) = (tempfile::tempdir().unwrap(), keyring());
+    let first = in_file(folder.path(), &keyring).await;
+    let (one, others) = (replay("a"), ReplayKey { token: Id::random(), ..replay("a") });
+    assert_eq!(first.0.begin(&one, [1; 32], NOON).await.unwrap(), Begun::First);
+    assert_eq!(first.0.begin(&one, [1; 32], NOON).await.unwrap(), Begun::Underway);
+    first.0.end(&one, Some(answer("made"))).await.unwrap();
+    stops(first).await;
+
+    let second = in_file(folder.path(), &keyring).await;
+    assert_eq!(second.0.begin(&one, [1; 32], NOON).await.unwrap(), Begun::Done(answer("made")));
+    assert_eq!(second.0.begin(&one, [2; 32], NOON).await.unwrap(), Begun::OtherRequest);
+    assert_eq!(second.0.begin(&others, [2; 32], NOON).await.unwrap(), Begun::First);
+    stops(second).await;
+    let bytes = std::fs::read(folder.path().join("state.sqlite")).unwrap();
+    assert!(memchr::memmem::find(&bytes, b"made").is_none(), "answers are sealed");
+}
+
+#[tokio::test]
+async fn a_request_that_failed_or_never_ended_may_come_again_and_answers_go_after_a_day() {
+    let (state, keeper) = starts(Keeping::Memory, &keyring()).await;
+    let one = replay("a");
+    let begins = async |request: u8, now| state.begin(&one, [request; 32], now).await.unwrap();
+    assert_eq!(begins(1, NOON).await, Begun::First);
+    state.end(&one, None).await.unwrap();
+    assert_eq!(begins(2, NOON).await, Begun::First, "it failed");
+    assert_eq!(begins(2, after(BEGUN_FOR)).await, Begun::First, "its process died");
+    state.end(&one, Some(answer("made"))).await.unwrap();
+    assert_eq!(begins(2, after(BEGUN_FOR * 2)).await, Begun::Done(answer("made")));
+    assert_eq!(begins(3, after(KEPT_FOR + BEGUN_FOR * 2)).await, Begun::First);
+    stops((state, keeper)).await;
+}
+
+#[tokio::test]
+async fn without_the_database_no_key_can_be_claimed() {
+    let (state, _keeper) = starts(Keeping::Nowhere, &keyring()).await;
+    assert!(matches!(state.begin(&replay("a"), [1; 32], NOON).await, Err(StoreError::Away { .. })));
 }

@@ -19,7 +19,11 @@ const CAPABILITIES_MAX: usize = 64;
 const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 3_600);
 
 /// Every rule about the model as it is to be.
-pub(in crate::directory) fn checked(known: Known<'_>, model: &Model, provider: &Provider) -> Result<(), DirectoryError> {
+pub(in crate::directory) fn checked(
+    known: Known<'_>,
+    model: &Model,
+    provider: &Provider,
+) -> Result<(), DirectoryError> {
     error::model_id("the model id", &model.model_id).map_err(|error| error.at("modelId"))?;
     unique(known, model)?;
     shadows_no_role(known, model, provider)?;

@@ -18,7 +18,7 @@ use super::notes::{Notes, Used};
 use super::object::{OBJECTS_MAX, Object, ObjectKind, SHOWN_LIMIT_BYTES};
 use super::open::{Keeping, Unopened};
 use super::sql::{Db, ObjectRow};
-use super::{PATIENCE, Shared};
+use super::{PATIENCE, Shared, kept};
 use crate::domain::entity::{SealedBytes, Workspace};
 use crate::domain::id::Id;
 use crate::domain::time::Timestamp;
@@ -192,6 +192,7 @@ impl Keeper {
         let made = std::mem::take(&mut self.makers);
         let sweeping = async {
             db.sweep(Timestamp::now()).await?;
+            db.forget_replays(Timestamp::now()).await?;
             for (workspace, kind) in made {
                 db.trim(workspace, kind, OBJECTS_MAX).await?;
             }
@@ -294,6 +295,15 @@ impl Keeper {
                 }
                 Ask::LastUses { of, answer } => {
                     let _ = answer.send(self.last_uses(of).await);
+                }
+                Ask::Begin { key, request, now, answer } => {
+                    let keyring = self.keyring.clone();
+                    let begun = self.ask(async |db| db.begin(&keyring, &key, request, now).await).await;
+                    let _ = answer.send(begun);
+                }
+                Ask::End { key, kept, answer } => {
+                    let kept = kept.and_then(|kept| kept::sealed(&self.keyring, &key, kept));
+                    let _ = answer.send(self.ask(async |db| db.end(&key, kept).await).await);
                 }
             }
         }

@@ -5,6 +5,7 @@ use tokio::sync::oneshot;
 use super::board::CredentialState;
 use super::notes::Used;
 use super::object::{Object, Page};
+use super::replays::{Begun, KeptAnswer, ReplayKey, RequestDigest};
 use crate::domain::entity::{Provider, SavedCredential, Workspace};
 use crate::domain::id::Id;
 use crate::domain::time::Timestamp;
@@ -35,6 +36,8 @@ pub(super) enum Ask {
     Record { objects: Vec<Object>, answer: Answer<()> },
     Page { page: Page, answer: Answer<Vec<Object>> },
     LastUses { of: Vec<Used>, answer: Answer<Vec<(Used, Timestamp)>> },
+    Begin { key: ReplayKey, request: RequestDigest, now: Timestamp, answer: Answer<Begun> },
+    End { key: ReplayKey, kept: Option<KeptAnswer>, answer: Answer<()> },
 }
 
 impl Ask {
@@ -43,6 +46,9 @@ impl Ask {
             Self::Find { answer, .. } | Self::Page { answer, .. } => answer.is_closed(),
             Self::Record { answer, .. } => answer.is_closed(),
             Self::LastUses { answer, .. } => answer.is_closed(),
+            Self::Begin { answer, .. } => answer.is_closed(),
+            // Done or not, how it ended is worth a word.
+            Self::End { .. } => false,
         }
     }
 }

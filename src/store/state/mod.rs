@@ -9,6 +9,7 @@
 
 mod board;
 mod keeper;
+mod kept;
 mod message;
 mod notes;
 mod object;

@@ -46,6 +46,8 @@ macro_rules! on {
     };
 }
 
+pub(super) use on;
+
 /// A row of `state_objects`; `None` for a kind that a newer version wrote.
 macro_rules! object {
     ($row:expr) => {{

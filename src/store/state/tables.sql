@@ -37,3 +37,15 @@ CREATE INDEX state_objects_listed ON state_objects (workspace, kind, created_at,
 -- For what is forgotten by its age.
 CREATE INDEX state_objects_aged ON state_objects (kind, created_at);
 CREATE INDEX state_objects_deleted ON state_objects (deleted_at) WHERE deleted_at IS NOT NULL;
+
+-- What was answered under an idempotency key, sealed; none while its request is still being done.
+CREATE TABLE state_replays (
+    token UUID NOT NULL,
+    key TEXT NOT NULL,
+    request BYTEA NOT NULL,
+    begun_at BIGINT NOT NULL,
+    answer BYTEA,
+    PRIMARY KEY (token, key)
+);
+
+CREATE INDEX state_replays_aged ON state_replays (begun_at);

@@ -25,7 +25,7 @@ use keyway::domain::token::TokenHash;
 use keyway::listen::{Limits, Reception, Setup, bind};
 use keyway::snapshot::{World, build};
 use keyway::store::seal::{Keyring, MasterKey, Salt};
-use keyway::store::state::replays::MemoryReplays;
+use keyway::store::state::{Keeping, State};
 use keyway::store::{Need, Store};
 use serde_json::Value;
 use tokio::net::TcpStream;
@@ -93,6 +93,9 @@ impl Office {
         let config = Arc::new(Config::from_text("gateway.toml", DECLARED, &|_| None).unwrap());
         let key = MasterKey::parse(&MasterKey::generate().unwrap()).unwrap();
         let store = Store::memory(Keyring::new(&[key], Salt::random().unwrap()).unwrap());
+        let (state, mut keeper) = State::new(Keeping::Memory, store.keyring().clone());
+        keeper.open().await;
+        tokio::spawn(keeper.run());
         let directory = store.take_up().await.unwrap();
         let world = Arc::new(World::new(build(&directory, &config.declared, &config.routing).unwrap()));
         let ground = Ground {
@@ -108,7 +111,7 @@ impl Office {
         };
         let live = Arc::new(Follows { store: store.clone(), world: world.clone(), config: config.clone() });
         let ground = Arc::new(ArcSwap::from_pointee(ground));
-        let api = Arc::new(Api::new(world.clone(), store, ground, live, Arc::new(MemoryReplays::default())));
+        let api = Arc::new(Api::new(world.clone(), store, ground, live, Arc::new(state)));
         let desk = Desk::new(Admin {
             readiness: Arc::new(Always),
             metrics: Arc::new(|| "keyway_up 1\n".to_string()),
