@@ -4,6 +4,7 @@
 
 pub mod api;
 mod health;
+pub mod probing;
 
 use std::convert::Infallible;
 use std::net::IpAddr;

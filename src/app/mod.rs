@@ -9,6 +9,7 @@ mod following;
 mod gauges;
 mod log;
 pub mod open;
+mod probe;
 mod process;
 mod readiness;
 mod reload;
@@ -19,6 +20,7 @@ mod state;
 
 pub use assemble::{Assembled, assemble};
 pub use demo::{Asked, Demo, demo};
+pub use probe::probe;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

@@ -6,6 +6,8 @@ use super::failure::Failure;
 use super::input;
 use super::output::table;
 use super::session::{Session, user_named, workspace_named};
+use crate::admin::probing::{self, Depth, Tested};
+use crate::app;
 use crate::directory::credentials::{self, CredentialChange, CredentialLine, NewCredential, Unlocks, Which};
 use crate::directory::{Access, Expected, named};
 use crate::domain::address::BaseUrl;
@@ -24,6 +26,8 @@ pub(super) enum Command {
     List(List),
     /// Delete a credential; its sealed key is destroyed at once
     Delete(Delete),
+    /// Ask the provider whether it takes a key: a stored one, or one from standard input before it is set
+    Test(Test),
 }
 
 /// Whose it is.
@@ -106,11 +110,28 @@ pub(super) struct Delete {
     label: String,
 }
 
+#[derive(Args, Clone, Debug)]
+#[command(group = ArgGroup::new("key").required(true).args(["id", "provider"]))]
+pub(super) struct Test {
+    /// Its id, as `credential list` shows it
+    id: Option<String>,
+    /// Or the provider that a key from standard input is for; the key is kept nowhere
+    #[arg(long, value_name = "NAME")]
+    provider: Option<String>,
+    /// Of a workspace's own provider, which workspace
+    #[arg(long, value_name = "NAME", requires = "provider")]
+    workspace: Option<String>,
+    /// Have this model answer, which costs a few units [else the provider lists its models, which costs nothing]
+    #[arg(long, value_name = "MODEL")]
+    model: Option<String>,
+}
+
 pub(super) async fn run(command: Command, session: &Session) -> Result<(), Failure> {
     match command {
         Command::Set(set) => put(set, session).await,
         Command::List(list) => show(&list, session).await,
         Command::Delete(delete) => remove(&delete, session).await,
+        Command::Test(test) => try_out(&test, session).await,
     }
 }
 
@@ -252,4 +273,40 @@ async fn remove(delete: &Delete, session: &Session) -> Result<(), Failure> {
     };
     session.output.say(&format!("deleted the {} key for {}", gone.scope.name(), gone.provider));
     session.output.result(&gone, || gone.id.to_string())
+}
+
+async fn try_out(test: &Test, session: &Session) -> Result<(), Failure> {
+    let access = session.look().await?;
+    let probe = app::probe(&session.config, &access.store)?;
+    let depth = test.model.clone().map_or(Depth::List, |model| Depth::Ping(Some(model)));
+    let tested = match (&test.id, &test.provider) {
+        (Some(id), _) => {
+            let wrong = || Failure::usage(format!("`{id}` is no credential's id; `keyway credential list` shows them"));
+            probing::test_stored(&access, &probe, id.parse().map_err(|_| wrong())?, depth).await?
+        }
+        (None, name) => {
+            let name = name.as_deref().unwrap_or_default();
+            let owner = match &test.workspace {
+                Some(workspace) => Owner::Workspace(workspace_named(&access, workspace).await?.id),
+                None => Owner::Platform,
+            };
+            let stored = access.load(named::providers_for(owner)).await?;
+            let provider = access.known(&stored).provider_for(owner, name)?.clone();
+            let key = input::secret(&format!("The key for {name}"), session.output)?;
+            let key = key.ok_or_else(|| Failure::usage("there is no key on standard input"))?;
+            probing::test(&probe, &probing::entered(&provider, owner, key), depth, None).await
+        }
+    };
+    match tested.code {
+        Some(code) => Err(Failure::coded(code, tested.message)),
+        None => session.output.result(&tested, || tested_in_words(&tested)),
+    }
+}
+
+fn tested_in_words(tested: &Tested) -> String {
+    match (&tested.model_name, tested.latency_ms, tested.models) {
+        (Some(model), Some(took), _) => format!("{model} answers, after {took} ms"),
+        (_, _, Some(models)) => format!("the provider takes the key and lists {models} models"),
+        _ => tested.message.clone(),
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::admin::probing::ProbingError;
 use crate::app::Trouble;
 use crate::app::open::OpenError;
 use crate::config::Problems;
@@ -95,6 +96,15 @@ impl From<Trouble> for Failure {
             Trouble::Directory(error) => error.into(),
             Trouble::Unbuildable(error) => error.into(),
             other => Self::coded("start_failed", other.to_string()),
+        }
+    }
+}
+
+impl From<ProbingError> for Failure {
+    fn from(error: ProbingError) -> Self {
+        match error {
+            ProbingError::Directory(error) => error.into(),
+            ProbingError::Probe(error) => Self::coded(error.code(), error.to_string()),
         }
     }
 }

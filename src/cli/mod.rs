@@ -15,6 +15,7 @@ mod init;
 mod input;
 mod keys;
 mod migrate;
+mod models;
 mod output;
 mod resolve;
 mod serve;
@@ -60,6 +61,9 @@ enum Command {
     /// The keys we show providers
     #[command(subcommand)]
     Credential(credential::Command),
+    /// The models that providers have
+    #[command(subcommand)]
+    Models(models::Command),
     /// The tokens applications show us
     #[command(subcommand)]
     Token(token::Command),
@@ -112,6 +116,7 @@ fn dispatch(cli: Cli, output: Output) -> Result<(), Failure> {
         Command::Check => session::block_on(check::run(&Session::load(config, output)?)),
         Command::Resolve(resolve) => session::block_on(resolve::run(&resolve, &Session::load(config, output)?)),
         Command::Credential(command) => session::block_on(credential::run(command, &Session::load(config, output)?)),
+        Command::Models(command) => session::block_on(models::run(command, &Session::load(config, output)?)),
         Command::Token(command) => session::block_on(token::run(command, &Session::load(config, output)?)),
         Command::Keys(command) => session::block_on(keys::run(command, &Session::load(config, output)?)),
         Command::Migrate(migrate) => session::block_on(migrate::run(&migrate, &Session::load(config, output)?)),
