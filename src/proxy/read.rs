@@ -176,6 +176,8 @@ async fn scanned(
         || headers.get(header::CONTENT_TYPE).cloned().unwrap_or(HeaderValue::from_static("multipart/form-data"));
     match (form, taken) {
         (Form::None, Taken::Whole(bytes)) if bytes.is_empty() => Ok(CallBody::Empty),
+        // What is done to an object, such as to cancel it, often needs no words.
+        (Form::Json, Taken::Whole(bytes)) if bytes.is_empty() && !asked.operation.names_model() => Ok(CallBody::Empty),
         (Form::None, _) => Err(Refusal::Malformed("this operation takes no body")),
         (Form::Json, Taken::Whole(bytes)) => {
             let found = scan_json(&bytes, asked.operation, room.hands).await?;
