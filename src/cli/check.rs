@@ -1,12 +1,17 @@
-//! `keyway check`: everything that is wrong, and what would be served. Changes nothing and asks no provider.
+//! `keyway check`: everything that is wrong, and what would be served. Changes nothing, and asks providers only if told to.
 
+use clap::Args;
 use serde::Serialize;
 
 use super::failure::Failure;
 use super::session::Session;
+use crate::admin::probing::{self, Depth, Tested};
+use crate::app;
 use crate::app::open::{self, Kept};
-use crate::directory::{Access, credentials, tokens};
+use crate::attempt::probe::Subject;
+use crate::directory::{Access, credentials, discovery, tokens};
 use crate::domain::entity::{Listing, Provider, Scope};
+use crate::domain::id::Id;
 use crate::domain::preset::preset;
 use crate::snapshot::Snapshot;
 use crate::store::Part;
@@ -41,19 +46,53 @@ struct Served {
     platform_credentials: usize,
     workspace_credentials: usize,
     needs_key: bool,
+    /// How the platform's key fared, where providers were asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    live: Option<Tested>,
+    #[serde(skip)]
+    id: Id<Provider>,
 }
 
-pub(super) async fn run(session: &Session) -> Result<(), Failure> {
+#[derive(Args, Clone, Debug)]
+pub(super) struct Check {
+    /// Also ask each of the platform's providers whether it takes the platform's key. Costs nothing
+    #[arg(long)]
+    live: bool,
+}
+
+pub(super) async fn run(check: &Check, session: &Session) -> Result<(), Failure> {
     let opened = open::look(&session.config).await?;
     let kept = opened.kept.clone();
     let access = session.access(opened);
     let stored = access.load(Part::everything()).await?;
     let snapshot = session.snapshot(&stored, &access.declared)?;
-    let checked = checked(session, &access, &snapshot, &kept).await?;
+    let mut checked = checked(session, &access, &snapshot, &kept).await?;
+    if check.live {
+        ask(session, &access, &mut checked.providers).await?;
+    }
     for warning in &checked.warnings {
         session.output.say(&format!("warning: {warning}"));
     }
-    session.output.result(&checked, || in_words(&checked))
+    session.output.result(&checked, || in_words(&checked))?;
+    let failing = |one: &&Served| one.live.as_ref().is_some_and(|tested| !tested.success);
+    match checked.providers.iter().filter(failing).count() {
+        0 => Ok(()),
+        failing => Err(Failure::problem(format!("{failing} of {} providers failed the test", checked.providers.len()))),
+    }
+}
+
+/// One after the other: each may take its half minute, but people see them all at once anyway.
+async fn ask(session: &Session, access: &Access, providers: &mut [Served]) -> Result<(), Failure> {
+    let probe = app::probe(&session.config, &access.store)?;
+    for one in providers.iter_mut().filter(|one| one.enabled) {
+        let (provider, credential) = discovery::whom_to_ask(access, one.id).await?;
+        if credential.is_none() && one.needs_key {
+            // Its line says already that it has none.
+            continue;
+        }
+        one.live = Some(probing::test(&probe, &Subject::stored(&provider, credential), Depth::List, None).await);
+    }
+    Ok(())
 }
 
 async fn checked(session: &Session, access: &Access, snapshot: &Snapshot, kept: &Kept) -> Result<Checked, Failure> {
@@ -71,6 +110,8 @@ async fn checked(session: &Session, access: &Access, snapshot: &Snapshot, kept: 
         platform_credentials: count(&provider.name, Scope::Platform),
         workspace_credentials: count(&provider.name, Scope::Workspace),
         needs_key: preset(&provider.preset).is_none_or(|preset| preset.key_required),
+        live: None,
+        id: provider.id,
     };
     let mut providers: Vec<_> = snapshot.platform.catalog.providers().map(|entry| served(&entry.provider)).collect();
     providers.sort_by(|a, b| a.name.cmp(&b.name));
@@ -119,5 +160,10 @@ fn provider_in_words(provider: &Served) -> String {
         _ => format!("keys: {platform_credentials} of the platform, {workspace_credentials} of workspaces"),
     };
     let off = if provider.enabled { "" } else { " (switched off)" };
-    format!("provider {name}{off}: {base_url}; {models} models{any}; {keys}")
+    let live = match &provider.live {
+        None => String::new(),
+        Some(Tested { models: Some(listed), .. }) => format!("; it answers and lists {listed} models"),
+        Some(Tested { message, .. }) => format!("; it fails: {message}"),
+    };
+    format!("provider {name}{off}: {base_url}; {models} models{any}; {keys}{live}")
 }

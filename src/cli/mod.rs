@@ -53,7 +53,7 @@ enum Command {
     /// Serve with a practice provider: no key, no network, nothing kept
     Demo(demo::Demo),
     /// Say everything that is wrong with the settings and the directory, and what would be served
-    Check,
+    Check(check::Check),
     /// Write gateway.toml and an encryption key; make the first org, workspace, admin and token
     Init(init::Init),
     /// Show what a call for a model would try, and why not the others
@@ -113,7 +113,7 @@ fn dispatch(cli: Cli, output: Output) -> Result<(), Failure> {
         Command::Completions(completions) => completions::run(&completions),
         Command::Init(init) => session::block_on(init::run(&init, output)),
         Command::Keys(keys::Command::Generate) => keys::generate(output),
-        Command::Check => session::block_on(check::run(&Session::load(config, output)?)),
+        Command::Check(check) => session::block_on(check::run(&check, &Session::load(config, output)?)),
         Command::Resolve(resolve) => session::block_on(resolve::run(&resolve, &Session::load(config, output)?)),
         Command::Credential(command) => session::block_on(credential::run(command, &Session::load(config, output)?)),
         Command::Models(command) => session::block_on(models::run(command, &Session::load(config, output)?)),
