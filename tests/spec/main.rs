@@ -13,6 +13,7 @@ mod metering;
 mod neighbours;
 mod objects;
 mod pass_through;
+mod probe;
 mod running;
 mod sealed_file;
 mod settings;

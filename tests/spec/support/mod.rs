@@ -17,12 +17,16 @@ pub(crate) use provider::Provider;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use keyway::app::Assembled;
+use keyway::attempt::probe::Probe;
+use keyway::domain::entity::Credential;
 use keyway::listen::Reception;
 use keyway::meter::{Outcome, Record};
 use keyway::proxy::Proxy;
+use keyway::store::state::State;
 use tokio::time::timeout;
 
 use provider::Providers;
@@ -39,8 +43,8 @@ pub(crate) struct World {
     address: Option<SocketAddr>,
     providers: Providers,
     tokens: BTreeMap<String, String>,
-    /// The id of each workspace's own.
-    credentials: BTreeMap<String, String>,
+    /// Each workspace's own.
+    credentials: BTreeMap<String, Arc<Credential>>,
     records: RefCell<Vec<Record>>,
 }
 
@@ -72,9 +76,27 @@ impl World {
         self.tokens[name].clone()
     }
 
+    /// A workspace's own credential.
+    pub(crate) fn stored(&self, workspace: &str) -> Arc<Credential> {
+        self.credentials[workspace].clone()
+    }
+
+    /// A provider of the platform's.
+    pub(crate) fn entity(&self, provider: &str) -> keyway::domain::entity::Provider {
+        self.assembled.gateway.world.platform().catalog.provider_named(provider).unwrap().provider.clone()
+    }
+
+    pub(crate) fn probe(&self) -> &Probe {
+        &self.assembled.probe
+    }
+
+    pub(crate) fn state(&self) -> &State {
+        &self.assembled.gateway.state
+    }
+
     /// The id of a workspace's own credential.
     pub(crate) fn credential(&self, workspace: &str) -> String {
-        self.credentials[workspace].clone()
+        self.stored(workspace).id.uuid().to_string()
     }
 
     /// Every record so far, in the order of settlement.

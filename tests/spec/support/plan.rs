@@ -178,7 +178,7 @@ impl Plan {
         let reception = Reception::new(assembled.proxies[0].clone(), setup(&config));
         let address = self.on_loopback.then(|| listens(reception.clone()));
         let credentials = std::iter::zip(&self.keys, &stored)
-            .map(|((workspace, ..), credential)| (workspace.clone(), credential.id.uuid().to_string()))
+            .map(|((workspace, ..), credential)| (workspace.clone(), Arc::new(credential.clone())))
             .collect();
         let tokens = self.tokens.into_iter().map(|(name, _, text)| (name, text)).collect();
         World { assembled, reception, address, providers, tokens, credentials, records: RefCell::default() }
