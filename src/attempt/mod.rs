@@ -20,7 +20,7 @@ mod upload;
 mod window;
 
 pub use reply::{Reply, ReplyBody, Rest};
-pub use tap::Tap;
+pub use tap::{HearsItem, Tap};
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

@@ -12,16 +12,27 @@ pub struct Tap {
     /// Only where we asked for usage and the client did not.
     filter: Option<UsageFilter>,
     ending: Option<Ending>,
+    /// Hears the id of each item of a response.
+    hears_items: Option<HearsItem>,
 }
+
+/// Whoever wants to know what a response consists of.
+pub type HearsItem = Box<dyn FnMut(String) + Send>;
 
 impl Tap {
     pub(super) fn new(protocol: Protocol, drops_usage: bool) -> Self {
-        Self { watch: Box::new(Watch::of(protocol)), filter: drops_usage.then(UsageFilter::default), ending: None }
+        Self {
+            watch: Box::new(Watch::of(protocol)),
+            filter: drops_usage.then(UsageFilter::default),
+            ending: None,
+            hears_items: None,
+        }
     }
 
     /// Takes the next piece; what of it is for the client goes out.
     pub fn push(&mut self, piece: Bytes, out: &mut Vec<Bytes>) -> Progress {
         let progress = self.watch.push(&piece);
+        self.tell_items();
         match &mut self.filter {
             None => out.push(piece),
             Some(filter) => out.extend(filter.push(piece)),
@@ -38,7 +49,20 @@ impl Tap {
             out.push(filter.finish());
         }
         self.watch.finish();
+        self.tell_items();
         *self.ending.insert(self.watch.ending())
+    }
+
+    /// Tells of each item that came and is still to come.
+    pub fn tells_items(&mut self, hears: HearsItem) {
+        self.hears_items = Some(hears);
+        self.tell_items();
+    }
+
+    fn tell_items(&mut self) {
+        if let Some(hears) = &mut self.hears_items {
+            self.watch.take_item_ids().into_iter().for_each(hears);
+        }
     }
 
     /// The client has been told by the provider itself that it failed.

@@ -87,26 +87,21 @@ impl Call {
     /// Does it name an object that lies at a provider and belongs to whoever made it?
     pub fn names_objects(&self) -> bool {
         let in_body = match &self.body {
-            CallBody::Json { found, .. } => {
-                found.previous_response_id.is_some() || found.conversation || !found.object_ids.is_empty()
-            }
+            CallBody::Json { found, .. } => found.previous_response_id.is_some() || !found.object_ids.is_empty(),
             CallBody::Empty | CallBody::Multipart { .. } | CallBody::Upload(_) => false,
         };
         in_body || self.object_in_path().is_some()
     }
 
-    /// The ids of the objects it names, each once; `None` if it names one without an id that we read.
-    pub fn object_ids(&self) -> Option<Vec<String>> {
+    /// The ids of the objects it names, each once.
+    pub fn object_ids(&self) -> Vec<String> {
         let mut ids: Vec<String> = self.object_in_path().into_iter().map(str::to_string).collect();
         if let CallBody::Json { found, .. } = &self.body {
-            if found.conversation {
-                return None;
-            }
             ids.extend(found.previous_response_id.iter().chain(&found.object_ids).cloned());
         }
         ids.sort_unstable();
         ids.dedup();
-        Some(ids)
+        ids
     }
 
     /// The id in the path of a call about one object.
@@ -126,7 +121,9 @@ impl Call {
             },
             (Operation::Files | Operation::Batches, &Method::GET, None) => Deed::Lists,
             (Operation::Files | Operation::Batches, _, None) => Deed::Makes,
-            (Operation::Files | Operation::Batches | Operation::StoredResponse, &Method::DELETE, _) => Deed::Deletes,
+            (Operation::Conversations, &Method::POST, None) => Deed::Makes,
+            // Not what deletes an item of a conversation.
+            (_, &Method::DELETE, Some(None)) => Deed::Deletes,
             (Operation::Files | Operation::Batches, &Method::GET, Some(None)) => Deed::Shows,
             (Operation::Batches, _, Some(Some((_, "cancel")))) => Deed::Shows,
             _ => Deed::Other,
@@ -189,10 +186,9 @@ pub struct Found {
     pub places: Places,
     pub prompt_cache_key: Option<Range<usize>>,
     pub previous_response_id: Option<String>,
-    pub conversation: bool,
     pub store: Option<bool>,
     pub background: bool,
-    /// Ids of provider-side objects named anywhere in the body (`file_id`, `input_file_id`, …), at most 64.
+    /// Ids of provider-side objects named anywhere in the body (`file_id`, a conversation, an item, …), at most 512.
     pub object_ids: Vec<String>,
     /// Bytes of text and number of media parts, for estimates. A token id in place of text counts as three bytes.
     pub text_bytes: usize,

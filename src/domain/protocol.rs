@@ -52,6 +52,8 @@ pub enum Operation {
     Responses,
     /// `/v1/responses/{id}` and what lies below it.
     StoredResponse,
+    /// `/v1/conversations` and what lies below it.
+    Conversations,
     Files,
     Batches,
 }
@@ -73,6 +75,7 @@ impl Operation {
             Self::Translations => "translations",
             Self::Responses => "responses",
             Self::StoredResponse => "stored_response",
+            Self::Conversations => "conversations",
             Self::Files => "files",
             Self::Batches => "batches",
         }
@@ -80,7 +83,7 @@ impl Operation {
 
     /// Does the body (or the path) name a model? Those that don't are about an object at the provider.
     pub const fn names_model(self) -> bool {
-        !matches!(self, Self::StoredResponse | Self::Files | Self::Batches)
+        !matches!(self, Self::StoredResponse | Self::Conversations | Self::Files | Self::Batches)
     }
 
     /// The path below a provider's base URL, for operations that have a fixed one.
@@ -98,7 +101,7 @@ impl Operation {
             Self::Transcriptions => Some("/audio/transcriptions"),
             Self::Translations => Some("/audio/translations"),
             Self::Responses => Some("/responses"),
-            Self::StoredResponse | Self::Files | Self::Batches => None,
+            Self::StoredResponse | Self::Conversations | Self::Files | Self::Batches => None,
         }
     }
 }

@@ -187,6 +187,18 @@ impl<'a> Reader<'a> {
         self.word(b"null").map(|()| true)
     }
 
+    /// Is the value here `null`, or an empty string, list or object?
+    pub(super) fn is_at_nothing(&self) -> bool {
+        let (Some(first), rest) = (self.peek(), self.bytes.get(self.at + 1..).unwrap_or_default()) else { return true };
+        match first {
+            b'n' => true,
+            b'"' => rest.first() == Some(&b'"'),
+            b'[' => rest.trim_ascii_start().first() == Some(&b']'),
+            b'{' => rest.trim_ascii_start().first() == Some(&b'}'),
+            _ => false,
+        }
+    }
+
     fn word(&mut self, word: &[u8]) -> Read<()> {
         if !self.bytes[self.at..].starts_with(word) {
             return Err(self.flaw("a value is missing"));

@@ -34,6 +34,7 @@ fn of(operation: Operation) -> &'static str {
         None => match operation {
             Operation::Batches => "/batches",
             Operation::StoredResponse => "/responses",
+            Operation::Conversations => "/conversations",
             _ => "/files",
         },
     }

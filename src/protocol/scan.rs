@@ -3,11 +3,13 @@
 //! Pure. The whole grammar is checked and no tree is built. What two parsers could read in two ways (a field that stands
 //! twice) is refused, so that what we decide by is what the provider acts on. Never knows where the call will go.
 
+mod items;
 mod multipart;
 mod values;
 
 use std::ops::Range;
 
+use items::Item;
 use values::{boolean, denied, given, id, present, stream_options};
 
 use super::json::{Flaw, NAME_LIMIT, Reader, Text};
@@ -20,8 +22,8 @@ pub use multipart::{beginning as beginning_of_form, model_edit, multipart};
 /// Longer names of models are nobody's.
 pub const MODEL_LIMIT_BYTES: usize = 512;
 
-/// Ids of provider-side objects in one body. Each may cost a look into the state database.
-pub const OBJECT_IDS_LIMIT: usize = 64;
+/// Ids of provider-side objects in one body: an agent's history may name each of its steps. All are looked up at once.
+pub const OBJECT_IDS_LIMIT: usize = 512;
 
 /// Where a client gives token ids for text, each stands for about as many bytes as estimates divide by.
 const TOKEN_ID_BYTES: usize = 3;
@@ -162,6 +164,8 @@ impl Scan {
             Field::StreamOptions => self.found.stream_options = Some(stream_options(reader)?),
             Field::Messages => self.messages(reader, self.operation == Operation::ChatCompletions)?,
             Field::Input => self.messages(reader, self.operation == Operation::Responses)?,
+            // One that lies at the provider is an object; any other is text.
+            Field::Prompt if reader.peek() == Some(b'{') => self.reference(reader)?,
             Field::Prompt => self.walk(reader, Here::Parts)?,
             Field::N => self.found.n = reader.unsigned()?,
             Field::MaxTokens => self.found.max_tokens = given(reader)?,
@@ -169,7 +173,8 @@ impl Scan {
             Field::MaxOutputTokens => self.found.max_output_tokens = given(reader)?,
             Field::Temperature => self.found.temperature = given(reader)?.is_some(),
             Field::Instructions => self.found.instructions = self.is_given(reader, Here::Parts)?,
-            Field::Conversation => self.found.conversation = self.is_given(reader, Here::Text)?,
+            Field::Conversation if reader.peek() == Some(b'{') => self.reference(reader)?,
+            Field::Conversation => self.objects(reader, Here::Text)?,
             Field::PromptCacheKey => self.found.prompt_cache_key = present(reader)?,
             Field::PreviousResponseId => self.found.previous_response_id = id(reader, name)?,
             Field::Schemas => self.schemas(reader)?,
@@ -258,6 +263,7 @@ impl Scan {
     /// Walks one message; the range of its content if it is the system's or the developer's.
     fn message(&mut self, reader: &mut Reader<'_>) -> Result<Option<Range<usize>>, Stop> {
         let (mut leads, mut content) = (false, None);
+        let mut item = (self.operation == Operation::Responses).then(Item::default);
         reader.object(|reader, key| {
             if key.is(b"role") && reader.peek() == Some(b'"') {
                 let role = reader.string()?;
@@ -265,12 +271,18 @@ impl Scan {
                 return Ok(());
             }
             let start = reader.at();
+            if let Some(item) = &mut item
+                && item.reads(reader, key)?
+            {
+                return Ok(());
+            }
             self.member(reader, key, Here::Parts)?;
             if key.is(b"content") {
                 content = Some(start..reader.at());
             }
             Ok::<(), Stop>(())
         })?;
+        item.map_or(Ok(()), |item| self.takes_what_it_names(item))?;
         Ok(content.filter(|_| leads))
     }
 
@@ -302,28 +314,14 @@ impl Scan {
                 self.found.media_parts += usize::from(here == Here::Parts);
                 self.objects(reader, here)
             }
-            (b"file_ids" | b"vector_store_ids" | b"container", _) => self.objects(reader, here),
+            (b"file_ids" | b"vector_store_ids" | b"container" | b"approval_request_id", _) => {
+                self.objects(reader, here)
+            }
             (b"parameters" | b"schema" | b"metadata", _) => self.walk(reader, Here::Opaque),
             (b"image_url" | b"input_audio" | b"file_data" | b"file_url", Here::Parts) => {
                 self.found.media_parts += 1;
                 self.walk(reader, Here::Media)
             }
-            _ => self.walk(reader, here),
-        }
-    }
-
-    /// Takes one id, or a list of them; anything else is walked.
-    fn objects(&mut self, reader: &mut Reader<'_>, here: Here) -> Result<(), Stop> {
-        match reader.peek() {
-            Some(b'"') => {
-                let id = id(reader, "file_id")?;
-                if self.found.object_ids.len() == OBJECT_IDS_LIMIT {
-                    return invalid("file_id", "the body names more than 64 objects");
-                }
-                self.found.object_ids.extend(id);
-                Ok(())
-            }
-            Some(b'[') => reader.array(|reader| self.objects(reader, here)),
             _ => self.walk(reader, here),
         }
     }

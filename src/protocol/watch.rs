@@ -56,6 +56,8 @@ pub(super) struct Learned {
     pub(super) usage: Option<Usage>,
     /// The id of the object that the stream makes, where it names one.
     pub(super) object_id: Option<String>,
+    /// The ids of the response's items, as they begin, until somebody takes them.
+    pub(super) item_ids: Vec<String>,
     /// The answer's last word was said, be the terminal event still to come.
     pub(super) is_finished: bool,
     pub(super) has_content: bool,
@@ -134,6 +136,11 @@ impl Watch {
     /// The id of what the stream makes (a stored response), once it was named.
     pub fn object_id(&self) -> Option<&str> {
         self.learned.object_id.as_deref()
+    }
+
+    /// The ids of what the response consists of that have come since they were last taken.
+    pub fn take_item_ids(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.learned.item_ids)
     }
 
     /// How many events there were: also the next sequence number where a protocol counts them.

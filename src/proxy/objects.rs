@@ -16,6 +16,7 @@ use crate::domain::refusal::Refusal;
 use crate::domain::time::Timestamp;
 use crate::protocol;
 use crate::protocol::chat::objects::{self, Described, Line};
+use crate::protocol::responses;
 use crate::resolve::Plan;
 use crate::snapshot::Caller;
 use crate::store::state::{Object, ObjectKind, Order, Page, State};
@@ -27,7 +28,10 @@ const PAGE_DEFAULT: u32 = 20;
 /// A description of an object is some 300 bytes long, with all that a client may note on it 10 KiB.
 const DESCRIPTION_LIMIT_BYTES: usize = 64 * 1024;
 /// How long the rest of one may take: its head came in time.
-const DESCRIPTION_WAIT: Duration = Duration::from_secs(30);
+const REST_WAIT: Duration = Duration::from_secs(30);
+
+/// A response that is not streamed is read so far for the ids of its items before it goes on; most are shorter.
+const RESPONSE_READ_BYTES: usize = 256 * 1024;
 
 /// The list that a call asks for, if it is ours to give.
 pub(super) async fn listed(state: &State, caller: &Caller, plan: &Plan, call: &Call) -> Option<Result<Reply, Refusal>> {
@@ -86,29 +90,40 @@ pub(super) async fn kept(
     let concerns = |reply: &Reply| reply.from.is_shared && reply.status.is_success();
     match (call.operation, result) {
         (Operation::Responses, Ok(reply)) if concerns(&reply) => {
-            note_response(state, caller, call, &reply);
-            Ok(reply)
+            Box::pin(noted_response(state, caller, call, reply)).await
         }
-        (Operation::Files | Operation::Batches | Operation::StoredResponse, Ok(reply)) if concerns(&reply) => {
+        (operation, Ok(reply)) if !operation.names_model() && concerns(&reply) => {
             Box::pin(noted(state, caller, call, reply)).await
         }
         (_, result) => result,
     }
 }
 
-/// A response's id is not waited for: whoever asks for it later asks behind this note.
-fn note_response(state: &State, caller: &Caller, call: &Call, reply: &Reply) {
-    if call.deed() != Deed::Makes {
-        return;
-    }
-    let id = match &reply.body {
-        ReplyBody::Whole(bytes) => protocol::object_id(bytes),
-        ReplyBody::Passing { first, .. } => protocol::object_id(&first.concat()),
-        ReplyBody::Events { tap, .. } => tap.object_id().map(str::to_string),
+/// A response's id and those of its items are not waited for: whoever asks for them later asks behind this note.
+async fn noted_response(state: &State, caller: &Caller, call: &Call, reply: Reply) -> Result<Reply, Refusal> {
+    let mut reply = read_on(reply, RESPONSE_READ_BYTES).await?;
+    let item = object(caller, &reply, ObjectKind::Item, String::new());
+    let note_items = |ids: Vec<String>| ids.into_iter().for_each(|id| state.made(Object { id, ..item.clone() }));
+    let id = match &mut reply.body {
+        ReplyBody::Whole(bytes) => {
+            note_items(responses::item_ids(bytes));
+            protocol::object_id(bytes)
+        }
+        ReplyBody::Passing { first, .. } => {
+            let read = first.concat();
+            note_items(responses::item_ids(&read));
+            protocol::object_id(&read)
+        }
+        ReplyBody::Events { tap, .. } => {
+            let (state, item) = (state.clone(), item.clone());
+            tap.tells_items(Box::new(move |id| state.made(Object { id, ..item.clone() })));
+            tap.object_id().map(str::to_string)
+        }
     };
-    if let Some(id) = id {
-        state.made(object(caller, reply, ObjectKind::Response, id));
+    if let Some(id) = id.filter(|_| call.deed() == Deed::Makes) {
+        state.made(object(caller, &reply, ObjectKind::Response, id));
     }
+    Ok(reply)
 }
 
 async fn noted(state: &State, caller: &Caller, call: &Call, reply: Reply) -> Result<Reply, Refusal> {
@@ -138,7 +153,11 @@ async fn noted(state: &State, caller: &Caller, call: &Call, reply: Reply) -> Res
 
 /// The object that an answer describes, and the files that came of it.
 fn described_objects(caller: &Caller, call: &Call, reply: &Reply, described: Described, body: Bytes) -> Vec<Object> {
-    let kind = if call.operation == Operation::Batches { ObjectKind::Batch } else { ObjectKind::File };
+    let kind = match call.operation {
+        Operation::Batches => ObjectKind::Batch,
+        Operation::Conversations => ObjectKind::Conversation,
+        _ => ObjectKind::File,
+    };
     let Described { id, purpose, files } = described;
     let main = Object { purpose, shown: Some(body), ..object(caller, reply, kind, id) };
     let of_it = files.into_iter().map(|id| object(caller, reply, ObjectKind::File, id));
@@ -160,29 +179,44 @@ fn object(caller: &Caller, reply: &Reply, kind: ObjectKind, id: String) -> Objec
 
 /// The reply with all of its body here.
 async fn whole(reply: Reply) -> Result<(Reply, Bytes), Refusal> {
-    let body = match reply.body {
-        ReplyBody::Whole(bytes) => bytes,
-        ReplyBody::Passing { first, mut rest } => {
-            let failed = |failure: &str| Refusal::ProviderFailed {
-                provider: reply.from.provider.to_string(),
-                failure: failure.to_string(),
-            };
-            let mut all = BytesMut::from(&*first.concat());
-            let reading = async {
-                while let Some(frame) = rest.frame().await {
-                    let frame = frame.map_err(|broken| failed(&broken.to_string()))?;
-                    all.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
-                    if all.len() > DESCRIPTION_LIMIT_BYTES {
-                        return Err(failed("its answer is longer than any description of an object"));
-                    }
-                }
-                Ok(())
-            };
-            timeout(DESCRIPTION_WAIT, reading).await.map_err(|_| Refusal::TimedOut)??;
-            all.freeze()
+    let reply = read_on(reply, DESCRIPTION_LIMIT_BYTES).await?;
+    match &reply.body {
+        ReplyBody::Whole(bytes) => {
+            let bytes = bytes.clone();
+            Ok((reply, bytes))
+        }
+        ReplyBody::Passing { .. } => {
+            Err(failed(&reply.from.provider, "its answer is longer than any description of an object"))
         }
         // A stream answers nothing of this kind.
-        ReplyBody::Events { .. } => return Ok((reply, Bytes::new())),
+        ReplyBody::Events { .. } => Ok((reply, Bytes::new())),
+    }
+}
+
+/// The reply with the rest of its body here, if that is no longer than this.
+async fn read_on(mut reply: Reply, limit_bytes: usize) -> Result<Reply, Refusal> {
+    let ReplyBody::Passing { first, mut rest } = reply.body else { return Ok(reply) };
+    reply.body = ReplyBody::Whole(Bytes::new());
+    let provider = reply.from.provider.clone();
+    let mut all = BytesMut::from(&*first.concat());
+    let reading = async {
+        while all.len() <= limit_bytes {
+            match rest.frame().await {
+                Some(Ok(frame)) => all.extend_from_slice(frame.data_ref().map_or(&[], |data| data)),
+                Some(Err(broken)) => return Err(failed(&provider, &broken.to_string())),
+                None => return Ok(true),
+            }
+        }
+        Ok(false)
     };
-    Ok((Reply { body: ReplyBody::Whole(body.clone()), ..reply }, body))
+    let has_ended = timeout(REST_WAIT, reading).await.map_err(|_| Refusal::TimedOut)??;
+    reply.body = match has_ended {
+        true => ReplyBody::Whole(all.freeze()),
+        false => ReplyBody::Passing { first: vec![all.freeze()], rest },
+    };
+    Ok(reply)
+}
+
+fn failed(provider: &str, failure: &str) -> Refusal {
+    Refusal::ProviderFailed { provider: provider.to_string(), failure: failure.to_string() }
 }

@@ -21,7 +21,7 @@ pub(super) async fn recall(state: &State, caller: &Caller, call: &Call) -> Resul
             _ => Past::None,
         });
     }
-    let Some(ids) = call.object_ids() else { return Ok(Past::Unrecorded) };
+    let ids = call.object_ids();
     match Box::pin(state.find(caller.workspace(), ids.clone())).await {
         Ok(found) => past(&ids, &found),
         Err(_) => Ok(Past::Unasked),

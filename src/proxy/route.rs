@@ -98,7 +98,7 @@ fn fixed(method: &Method, path: &str, rest: &str, model: Option<String>) -> Resu
     only(method, &[Method::POST], "POST", Place::Call(Asked { protocol, operation, model, tail: None }))
 }
 
-/// `/files…`, `/batches…` and `/responses/…`, with what follows.
+/// `/files…`, `/batches…`, `/conversations…` and `/responses/…`, with what follows.
 fn object(rest: &str) -> Option<(Operation, &str)> {
     let below = |prefix: &str| rest.strip_prefix(prefix).filter(|tail| tail.is_empty() || tail.starts_with('/'));
     if let Some(tail) = below("/files") {
@@ -106,6 +106,9 @@ fn object(rest: &str) -> Option<(Operation, &str)> {
     }
     if let Some(tail) = below("/batches") {
         return Some((Operation::Batches, tail));
+    }
+    if let Some(tail) = below("/conversations") {
+        return Some((Operation::Conversations, tail));
     }
     below("/responses").filter(|tail| tail.len() > 1).map(|tail| (Operation::StoredResponse, tail))
 }
@@ -116,13 +119,21 @@ fn about_object(method: &Method, operation: Operation, tail: &str) -> Result<Pla
     let (allowed, allow): (&[Method], &'static str) = match (operation, parts.as_slice()) {
         (Operation::Files | Operation::Batches, []) => (&[Method::GET, Method::POST], "GET, POST"),
         (Operation::Files | Operation::StoredResponse, [_]) => (&[Method::GET, Method::DELETE], "GET, DELETE"),
+        // Nobody lists conversations: their ids are their owners' to keep.
+        (Operation::Conversations, []) => (&[Method::POST], "POST"),
+        (Operation::Conversations, [_]) => (&[Method::GET, Method::POST, Method::DELETE], "GET, POST, DELETE"),
+        (Operation::Conversations, [_, "items"]) => (&[Method::GET, Method::POST], "GET, POST"),
+        (Operation::Conversations, [_, "items", _]) => (&[Method::GET, Method::DELETE], "GET, DELETE"),
         (Operation::Batches, [_])
         | (Operation::Files, [_, "content"])
         | (Operation::StoredResponse, [_, "input_items"]) => (&[Method::GET], "GET"),
         (Operation::Batches | Operation::StoredResponse, [_, "cancel"]) => (&[Method::POST], "POST"),
         _ => return Err(unknown(tail)),
     };
-    let protocol = if operation == Operation::StoredResponse { Protocol::Responses } else { Protocol::Chat };
+    let protocol = match operation {
+        Operation::StoredResponse | Operation::Conversations => Protocol::Responses,
+        _ => Protocol::Chat,
+    };
     let tail = Some(tail.to_string());
     only(method, allowed, allow, Place::Call(Asked { protocol, operation, model: None, tail }))
 }
@@ -183,6 +194,7 @@ mod tests {
             ("/responses", Operation::Responses),
             ("/files", Operation::Files),
             ("/responses/resp_1/cancel", Operation::StoredResponse),
+            ("/conversations/conv_1/items", Operation::Conversations),
         ] {
             for prefix in ["", "/v1", "/openai/v1"] {
                 assert_eq!(operation(Method::POST, &format!("{prefix}{path}")), Ok(expected), "{prefix}{path}");

@@ -91,7 +91,8 @@ fn drop_unspoken(
     targets: &mut Vec<Target>,
     dropped: &mut Vec<Dropped>,
 ) {
-    let is_responses = matches!(question.operation, Operation::Responses | Operation::StoredResponse);
+    let is_responses =
+        matches!(question.operation, Operation::Responses | Operation::StoredResponse | Operation::Conversations);
     let speaks = |target: &Target| match target.protocol() {
         Protocol::Chat => !is_responses || target.provider.preset.responses,
         Protocol::Responses => is_responses,

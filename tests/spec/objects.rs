@@ -193,6 +193,49 @@ async fn a_response_goes_on_where_it_began_and_for_nobody_else() {
 }
 
 #[tokio::test]
+async fn an_item_of_a_response_can_be_named_by_its_workspace_alone() {
+    let world = shared();
+    let (ours, theirs) = (world.client(), world.client_of("other"));
+    world.provider("spare").answers(events("resp_1"));
+    assert_eq!(ours.posts("/v1/responses", response("spare:m", json!({"stream": true}))).await.status, 200);
+    // Longer than what is judged of an answer before it goes on.
+    let text = "x".repeat(20_000);
+    let output = json!([{"type": "message", "id": "msg_1", "content": text}, {"type": "reasoning", "id": "rs_1"}]);
+    let whole = json!({"id": "resp_2", "output": output}).to_string();
+    world.provider("spare").answers(Answer::json(200, &whole));
+    assert_eq!(ours.posts("/v1/responses", response("spare:m", json!({}))).await.text(), whole);
+    for id in ["msg_of_resp_1", "msg_1", "rs_1"] {
+        let body = response("fast", json!({"input": [{"type": "item_reference", "id": id}]}));
+        theirs.posts("/v1/responses", body.clone()).await.is_refused(404, "object_not_found");
+        assert_eq!(ours.posts("/v1/responses", body).await.status, 200);
+    }
+    world.provider("primary").was_not_called();
+}
+
+#[tokio::test]
+async fn a_conversation_is_its_workspaces_alone() {
+    let world = shared();
+    let (ours, theirs) = (world.client(), world.client_of("other"));
+    world.provider("primary").answers(Answer::json(200, "{\"id\":\"conv_1\",\"object\":\"conversation\"}"));
+    assert_eq!(ours.posts("/v1/conversations", "{}").await.status, 200);
+    let items = "{\"items\":[{\"type\":\"message\",\"role\":\"user\",\"content\":\"hi\"}]}";
+    let goes_on = response("fast", json!({"conversation": {"id": "conv_1"}}));
+    theirs.posts("/v1/conversations/conv_1/items", items).await.is_refused(404, "object_not_found");
+    theirs.posts("/v1/responses", goes_on.clone()).await.is_refused(404, "object_not_found");
+    theirs.gets("/v1/conversations/conv_1").await.is_refused(404, "object_not_found");
+    ours.gets("/v1/conversations").await.is_refused(405, "method_not_allowed");
+    world.provider("primary").was_called(1);
+    assert_eq!(ours.posts("/v1/conversations/conv_1/items", items).await.status, 200);
+    assert!(world.provider("primary").last().head.starts_with("POST /v1/conversations/conv_1/items "));
+    assert_eq!(ours.posts("/v1/responses", goes_on).await.status, 200);
+    assert_eq!(ours.sends("DELETE", "/v1/conversations/conv_1/items/msg_1", "").await.status, 200);
+    assert_eq!(ours.gets("/v1/conversations/conv_1").await.status, 200, "only an item was deleted");
+    world.provider("primary").answers(Answer::json(200, "{\"id\":\"conv_1\",\"deleted\":true}"));
+    assert_eq!(ours.sends("DELETE", "/v1/conversations/conv_1", "").await.status, 200);
+    ours.gets("/v1/conversations/conv_1").await.is_refused(404, "object_not_found");
+}
+
+#[tokio::test]
 async fn a_response_that_is_not_stored_is_not_on_record() {
     let world = shared();
     world.provider("primary").answers(events("resp_1"));

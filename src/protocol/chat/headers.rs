@@ -100,6 +100,7 @@ fn may_be(operation: Operation, kind: &[u8]) -> bool {
         | Operation::Rerank
         | Operation::Responses
         | Operation::StoredResponse
+        | Operation::Conversations
         | Operation::Batches => false,
     }
 }

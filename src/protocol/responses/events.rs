@@ -7,6 +7,9 @@ use crate::protocol::json::{Reader, Text};
 use crate::protocol::sse::{self, Block};
 use crate::protocol::watch::{Learned, Sight};
 
+/// Items of one response that nobody has taken note of yet. A response has a few, an agent's longest some dozens.
+const ITEMS_MAX: usize = 256;
+
 /// Ids are some 50 bytes long.
 const ID_LIMIT_BYTES: usize = 512;
 
@@ -28,6 +31,9 @@ impl Events {
         let kind = event.name.or_else(|| top_type(data)).unwrap_or_default();
         if learned.object_id.is_none() {
             learned.object_id = response_id(data);
+        }
+        if kind == b"response.output_item.added" && learned.item_ids.len() < ITEMS_MAX {
+            learned.item_ids.extend(item_id(data));
         }
         match kind {
             b"response.completed" | b"response.incomplete" | b"response.cancelled" => {
@@ -61,7 +67,15 @@ fn calls_tool(data: &[u8]) -> bool {
 }
 
 fn response_id(data: &[u8]) -> Option<String> {
-    nested_text(data, b"response", b"id").and_then(|id| id.decode()).filter(|id| id.len() <= ID_LIMIT_BYTES)
+    id_of(nested_text(data, b"response", b"id"))
+}
+
+fn item_id(data: &[u8]) -> Option<String> {
+    id_of(nested_text(data, b"item", b"id"))
+}
+
+fn id_of(text: Option<Text<'_>>) -> Option<String> {
+    text.and_then(|id| id.decode()).filter(|id| !id.is_empty() && id.len() <= ID_LIMIT_BYTES)
 }
 
 /// A string at the top level. Reads no further than it must: any end is as good as the right one.

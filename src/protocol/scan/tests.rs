@@ -34,7 +34,7 @@ fn null_is_absent() {
         "messages":null,"api_base":null}"#;
     let found = chat(body).unwrap();
     assert_eq!((found.model_text, found.stream, found.max_tokens), (None, false, None));
-    assert_eq!((found.previous_response_id, found.conversation, found.instructions), (None, false, false));
+    assert_eq!((found.previous_response_id, found.object_ids.len(), found.instructions), (None, 0, false));
     assert_eq!((found.prompt_cache_key, found.store, found.messages), (None, None, None));
     assert_eq!(found.stream_options.unwrap().inside, None);
     assert!(found.model.is_some());
@@ -112,8 +112,44 @@ fn ids_of_objects_are_found_wherever_they_stand_but_not_in_schemas_and_notes() {
         "tools":[{"container":{"file_ids":["file-3","file-4"]}},{"parameters":{"properties":{"file_id":"no"}}}],
         "metadata":{"file_id":"no"},"file\u005fid":"file-5"}"#;
     assert_eq!(chat(body).unwrap().object_ids, ["file-1", "file-2", "file-3", "file-4", "file-5"]);
-    let many = format!("{{\"file_ids\":[{}]}}", vec!["\"f\""; 65].join(","));
-    assert!(fault(&many).contains("more than 64"));
+    let many = format!("{{\"file_ids\":[{}]}}", vec!["\"f\""; 513].join(","));
+    assert!(fault(&many).contains("more than 512"));
+}
+
+#[test]
+fn what_a_response_goes_on_from_is_named_but_not_what_its_input_holds_itself() {
+    let ids = |body: &str| json(body.as_bytes(), Operation::Responses).unwrap().object_ids;
+    for body in [
+        r#"{"conversation":"a"}"#,
+        r#"{"conversation":{"id":"a"}}"#,
+        r#"{"prompt":{"id":"a","version":"2","variables":{"id":"no","x":{"type":"input_text","text":"t"}}}}"#,
+        r#"{"input":[{"type":"item_reference","id":"a"}]}"#,
+        r#"{"input":[{"id":"a"}]}"#,
+        r#"{"input":[{"type":"message","role":"assistant","id":"a"}]}"#,
+        r#"{"input":[{"type":"reasoning","id":"a","summary":[{"type":"summary_text","text":"t"}]}]}"#,
+        r#"{"input":[{"type":"reasoning","id":"a","summary":[],"encrypted_content":null,"content":[ ]}]}"#,
+        r#"{"input":[{"type":"image_generation_call","id":"a","result":""}]}"#,
+        r#"{"input":[{"type":"item_reference","content":"x","id":"a"}]}"#,
+        r#"{"input":[{"type":"mcp_approval_response","approval_request_id":"a","approve":true}]}"#,
+        r#"{"input":[{"role":"user","content":[{"type":"input_image","file_id":"a"}]}]}"#,
+    ] {
+        assert_eq!(ids(body), ["a"], "{body}");
+    }
+    assert_eq!(ids(r#"{"input":[{"type":"item_reference","id":"a","id":"b"}],"conversation":null}"#), ["a", "b"]);
+    for body in [
+        r#"{"input":[{"type":"message","role":"assistant","id":"a","content":[{"type":"output_text","text":"t"}]}]}"#,
+        r#"{"input":[{"type":"function_call","id":"a","call_id":"b","name":"f","arguments":"{}"}]}"#,
+        r#"{"input":[{"type":"function_call_output","id":"a","call_id":"b","output":"{\"id\":\"c\"}"}]}"#,
+        r#"{"input":[{"type":"reasoning","id":"a","summary":[],"encrypted_content":"gAAA"}]}"#,
+        r#"{"input":[{"type":"web_search_call","id":"a","action":{"type":"search"}}],"prompt":"id"}"#,
+        r#"{"input":"a","conversation":null,"prompt":null}"#,
+    ] {
+        assert_eq!(ids(body), Vec::<String>::new(), "{body}");
+    }
+    let system = r#"{"input":[{"type":"message","role":"system","content":"Be brief"}]}"#;
+    assert!(json(system.as_bytes(), Operation::Responses).unwrap().messages.unwrap().system.is_some());
+    // A chat's messages have no ids that would mean anything.
+    assert!(chat(r#"{"messages":[{"id":"a","type":"item_reference"}]}"#).unwrap().object_ids.is_empty());
 }
 
 #[test]

@@ -6,11 +6,11 @@ use crate::domain::entity::{Credential, Provider, Workspace};
 use crate::domain::id::Id;
 use crate::domain::time::Timestamp;
 
-/// Files and batches that a workspace may have on record, each; responses too, for `RESPONSES_KEPT`. The oldest go: they
-/// stay at the provider, where only the platform can reach them.
+/// Objects of each kind that a workspace may have on record. The oldest go: they stay at the provider, where only the
+/// platform can reach them.
 pub(super) const OBJECTS_MAX: u32 = 100_000;
 
-/// How long a response is on record: providers keep one for 30 days.
+/// How long a response and its items are on record: providers keep them for 30 days.
 pub(super) const RESPONSES_KEPT_DAYS: i64 = 30;
 
 /// A deleted object's line is kept this long, so that whoever asks what became of it can be told.
@@ -25,6 +25,9 @@ pub enum ObjectKind {
     File,
     Batch,
     Response,
+    /// A part of a response, which a later call may name.
+    Item,
+    Conversation,
 }
 
 impl ObjectKind {
@@ -34,6 +37,8 @@ impl ObjectKind {
             Self::File => 0,
             Self::Batch => 1,
             Self::Response => 2,
+            Self::Item => 3,
+            Self::Conversation => 4,
         }
     }
 
@@ -42,6 +47,8 @@ impl ObjectKind {
             0 => Some(Self::File),
             1 => Some(Self::Batch),
             2 => Some(Self::Response),
+            3 => Some(Self::Item),
+            4 => Some(Self::Conversation),
             _ => None,
         }
     }

@@ -165,14 +165,21 @@ impl Db {
 
     /// Those of a workspace's living objects that have one of these ids.
     pub(super) async fn find(&self, workspace: Id<Workspace>, ids: &[String]) -> Result<Vec<ObjectRow>> {
-        // Descriptions are for lists.
-        const SQL: &str = "SELECT workspace, id, provider, credential, kind, purpose, CAST(NULL AS BYTEA), created_at \
-             FROM state_objects WHERE workspace = $1 AND id = $2 AND deleted_at IS NULL ORDER BY created_at DESC";
         let mut found = Vec::new();
-        for id in ids {
+        for ids in ids.chunks(ROWS) {
             on!(self, |pool| {
-                let rows = sqlx::query(SQL).bind(workspace.uuid()).bind(id).fetch_all(pool).await?;
-                for row in rows {
+                // Descriptions are for lists.
+                let mut query = QueryBuilder::new(
+                    "SELECT workspace, id, provider, credential, kind, purpose, CAST(NULL AS BYTEA), created_at \
+                     FROM state_objects WHERE deleted_at IS NULL AND workspace = ",
+                );
+                query.push_bind(workspace.uuid()).push(" AND id IN (");
+                let mut listed = query.separated(", ");
+                for id in ids {
+                    listed.push_bind(id);
+                }
+                query.push(") ORDER BY created_at DESC");
+                for row in query.build().persistent(false).fetch_all(pool).await? {
                     found.extend(object!(row));
                 }
             });
@@ -244,14 +251,15 @@ impl Db {
 
     /// Forgets what is older than its time.
     pub(super) async fn sweep(&self, now: Timestamp) -> Result<()> {
-        const OLD_RESPONSES: &str = "DELETE FROM state_objects WHERE kind = $2 AND created_at < $1";
+        const OLD_RESPONSES: &str = "DELETE FROM state_objects WHERE kind IN ($2, $3) AND created_at < $1";
         const DELETED: &str = "DELETE FROM state_objects WHERE deleted_at < $1";
         const UNUSED: &str = "DELETE FROM state_uses WHERE at < $1";
         const UNTROUBLED: &str = "DELETE FROM state_credentials WHERE at < $1";
         let before = |days: i64| now.0 - days * DAY_MS;
         on!(self, |pool| {
             let responses = sqlx::query(OLD_RESPONSES).bind(before(RESPONSES_KEPT_DAYS));
-            responses.bind(ObjectKind::Response.number()).execute(pool).await?;
+            let kinds = [ObjectKind::Response, ObjectKind::Item].map(ObjectKind::number);
+            responses.bind(kinds[0]).bind(kinds[1]).execute(pool).await?;
             sqlx::query(DELETED).bind(before(DELETED_KEPT_DAYS)).execute(pool).await?;
             sqlx::query(UNUSED).bind(before(NOTES_KEPT_DAYS)).execute(pool).await?;
             sqlx::query(UNTROUBLED).bind(before(NOTES_KEPT_DAYS)).execute(pool).await?;

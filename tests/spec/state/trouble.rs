@@ -141,7 +141,7 @@ async fn a_database_that_does_not_take_anything_costs_two_seconds_and_only_those
     let (began, bad, token) = (Instant::now(), saved(), Used::Token(Id::random()));
     state.note(bad, CredentialState::Rejected { at: Timestamp(1) });
     state.used(token, Timestamp(60_000));
-    state.made(object(workspace(), "resp_1", 1));
+    state.made(object(workspace(), "resp_1", 2));
     assert!(began.elapsed() < Duration::from_millis(500), "notes wait for nothing");
     assert_eq!(state.credential(bad).name(), "rejected");
     assert_eq!(state.record(vec![object(workspace(), "file-1", 1)]).await, Err(Away));
