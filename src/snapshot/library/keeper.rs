@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use super::shelf::{Entry, KeptToken, KeptWorkspace, Key};
 use super::{Answer, Ask, Common, Library, WAITING_MAX};
@@ -19,6 +20,10 @@ use crate::snapshot::{Unbuildable, build};
 use crate::store::changes::What;
 use crate::store::mirror::{Known, Mirror, Place, Touching};
 use crate::store::{Need, Part, Store, StoreError};
+
+/// How long the store is asked before the mirror is: whoever waits gives up after 2 s, and a database that refuses
+/// connections takes as long to say so.
+const READ_WAIT: Duration = Duration::from_millis(1_500);
 
 /// How often something is read again because it changed while it was read. Under a storm of changes the last reading
 /// answers the call that asked, and is not kept.
@@ -202,10 +207,10 @@ impl Keeper {
     }
 
     async fn answer(&self, hash: TokenHash) -> Answer {
-        match self.read(hash).await {
-            Ok(answer) => answer,
-            Err(StoreError::Away { .. }) => self.remembered(hash).await.unwrap_or(Answer::Away),
-            Err(error) => {
+        match timeout(READ_WAIT, self.read(hash)).await {
+            Ok(Ok(answer)) => answer,
+            Err(_) | Ok(Err(StoreError::Away { .. })) => self.remembered(hash).await.unwrap_or(Answer::Away),
+            Ok(Err(error)) => {
                 tracing::debug!(%error, "a token could not be looked up");
                 Answer::Away
             }
