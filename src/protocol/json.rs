@@ -27,11 +27,23 @@ pub(super) struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
     depth: usize,
+    /// How many more values and keys are read.
+    left: usize,
 }
 
 impl<'a> Reader<'a> {
     pub(super) const fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0, depth: 0 }
+        Self::bounded(bytes, usize::MAX)
+    }
+
+    /// Gives up behind so many values and keys.
+    pub(super) const fn bounded(bytes: &'a [u8], values: usize) -> Self {
+        Self { bytes, at: 0, depth: 0, left: values }
+    }
+
+    /// Has it given up?
+    pub(super) const fn is_spent(&self) -> bool {
+        self.left == 0
     }
 
     pub(super) const fn at(&self) -> usize {
@@ -110,8 +122,16 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Counts a value or key.
+    #[inline]
+    fn count(&mut self) -> Read<()> {
+        self.left = self.left.saturating_sub(1);
+        if self.left == 0 { Err(self.flaw("there are too many values")) } else { Ok(()) }
+    }
+
     #[inline]
     fn open(&mut self) -> Read<()> {
+        self.count()?;
         if self.depth == DEPTH_LIMIT {
             return Err(self.flaw("objects and arrays nest deeper than 64"));
         }
@@ -168,6 +188,7 @@ impl<'a> Reader<'a> {
     /// Reads a number, `true`, `false` or `null`.
     #[inline]
     pub(super) fn scalar(&mut self) -> Read<()> {
+        self.count()?;
         match self.peek() {
             Some(b'-' | b'0'..=b'9') => self.number(),
             Some(b't') => self.word(b"true"),
@@ -238,6 +259,7 @@ impl<'a> Reader<'a> {
         if self.peek() != Some(b'"') {
             return Err(self.flaw("a string is missing"));
         }
+        self.count()?;
         let start = self.at + 1;
         let text = string::read(&self.bytes[start..]).ok_or_else(|| string::flaw(self.bytes, start))?;
         self.at = start + text.raw.len() + 1;

@@ -1,5 +1,6 @@
 //! Takes a request's body once, bounded in bytes and time, and finds in it the few things the gateway needs.
 
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 use bytes::{Bytes, BytesMut};
@@ -14,7 +15,7 @@ use super::upload::Passing;
 use crate::domain::call::{Call, CallBody, Found, Upload};
 use crate::domain::protocol::{Delivery, Operation};
 use crate::domain::refusal::Refusal;
-use crate::hands::Hands;
+use crate::hands::{Hands, Undone};
 use crate::listen::{BodyFault, RequestBody};
 use crate::protocol::scan;
 
@@ -179,12 +180,12 @@ async fn scanned(
         (Form::None, _) => Err(Refusal::Malformed("this operation takes no body")),
         (Form::Json, Taken::Whole(bytes)) => {
             let found = scan_json(&bytes, asked.operation, room.hands).await?;
-            Ok(CallBody::Json { bytes, found: Box::new(found) })
+            Ok(CallBody::Json { bytes, found })
         }
         (Form::Json, Taken::Larger { .. }) => Err(Refusal::BodyTooLarge { limit_bytes: room.limits.body_bytes as u64 }),
         (Form::Multipart, Taken::Whole(bytes)) => {
             let content_type = content_type();
-            let model = scan::multipart(&bytes, &content_type)?;
+            let model = scan_form(&bytes, &content_type, room.hands).await?;
             Ok(CallBody::Multipart { bytes, content_type, model })
         }
         (Form::Multipart, Taken::Larger { beginning, rest, length }) => {
@@ -217,10 +218,26 @@ fn upload(
     })))
 }
 
-async fn scan_json(bytes: &Bytes, operation: Operation, hands: &Hands) -> Result<Found, Refusal> {
+/// Where it runs depends on how long it takes. What proves to be too much here begins again on a thread for such work.
+async fn scan_json(bytes: &Bytes, operation: Operation, hands: &Hands) -> Result<Box<Found>, Refusal> {
+    if let Some(found) = scan::json_at_once(bytes, operation) {
+        return found;
+    }
     let shared = bytes.clone();
-    let scanning = hands.over(bytes.len(), move || scan::json(&shared, operation)).await;
-    scanning.map_err(|_| Refusal::AtCapacity("large bodies being read"))?
+    hands.blocking(move || scan::json(&shared, operation)).await.map_err(busy)?
+}
+
+async fn scan_form(
+    bytes: &Bytes,
+    content_type: &HeaderValue,
+    hands: &Hands,
+) -> Result<Option<(String, Range<usize>)>, Refusal> {
+    let (shared, content_type) = (bytes.clone(), content_type.clone());
+    hands.over(bytes.len(), move || scan::multipart(&shared, &content_type)).await.map_err(busy)?
+}
+
+fn busy(_: Undone) -> Refusal {
+    Refusal::AtCapacity("large bodies being read")
 }
 
 fn call(asked: Asked, id: Uuid, head: request::Parts, body: CallBody) -> Result<Call, Refusal> {
