@@ -248,9 +248,15 @@ impl<'a> Reader<'a> {
     /// Reads any value; `Some` where it is a whole number from zero on. `12.0` counts, for some servers write so.
     pub(super) fn unsigned(&mut self) -> Read<Option<u64>> {
         let value = self.place()?;
-        let Ok(text) = std::str::from_utf8(&self.bytes[value]) else { return Ok(None) };
-        let whole = text.split_once('.').filter(|(_, rest)| rest.bytes().all(|digit| digit == b'0'));
-        Ok(whole.map_or(text, |(whole, _)| whole).parse().ok())
+        let text = &self.bytes[value];
+        let (whole, rest) = text.split_at(text.iter().take_while(|byte| byte.is_ascii_digit()).count());
+        let is_whole = match rest {
+            [] => true,
+            [b'.', zeros @ ..] => zeros.iter().all(|digit| *digit == b'0'),
+            _ => false,
+        };
+        let add = |sum: u64, digit: &u8| sum.checked_mul(10)?.checked_add(u64::from(digit - b'0'));
+        Ok(whole.iter().try_fold(0, add).filter(|_| is_whole))
     }
 
     /// Reads the string that begins here.

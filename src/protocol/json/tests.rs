@@ -28,6 +28,17 @@ fn a_flaw_names_the_byte_where_the_grammar_was_left() {
 }
 
 #[test]
+fn only_what_is_a_whole_number_from_zero_on_is_one() {
+    let read = |json: &str| Reader::new(json.as_bytes()).unsigned().unwrap();
+    for (json, number) in [("0", 0), ("12", 12), ("12.0", 12), ("7.00", 7), ("18446744073709551615", u64::MAX)] {
+        assert_eq!(read(json), Some(number), "{json}");
+    }
+    for json in ["-1", "-0.0", "1.5", "1.05", "1e2", "1.0e2", "18446744073709551616", "\"7\"", "true", "null", "[1]"] {
+        assert_eq!(read(json), None, "{json}");
+    }
+}
+
+#[test]
 fn nesting_ends_at_sixty_four() {
     let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
     assert!(is_valid(nested(64).as_bytes()));
