@@ -2,6 +2,10 @@
 //!
 //! Bytes in, disjoint buckets out. Only the usage object is looked at; everything else in an answer is passed over.
 
+use std::sync::LazyLock;
+
+use memchr::memmem::FinderRev;
+
 use crate::domain::usage::Usage;
 use crate::protocol::json::{Flaw, NAME_LIMIT, Reader, Text};
 
@@ -59,9 +63,10 @@ fn within(reader: &mut Reader<'_>, key: Text<'_>, name: &[u8], into: &mut Option
 /// The usage at the end of an event that was too large to be kept whole: the last `"usage":{…}` in its tail. Inside a
 /// string the quotes would be escaped, so only a key can read like this.
 pub fn usage_of_tail(tail: &[u8]) -> Option<Usage> {
+    static KEY: LazyLock<FinderRev<'static>> = LazyLock::new(|| FinderRev::new(br#""usage""#));
     let mut end = tail.len();
-    while let Some(at) = memchr::memmem::rfind(&tail[..end], br#""usage""#) {
-        let mut reader = Reader::new(&tail[at + br#""usage""#.len()..]);
+    while let Some(at) = KEY.rfind(&tail[..end]) {
+        let mut reader = Reader::new(&tail[at + KEY.needle().len()..]);
         reader.space();
         if reader.colon()
             && reader.peek() == Some(b'{')

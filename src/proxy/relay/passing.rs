@@ -93,6 +93,10 @@ impl Passing {
     }
 
     fn keep_tail(&mut self, piece: &[u8]) {
+        // With as much still to come, nothing of this would be kept.
+        if self.rest.size_hint().lower() >= TAIL_BYTES as u64 {
+            return;
+        }
         let kept = &piece[piece.len().saturating_sub(TAIL_BYTES)..];
         let surplus = (self.tail.len() + kept.len()).saturating_sub(TAIL_BYTES);
         self.tail.drain(..surplus.min(self.tail.len()));
