@@ -43,10 +43,9 @@ pub fn assemble(
     let families = Families::register(&registry);
     let cells: Vec<Arc<Cells>> = (0..cores).map(|_| Arc::new(Cells::of_core())).collect();
     let gateway = Arc::new(gateway(config, world, keyring, cores)?);
-    let proxies = cells.iter().enumerate().map(|(index, cells)| Proxy {
-        gateway: gateway.clone(),
-        core: Arc::new(core(config, connect, cores)),
-        meter: Arc::new(CoreMeter::new(index, cells.clone(), registry.clone(), families)),
+    let proxies = cells.iter().enumerate().map(|(index, cells)| {
+        let meter = CoreMeter::new(index, gateway.meter.clone(), cells.clone(), registry.clone(), families);
+        Proxy::new(gateway.clone(), core(config, connect, cores), Arc::new(meter))
     });
     Ok(Assembled { proxies: proxies.collect(), gateway, registry, cells })
 }
@@ -54,11 +53,11 @@ pub fn assemble(
 fn gateway(config: &Config, world: World, keyring: Arc<Keyring>, cores: usize) -> io::Result<Gateway> {
     Ok(Gateway {
         world: Arc::new(world),
-        meter: Meter {
+        meter: Arc::new(Meter {
             limiter: Limiter::new(),
             capacity: Capacity::new(settings::capacity(config)),
-            records: Arc::new(Records::new(cores, config.log.exchanges)),
-        },
+            records: Records::new(cores, config.log.exchanges),
+        }),
         attempts: Attempts {
             breakers: Arc::new(Breakers::new(settings::breakers(config), Instant::now())),
             parallel: Parallel::new(),

@@ -27,6 +27,8 @@ pub struct Reply {
     pub headers: HeaderMap,
     pub body: ReplyBody,
     pub from: Answerer,
+    /// When it was committed.
+    pub at: Instant,
 }
 
 pub enum ReplyBody {
@@ -89,28 +91,20 @@ pub(super) struct Accused {
 }
 
 impl Accused {
-    pub(super) fn new(breakers: &Arc<Breakers>, workspace: Id<Workspace>, target: &Target) -> Self {
+    pub(super) fn new(breakers: &Arc<Breakers>, workspace: Id<Workspace>, target: &Target<'_>) -> Self {
         Self {
             breakers: breakers.clone(),
             workspace,
             address: target.base_url().address.clone(),
             model: target.counted_model().cloned(),
-            credential: target.credential.as_ref().map(|one| one.id()),
-        }
-    }
-
-    pub(super) fn keys(&self) -> TargetKeys<'_> {
-        TargetKeys {
-            workspace: self.workspace,
-            address: &self.address,
-            model: self.model.as_deref(),
-            credential: self.credential,
+            credential: target.credential.map(|one| one.id()),
         }
     }
 
     fn failed(&self, failure: &Failure) {
-        let now = Instant::now();
-        if let Admission::Pass(pass) = self.breakers.admit(self.keys(), now) {
+        let (now, address, model) = (Instant::now(), &*self.address, self.model.as_deref());
+        let keys = TargetKeys { workspace: self.workspace, address, model, credential: self.credential };
+        if let Admission::Pass(pass) = self.breakers.admit(keys, now) {
             pass.failed(failure, now);
         }
     }

@@ -151,8 +151,8 @@ fn poll_frame_alone(body: &mut Incoming) -> Poll<Option<Arrived>> {
 }
 
 fn died(watch: &Watch, mut error: TrySendError<Request<Outgoing>>) -> Died {
-    if let Some(request) = error.take_message() {
-        return Died::unsent(request, silence(watch));
+    if error.take_message().is_some() {
+        return Died::unsent(silence(watch));
     }
     match watch.phase() {
         Phase::Answering => Died::of(failure_of(error.error())),
