@@ -53,6 +53,11 @@ impl Rest {
         Self { body, _places: places, accused }
     }
 
+    /// The next piece as it arrived.
+    pub fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Broken>>> {
+        self.body.poll_piece(cx)
+    }
+
     /// The provider said nothing for longer than it may.
     pub fn fell_silent(&self) {
         self.accused.failed(&Failure::TimedOut);
@@ -69,7 +74,7 @@ impl Body for Rest {
     type Error = Broken;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        self.poll_piece(cx).map_ok(Frame::data)
     }
 
     fn is_end_stream(&self) -> bool {

@@ -7,9 +7,11 @@ mod network;
 mod peer;
 mod pipes;
 
+use std::future::poll_fn;
 use std::io::{Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,6 +25,7 @@ use keyway::domain::failure::Failure;
 use keyway::domain::id::Id;
 use keyway::protocol::splice::Pieces;
 use peer::Peer;
+use tokio::sync::Notify;
 use tokio::time::timeout;
 
 /// Longer than anything here should take, shorter than anyone waits for a test.
@@ -237,6 +240,29 @@ async fn an_answer_shorter_than_it_said_is_cut() {
     let peer = Peer::says_once("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\nhello\r\n").await;
     let answer = ask(&client(), &peer.destination()).await.unwrap();
     assert_eq!(whole(answer).await, Err(Broken::Malformed));
+}
+
+/// With its first line gone before, such a chunk is as many bytes as a whole one without an end would be.
+#[tokio::test]
+async fn an_end_that_comes_with_the_rest_of_a_chunk_is_seen() {
+    let looked = Arc::new(Notify::new());
+    let waits = looked.clone();
+    let peer = Peer::plays(move |_, mut talk| {
+        let looked = waits.clone();
+        async move {
+            talk.hears().await;
+            talk.says("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n12c\r\n").await;
+            looked.notified().await;
+            talk.says(&format!("{}\r\n0\r\n\r\n", "x".repeat(300))).await;
+            talk.sees_the_end().await;
+        }
+    })
+    .await;
+    let client = client();
+    let mut answer = ask(&client, &peer.destination()).await.unwrap();
+    assert!(poll_fn(|cx| Poll::Ready(answer.body.poll_piece(cx).is_pending())).await);
+    looked.notify_one();
+    assert_eq!(whole(answer).await.map(|text| text.len()), Ok(300));
 }
 
 #[tokio::test]

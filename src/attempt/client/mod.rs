@@ -9,7 +9,6 @@ mod body;
 mod connect;
 mod counts;
 mod died;
-mod ear;
 mod names;
 mod pool;
 mod shared;
