@@ -10,13 +10,12 @@ use crate::domain::time::Timestamp;
 use crate::domain::token::{TOKEN_LIMIT_BYTES, TokenHash};
 use crate::snapshot::{Caller, Lookup, World};
 
-const X_KEYWAY_USER: HeaderName = HeaderName::from_static("x-keyway-user");
 /// A user's name or id as a trusted front end writes it; longer is a mistake.
 const USER_LIMIT_BYTES: usize = 256;
 
 /// The caller behind the head's token, with the view of the world its whole call will read.
 pub async fn authenticate(world: &World, headers: &HeaderMap, now: Timestamp) -> Result<Caller, Refusal> {
-    let token = shown_token(headers)?;
+    let Shown { token, user } = shown(headers)?;
     if token.len() > TOKEN_LIMIT_BYTES {
         return Err(Refusal::TokenUnknown);
     }
@@ -26,7 +25,7 @@ pub async fn authenticate(world: &World, headers: &HeaderMap, now: Timestamp) ->
         Lookup::Unknown => return Err(Refusal::TokenUnknown),
         Lookup::Away => return Err(Refusal::StoreAway),
     };
-    match headers.get(X_KEYWAY_USER) {
+    match user {
         None => Ok(caller),
         Some(user) => caller.asserting(user_name(user)?),
     }
@@ -38,11 +37,24 @@ fn user_name(value: &HeaderValue) -> Result<&str, Refusal> {
         .ok_or(Refusal::HeaderInvalid { header: "x-keyway-user", why: "it must be 1 to 256 visible ASCII characters" })
 }
 
+/// What a head says of who sends it.
+#[derive(Debug, PartialEq, Eq)]
+struct Shown<'a> {
+    token: &'a [u8],
+    /// The first, where there are several.
+    user: Option<&'a HeaderValue>,
+}
+
 /// The one token in the head. The same one in two places is one; two different ones are a mistake we name.
-fn shown_token(headers: &HeaderMap) -> Result<&[u8], Refusal> {
+fn shown(headers: &HeaderMap) -> Result<Shown<'_>, Refusal> {
     let mut shown: Option<(&'static str, &[u8])> = None;
+    let mut user = None;
     for (name, value) in headers {
         let label = match name.as_str() {
+            "x-keyway-user" => {
+                user.get_or_insert(value);
+                continue;
+            }
             "authorization" => "authorization",
             "x-api-key" => "x-api-key",
             "api-key" => "api-key",
@@ -55,7 +67,8 @@ fn shown_token(headers: &HeaderMap) -> Result<&[u8], Refusal> {
             _ => shown = Some((label, token)),
         }
     }
-    shown.map(|(_, token)| token).ok_or(Refusal::TokenMissing)
+    let (_, token) = shown.ok_or(Refusal::TokenMissing)?;
+    Ok(Shown { token, user })
 }
 
 /// The token inside a header's value; `Authorization` must say `Bearer`.
@@ -72,8 +85,9 @@ fn token_in<'a>(name: &HeaderName, value: &'a HeaderValue) -> Option<&'a [u8]> {
 mod tests {
     use super::*;
 
-    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
-        pairs.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect()
+    fn shown_token(pairs: &[(&'static str, &'static str)]) -> Result<Vec<u8>, Refusal> {
+        let pair = |(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value));
+        shown(&pairs.iter().copied().map(pair).collect()).map(|shown| shown.token.to_vec())
     }
 
     #[test]
@@ -85,16 +99,16 @@ mod tests {
             ("api-key", "kw_1"),
             ("x-goog-api-key", "kw_1"),
         ] {
-            assert_eq!(shown_token(&headers(&[(name, value)])), Ok(&b"kw_1"[..]), "{name}: {value}");
+            assert_eq!(shown_token(&[(name, value)]), Ok(b"kw_1".to_vec()), "{name}: {value}");
         }
     }
 
     #[test]
     fn no_token_is_told_from_two_different_ones() {
-        assert_eq!(shown_token(&headers(&[("authorization", "Basic a2V5")])), Err(Refusal::TokenMissing));
-        assert_eq!(shown_token(&headers(&[("authorization", "Bearer ")])), Err(Refusal::TokenMissing));
-        let differ = headers(&[("authorization", "Bearer a"), ("x-api-key", "b")]);
+        assert_eq!(shown_token(&[("authorization", "Basic a2V5")]), Err(Refusal::TokenMissing));
+        assert_eq!(shown_token(&[("authorization", "Bearer ")]), Err(Refusal::TokenMissing));
+        let differ = [("authorization", "Bearer a"), ("x-api-key", "b")];
         assert_eq!(shown_token(&differ), Err(Refusal::TokensDiffer("authorization", "x-api-key")));
-        assert_eq!(shown_token(&headers(&[("authorization", "Bearer a"), ("x-api-key", "a")])), Ok(&b"a"[..]));
+        assert_eq!(shown_token(&[("authorization", "Bearer a"), ("x-api-key", "a")]), Ok(b"a".to_vec()));
     }
 }

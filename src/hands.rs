@@ -10,12 +10,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-/// Work waiting for a thread. Scanning a body of 32 MiB takes some 30 ms, so 64 are a second's work of two threads.
+/// Work waiting for a thread. Scanning a body of 32 MiB takes 5 ms where it is text and 130 ms where it is token ids, so
+/// 64 are between a sixth of a second's and four seconds' work of two threads.
 const QUEUE: usize = 64;
 /// Fewer threads would let one large body wait for another.
 const FEWEST_THREADS: usize = 2;
-/// Bodies up to this size are worked on where the call runs: about a quarter of a millisecond, less than the way to
-/// another thread and back is worth.
+/// Bodies up to this size are worked on where the call runs: at 1 GB/s a quarter of a millisecond. Work that knows its
+/// own speed better decides for itself.
 pub const IN_PLACE_BYTES: usize = 256 * 1024;
 
 /// The pool. Dropping the last one ends its threads when they have finished what they are at.

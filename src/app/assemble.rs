@@ -48,10 +48,9 @@ pub fn assemble(
     let families = Families::register(&registry);
     let cells: Vec<Arc<Cells>> = (0..cores).map(|_| Arc::new(Cells::of_core())).collect();
     let gateway = Arc::new(gateway(config, world, keyring, state, cores)?);
-    let proxies = cells.iter().enumerate().map(|(index, cells)| Proxy {
-        gateway: gateway.clone(),
-        core: Arc::new(core(config, connect, state, cores)),
-        meter: Arc::new(CoreMeter::new(index, cells.clone(), registry.clone(), families)),
+    let proxies = cells.iter().enumerate().map(|(index, cells)| {
+        let meter = CoreMeter::new(index, gateway.meter.clone(), cells.clone(), registry.clone(), families);
+        Proxy::new(gateway.clone(), core(config, connect, state, cores), Arc::new(meter))
     });
     let client = Client::new(settings::client(config), connect.clone());
     let attempts = &gateway.attempts;
@@ -63,11 +62,11 @@ fn gateway(config: &Config, world: World, keyring: Arc<Keyring>, state: &State, 
     Ok(Gateway {
         world: Arc::new(world),
         state: state.clone(),
-        meter: Meter {
+        meter: Arc::new(Meter {
             limiter: Limiter::new(),
             capacity: Capacity::new(settings::capacity(config)),
-            records: Arc::new(Records::new(cores, config.log.exchanges)),
-        },
+            records: Records::new(cores, config.log.exchanges),
+        }),
         attempts: Attempts {
             breakers: Arc::new(Breakers::new(settings::breakers(config), Instant::now()).noting(state.clone())),
             parallel: Parallel::new(),

@@ -28,11 +28,10 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::time::Instant;
 
-use self::breaker::{Admission, Breakers, Permit, Shut};
+use self::breaker::{Admission, Breakers, Permit, Shut, TargetKeys};
 use self::budget::RetryBudget;
 use self::client::Client;
 use self::parallel::Parallel;
-use self::reply::Accused;
 use self::round::Round;
 use self::sign::Signer;
 use crate::domain::call::Call;
@@ -44,7 +43,7 @@ use crate::store::seal::Keyring;
 use crate::store::state::State;
 
 /// What the operator may set about attempts.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
     pub max: usize,
     /// Over all attempts, until commit.
@@ -78,37 +77,37 @@ impl Core {
     }
 
     /// One core writes it, so the lock is never waited for.
-    fn budget<T>(&self, ask: impl FnOnce(&mut RetryBudget, Instant) -> T) -> T {
-        ask(&mut self.budget.lock().unwrap_or_else(PoisonError::into_inner), Instant::now())
+    fn budget<T>(&self, now: Instant, ask: impl FnOnce(&mut RetryBudget, Instant) -> T) -> T {
+        ask(&mut self.budget.lock().unwrap_or_else(PoisonError::into_inner), now)
     }
 }
 
 /// What one call's attempts came to, with the time its providers took.
 pub struct Outcome {
-    pub result: Result<Reply, Refusal>,
+    pub result: Result<Box<Reply>, Refusal>,
     pub waited: Duration,
+    pub ended: Instant,
 }
 
 impl Attempts {
     /// Runs the plan. The trail gets a line for every target that was tried or skipped.
-    pub async fn run(&self, core: &Core, caller: &Caller, plan: &Plan, call: &Call, trail: &mut Trail) -> Outcome {
-        let settings = self.settings.load_full();
+    pub async fn run(&self, core: &Core, caller: &Caller, plan: &Plan<'_>, call: &Call, trail: &mut Trail) -> Outcome {
+        let settings = **self.settings.load();
+        let run = Run { attempts: self, core, caller, call, settings: &settings };
         let mut round = Round::new(&settings, call, Instant::now());
-        core.budget(RetryBudget::called);
+        core.budget(round.now, RetryBudget::called);
         for target in plan.targets() {
             if let Some(why) = round.skips(target) {
                 trail.push(skipped(target, why));
                 continue;
             }
-            if round.is_over(Instant::now()) {
+            if round.is_over() {
                 break;
             }
-            let accused = Accused::new(&self.breakers, caller.workspace(), target);
-            match self.breakers.admit(accused.keys(), Instant::now()) {
+            match self.breakers.admit(run.keys(target), round.now) {
                 // Only what really goes out is a retry; a probe's place goes back with the permit.
-                Admission::Pass(_) if round.tried > 0 && !core.budget(RetryBudget::retry) => break,
+                Admission::Pass(_) if round.tried > 0 && !core.budget(round.now, RetryBudget::retry) => break,
                 Admission::Pass(permit) => {
-                    let run = Run { attempts: self, core, caller, call, settings: &settings };
                     if let Some(reply) = run.once(target, permit, &mut round, trail).await {
                         return round.done(Ok(reply));
                     }
@@ -119,7 +118,6 @@ impl Attempts {
                 }
             }
         }
-        let run = Run { attempts: self, core, caller, call, settings: &settings };
         // Boxed, for it is rare and large, and would be moved with every call.
         Box::pin(run.last_resort(round, trail)).await
     }
@@ -135,19 +133,28 @@ struct Run<'r> {
 }
 
 impl Run<'_> {
+    /// Whose breakers a target passes.
+    fn keys<'p>(&self, target: &Target<'p>) -> TargetKeys<'p> {
+        TargetKeys {
+            workspace: self.caller.workspace(),
+            address: &target.base_url().address,
+            model: target.counted_model().map(|model| &**model),
+            credential: target.credential.map(|one| one.credential.saved()),
+        }
+    }
+
     /// One attempt, its end told to the breakers, the trail and the round.
     async fn once<'p>(
         &self,
-        target: &'p Target,
+        target: &'p Target<'p>,
         permit: Permit<'_>,
         round: &mut Round<'p>,
         trail: &mut Trail,
-    ) -> Option<Reply> {
-        let began = Instant::now();
-        let tried = once::once(self, target, round.deadline()).await;
-        let now = Instant::now();
-        round.tried += 1;
-        round.waited += now - began;
+    ) -> Option<Box<Reply>> {
+        let began = round.now;
+        let tried = once::once(self, target, round.deadline(), began).await;
+        let now = tried.as_ref().map_or_else(|_| Instant::now(), |reply| reply.at);
+        round.has_tried(now);
         match tried {
             Ok(reply) => {
                 permit.succeeded(now);
@@ -165,25 +172,23 @@ impl Run<'_> {
 
     /// If breakers hold all that is left, one attempt goes to the target whose breaker closes soonest.
     async fn last_resort(&self, mut round: Round<'_>, trail: &mut Trail) -> Outcome {
-        if let Some(target) = round.soonest_open() {
-            let accused = Accused::new(&self.attempts.breakers, self.caller.workspace(), target);
-            if let Admission::Pass(permit) = self.attempts.breakers.force(accused.keys(), Instant::now())
-                && let Some(reply) = self.once(target, permit, &mut round, trail).await
-            {
-                return round.done(Ok(reply));
-            }
+        if let Some(target) = round.soonest_open()
+            && let Admission::Pass(permit) = self.attempts.breakers.force(self.keys(target), round.now)
+            && let Some(reply) = self.once(target, permit, &mut round, trail).await
+        {
+            return round.done(Ok(reply));
         }
-        let result = round.last_word(Instant::now());
+        let result = round.last_word();
         round.done(result)
     }
 }
 
-fn line(target: &Target, end: End, took: Duration) -> Attempt {
-    let scope = target.credential.as_ref().map(|one| one.scope());
-    Attempt { provider: target.provider.name.clone(), model: target.model_id.clone(), scope, end, took }
+fn line(target: &Target<'_>, end: End, took: Duration) -> Attempt {
+    let (provider, model) = (target.provider.name.clone(), target.named_model());
+    Attempt { provider, model, scope: target.scope(), end, took }
 }
 
-fn skipped(target: &Target, why: &'static str) -> Attempt {
+fn skipped(target: &Target<'_>, why: &'static str) -> Attempt {
     line(target, End::Skipped(why), Duration::ZERO)
 }
 

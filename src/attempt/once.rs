@@ -1,5 +1,6 @@
 //! One attempt: one upstream request to one target, up to its commit or its failure.
 
+use std::pin::pin;
 use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
@@ -7,9 +8,11 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body_util::BodyExt;
 use tokio::time::{Instant, timeout_at};
 
-use super::client::{Answer, AnswerBody};
+use super::client::{Answer, AnswerBody, Destination};
+use super::gate::Judged;
 use super::places::Places;
-use super::reply::{Accused, Reply, Rest};
+use super::reply::{Accused, Reply, ReplyBody, Rest};
+use super::request::Request;
 use super::round::Deadline;
 use super::tap::Tap;
 use super::{Run, gate, places, request};
@@ -45,51 +48,54 @@ pub(super) struct Said {
 }
 
 /// Tries one target. Dropping this future ends the upstream request.
-pub(super) async fn once(run: &Run<'_>, target: &Target, deadline: Deadline) -> Result<Reply, Failed> {
-    let taking = places::take(&run.attempts.parallel, target, run.settings.per_address);
-    let places = timeout_at(deadline.at, taking).await.unwrap_or_else(|_| Err(deadline.failure_in_line()))?;
-    let request = request::build(run, target)?;
-    let asked = Asked { target, drops_usage: request.drops_usage, shown: request.shown };
-    let until = deadline.at.min(Instant::now() + target.timeout());
-    let answering = async {
-        let sent = run.core.client.send(&request.destination, request.head, request.body).await;
-        let answer = sent.map_err(|failure| request.broke.instead_of(failure))?;
-        judged(run, answer, places, &asked).await
-    };
+pub(super) async fn once(
+    run: &Run<'_>,
+    target: &Target<'_>,
+    deadline: Deadline,
+    now: Instant,
+) -> Result<Box<Reply>, Failed> {
+    let (places, now) = places::take(&run.attempts.parallel, target, run.settings.per_address, deadline, now).await?;
+    let (destination, mut request) = request::build(run, target, now)?;
+    let until = deadline.at.min(now + target.timeout());
+    // Pinned here, for what is given a future by value moves all of it.
+    let answering = pin!(answered(run, target, &destination, &mut request, places));
     timeout_at(until, answering).await.unwrap_or_else(|_| Err(deadline.failure(Instant::now()).into()))
 }
 
-/// What was asked, as far as it bears on how the answer is read.
-struct Asked<'a> {
-    target: &'a Target,
-    drops_usage: bool,
-    shown: Option<HeaderValue>,
-}
-
-/// Is the answer good enough to be the client's?
-async fn judged(run: &Run<'_>, answer: Answer, places: Places, asked: &Asked<'_>) -> Result<Reply, Failed> {
-    let target = asked.target;
+/// Sends the request. Is the answer good enough to be the client's?
+async fn answered(
+    run: &Run<'_>,
+    target: &Target<'_>,
+    destination: &Destination,
+    request: &mut Request<'_>,
+    places: Places,
+) -> Result<Box<Reply>, Failed> {
+    let sent = run.core.client.send(destination, request).await;
+    let mut answer = sent.map_err(|failure| request.broke.instead_of(failure))?;
     let headers = passed_headers(target, run.call, &answer.headers);
     if !answer.status.is_success() {
-        return Err(Box::pin(failed(answer, headers, asked)).await);
+        return Err(Box::pin(failed(answer, headers, target, request.shown())).await);
     }
     if is_coded(&answer.headers) {
         return Err(Failure::Garbage("its body is coded, which nobody asked for".into()).into());
     }
-    let rest = Rest::new(answer.body, places, Accused::new(&run.attempts.breakers, run.caller.workspace(), target));
-    let body = match (run.call.delivery, is_events(&answer.headers)) {
-        (Delivery::Streamed, true) => {
-            let tap = Tap::new(run.call.protocol, asked.drops_usage);
-            gate::events(rest, tap, run.settings).await?
+    let kind = answer.headers.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    let rest = |body| Rest::new(body, places, Accused::new(&run.attempts.breakers, run.caller.workspace(), target));
+    let body = if run.call.delivery == Delivery::Streamed && is_events(kind) {
+        let mut tap = Tap::new(run.call.protocol, request.drops_usage);
+        let held = gate::events(&mut answer.body, &mut tap, run.settings).await?;
+        ReplyBody::Events { held, tap, rest: rest(answer.body) }
+    } else {
+        match gate::whole(&mut answer.body, kind, run.settings.answer_limit_bytes).await? {
+            Judged::Whole(bytes) => ReplyBody::Whole(bytes),
+            Judged::Longer(first) => ReplyBody::Passing { first, rest: rest(answer.body) },
         }
-        _ => gate::whole(rest, &answer.headers, run.settings.answer_limit_bytes).await?,
     };
-    Ok(Reply { status: answer.status, headers, body, from: target.answerer() })
+    Ok(Box::new(Reply { status: answer.status, headers, body, from: target.answerer(), at: Instant::now() }))
 }
 
-fn is_events(headers: &HeaderMap) -> bool {
-    let stated = headers.get(header::CONTENT_TYPE).map(|value| value.as_bytes());
-    stated.is_some_and(|value| value.len() >= 17 && value[..17].eq_ignore_ascii_case(b"text/event-stream"))
+fn is_events(kind: &[u8]) -> bool {
+    kind.get(..17).is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/event-stream"))
 }
 
 /// No coding is ever asked for, none is read, and the client would not be told of it.
@@ -98,18 +104,18 @@ fn is_coded(headers: &HeaderMap) -> bool {
 }
 
 /// The answer's headers that the client may see. Rate limits of a shared credential are nobody's business.
-fn passed_headers(target: &Target, call: &Call, from: &HeaderMap) -> HeaderMap {
-    let is_own = target.credential.as_ref().is_some_and(|one| one.scope() != Scope::Platform);
+fn passed_headers(target: &Target<'_>, call: &Call, from: &HeaderMap) -> HeaderMap {
+    let is_own = target.scope().is_some_and(|scope| scope != Scope::Platform);
     protocol::answer_headers(target.protocol(), call.operation, from, is_own)
 }
 
 /// Reads what the provider says of its failure, within bounds, and classifies it.
-async fn failed(answer: Answer, headers: HeaderMap, asked: &Asked<'_>) -> Failed {
-    let (status, protocol) = (answer.status, asked.target.protocol());
+async fn failed(answer: Answer, headers: HeaderMap, target: &Target<'_>, shown: Option<&HeaderValue>) -> Failed {
+    let (status, protocol) = (answer.status, target.protocol());
     let said = error_body(answer.body).await;
     let failure = protocol::classify(protocol, status, &answer.headers, &said, SystemTime::now());
     // Some providers repeat the key they were shown.
-    let body = asked.shown.as_ref().map_or(said.clone(), |shown| protocol::scrub(&said, key_of(shown)));
+    let body = shown.map_or(said.clone(), |shown| protocol::scrub(&said, key_of(shown)));
     let said = Said { status, headers, body };
     let is_readable = protocol::is_error_body(protocol, &said.body);
     Failed { failure, said: is_readable.then(|| Box::new(said)) }

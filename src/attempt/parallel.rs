@@ -5,7 +5,6 @@
 //! what the call does.
 
 use std::collections::VecDeque;
-use std::collections::hash_map::Entry;
 use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -101,16 +100,21 @@ impl Parallel {
 
     /// A place at once, or none.
     pub fn take_at_once(self: &Arc<Self>, key: Key, limit: u32) -> Result<Permit, Busy> {
-        let mut lanes = self.lanes(&key);
         if limit == 0 {
             return Err(Busy);
         }
-        let lane = lanes.entry(key.clone()).or_default();
+        let mut lanes = self.lanes(&key);
+        let lane = match lanes.get_mut(&key) {
+            Some(lane) => lane,
+            // A copy of the key is made only where it is new: it counts on what all cores share.
+            None => lanes.entry(key.clone()).or_default(),
+        };
         lane.limit = limit as usize;
         if lane.taken >= lane.limit {
             return Err(Busy);
         }
         lane.taken += 1;
+        drop(lanes);
         Ok(Permit { parallel: Arc::clone(self), key })
     }
 
@@ -159,12 +163,11 @@ impl Parallel {
     fn free(self: &Arc<Self>, key: &Key) {
         let refused = {
             let mut lanes = self.lanes(key);
-            let Entry::Occupied(mut entry) = lanes.entry(key.clone()) else { return };
-            let lane = entry.get_mut();
+            let Some(lane) = lanes.get_mut(key) else { return };
             lane.taken = lane.taken.saturating_sub(1);
             let refused = self.hand_over(lane, key);
             if lane.taken == 0 && lane.waiting.is_empty() {
-                entry.remove();
+                lanes.remove(key);
             }
             refused
         };

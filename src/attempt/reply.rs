@@ -27,6 +27,8 @@ pub struct Reply {
     pub headers: HeaderMap,
     pub body: ReplyBody,
     pub from: Answerer,
+    /// When it was committed.
+    pub at: Instant,
 }
 
 pub enum ReplyBody {
@@ -51,6 +53,11 @@ impl Rest {
         Self { body, _places: places, accused }
     }
 
+    /// The next piece as it arrived.
+    pub fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Broken>>> {
+        self.body.poll_piece(cx)
+    }
+
     /// The provider said nothing for longer than it may.
     pub fn fell_silent(&self) {
         self.accused.failed(&Failure::TimedOut);
@@ -67,7 +74,7 @@ impl Body for Rest {
     type Error = Broken;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        self.poll_piece(cx).map_ok(Frame::data)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -89,28 +96,20 @@ pub(super) struct Accused {
 }
 
 impl Accused {
-    pub(super) fn new(breakers: &Arc<Breakers>, workspace: Id<Workspace>, target: &Target) -> Self {
+    pub(super) fn new(breakers: &Arc<Breakers>, workspace: Id<Workspace>, target: &Target<'_>) -> Self {
         Self {
             breakers: breakers.clone(),
             workspace,
             address: target.base_url().address.clone(),
             model: target.counted_model().cloned(),
-            credential: target.credential.as_ref().map(|one| one.credential.saved()),
-        }
-    }
-
-    pub(super) fn keys(&self) -> TargetKeys<'_> {
-        TargetKeys {
-            workspace: self.workspace,
-            address: &self.address,
-            model: self.model.as_deref(),
-            credential: self.credential,
+            credential: target.credential.map(|one| one.credential.saved()),
         }
     }
 
     fn failed(&self, failure: &Failure) {
-        let now = Instant::now();
-        if let Admission::Pass(pass) = self.breakers.admit(self.keys(), now) {
+        let (now, address, model) = (Instant::now(), &*self.address, self.model.as_deref());
+        let keys = TargetKeys { workspace: self.workspace, address, model, credential: self.credential };
+        if let Admission::Pass(pass) = self.breakers.admit(keys, now) {
             pass.failed(failure, now);
         }
     }

@@ -1,63 +1,94 @@
 //! The upstream request for one target: a new head from allow-lists, the client's body with a few bytes changed.
 
-use std::str::FromStr;
-
-use bytes::Bytes;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use tokio::time::Instant;
 
 use super::Run;
-use super::client::{Destination, Head, Http2, Outgoing};
+use super::client::{Destination, Head, Http2, Outgoing, Recipe};
 use super::upload::{self, Broke};
 use crate::domain::call::{Call, CallBody};
 use crate::domain::failure::Failure;
+use crate::domain::protocol::Protocol;
 use crate::protocol;
 use crate::protocol::chat::request::{Rewrite, edits};
 use crate::protocol::scan::model_edit;
-use crate::protocol::splice::{Edit, apply};
+use crate::protocol::splice::apply;
 use crate::resolve::Target;
 
 const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("keyway/", env!("CARGO_PKG_VERSION")));
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-pub(super) struct Request {
-    pub(super) destination: Destination,
-    pub(super) head: Head,
-    pub(super) body: Outgoing,
+/// All that is decided of a request before a connection is chosen. The head itself is made for each connection it goes
+/// out on, which nearly always is one.
+pub(super) struct Request<'a> {
+    call: &'a Call,
+    protocol: Protocol,
+    path: PathAndQuery,
+    /// The header that shows the credential.
+    shown: Option<(HeaderName, HeaderValue)>,
+    body: Outgoing,
     /// The answer's usage event is kept from the client, who did not ask for it.
     pub(super) drops_usage: bool,
-    /// The header's value that shows the credential, so that it can be taken out of what the provider says.
-    pub(super) shown: Option<HeaderValue>,
     pub(super) broke: Broke,
 }
 
-pub(super) fn build(run: &Run<'_>, target: &Target) -> Result<Request, Failure> {
-    let (call, broke) = (run.call, Broke::default());
-    let mut headers = protocol::request_headers(target.protocol(), &call.headers);
-    headers.insert(header::USER_AGENT, USER_AGENT);
-    if let Some(content_type) = content_type(&call.body) {
-        headers.insert(header::CONTENT_TYPE, content_type);
-    }
-    let shown = sign(run, target, &mut headers)?;
-    let head = Head { method: call.method.clone(), path: path(target, call)?, headers };
+pub(super) fn build<'a>(
+    run: &Run<'a>,
+    target: &Target<'_>,
+    now: Instant,
+) -> Result<(Destination, Request<'a>), Failure> {
     let destination = Destination {
         address: target.base_url().address.clone(),
-        credential: target.credential.as_ref().map(|one| one.id()),
+        credential: target.credential.map(|one| one.id()),
         http2: Http2::Offered,
     };
-    let (body, drops_usage) = body(target, call, &broke)?;
-    Ok(Request { destination, head, body, drops_usage, shown, broke })
+    let Body { body, drops_usage, broke } = body(target, run.call)?;
+    let request = Request {
+        call: run.call,
+        protocol: target.protocol(),
+        path: path(target, run.call)?,
+        shown: shown(run, target, now)?,
+        body,
+        drops_usage,
+        broke,
+    };
+    Ok((destination, request))
 }
 
-fn sign(run: &Run<'_>, target: &Target, headers: &mut HeaderMap) -> Result<Option<HeaderValue>, Failure> {
-    let Some(credential) = &target.credential else { return Ok(None) };
-    let signed =
-        run.core.signer.header(&run.attempts.keyring, credential, target.provider.preset.key, Instant::now())?;
-    Ok(signed.map(|(name, value)| {
-        headers.insert(name, value.clone());
-        value
-    }))
+impl Request<'_> {
+    /// What shows the credential, so that it can be taken out of what the provider says.
+    pub(super) fn shown(&self) -> Option<&HeaderValue> {
+        self.shown.as_ref().map(|(_, value)| value)
+    }
+
+    fn headers(&self) -> HeaderMap {
+        let mut headers = protocol::request_headers(self.protocol, &self.call.headers);
+        headers.insert(header::USER_AGENT, USER_AGENT);
+        if let Some(content_type) = content_type(&self.call.body) {
+            headers.insert(header::CONTENT_TYPE, content_type);
+        }
+        if let Some((name, value)) = &self.shown {
+            headers.insert(name.clone(), value.clone());
+        }
+        headers
+    }
+}
+
+impl Recipe for Request<'_> {
+    fn goes_by_once(&self) -> bool {
+        matches!(self.body, Outgoing::Streamed(_))
+    }
+
+    fn request(&mut self) -> (Head, Outgoing) {
+        let head = Head { method: self.call.method.clone(), path: self.path.clone(), headers: self.headers() };
+        (head, self.body.again().unwrap_or_else(|| std::mem::replace(&mut self.body, Outgoing::empty())))
+    }
+}
+
+fn shown(run: &Run<'_>, target: &Target<'_>, now: Instant) -> Result<Option<(HeaderName, HeaderValue)>, Failure> {
+    let Some(credential) = target.credential else { return Ok(None) };
+    run.core.signer.header(&run.attempts.keyring, credential, target.provider.preset.key, now)
 }
 
 fn content_type(body: &CallBody) -> Option<HeaderValue> {
@@ -69,54 +100,57 @@ fn content_type(body: &CallBody) -> Option<HeaderValue> {
     }
 }
 
-fn path(target: &Target, call: &Call) -> Result<PathAndQuery, Failure> {
-    let path = protocol::upstream_path(
-        target.provider.provider.kind,
-        target.base_url(),
-        target.settings(),
-        call,
-        &target.model_id,
-    );
-    PathAndQuery::from_str(&path).map_err(|_| Failure::Internal("the provider's path is no path"))
+fn path(target: &Target<'_>, call: &Call) -> Result<PathAndQuery, Failure> {
+    let kind = target.provider.provider.kind;
+    let path = protocol::upstream_path(kind, target.base_url(), target.settings(), call, target.model_id);
+    PathAndQuery::try_from(path).map_err(|_| Failure::Internal("the provider's path is no path"))
+}
+
+struct Body {
+    body: Outgoing,
+    drops_usage: bool,
+    broke: Broke,
+}
+
+impl<T: Into<Outgoing>> From<T> for Body {
+    fn from(body: T) -> Self {
+        Self { body: body.into(), drops_usage: false, broke: Broke::default() }
+    }
 }
 
 /// The body with the target's model in place of the client's, and whether usage was asked for behind the client's back.
-fn body(target: &Target, call: &Call, broke: &Broke) -> Result<(Outgoing, bool), Failure> {
+fn body(target: &Target<'_>, call: &Call) -> Result<Body, Failure> {
+    let names_model = call.operation.names_model();
     Ok(match &call.body {
-        CallBody::Empty => (Outgoing::empty(), false),
+        CallBody::Empty => Outgoing::empty().into(),
         CallBody::Upload(upload) => {
-            let model = call.operation.names_model().then(|| target.sent_model());
+            let model = names_model.then(|| target.sent_model());
             let edit = model
                 .and_then(|model| model_edit(&upload.beginning, &upload.content_type, upload.model.as_ref(), &model));
-            (upload::outgoing(upload, edit.as_ref(), broke)?, false)
+            let (body, broke) = upload::outgoing(upload, edit.as_ref())?;
+            Body { body, drops_usage: false, broke }
         }
-        CallBody::Multipart { bytes, .. } if !call.operation.names_model() => (bytes.clone().into(), false),
+        CallBody::Json { bytes, .. } | CallBody::Multipart { bytes, .. } if !names_model => bytes.clone().into(),
         CallBody::Multipart { bytes, content_type, model } => {
             let edit = model_edit(bytes, content_type, model.as_ref(), &target.sent_model());
-            (pieces(bytes, edit.as_slice()), false)
+            apply(bytes, edit.as_slice()).into()
         }
-        CallBody::Json { bytes, .. } if !call.operation.names_model() => (bytes.clone().into(), false),
         CallBody::Json { bytes, found } => {
             let changed = edits(bytes, found, call.operation, &rewrite(target, &target.sent_model()));
-            (pieces(bytes, &changed.edits), changed.usage_injected)
+            Body { drops_usage: changed.usage_injected, ..apply(bytes, &changed.edits).into() }
         }
     })
 }
 
-fn rewrite<'a>(target: &'a Target, model: &'a str) -> Rewrite<'a> {
-    let entry = target.model.as_deref();
-    let defaults = entry.map(|entry| &entry.model.defaults);
+fn rewrite<'a>(target: &Target<'a>, model: &'a str) -> Rewrite<'a> {
+    let defaults = target.model.map(|entry| &entry.model.defaults);
     Rewrite {
         model,
         temperature: defaults.and_then(|defaults| defaults.temperature.as_deref()),
         max_tokens: defaults.and_then(|defaults| defaults.max_tokens),
         max_field: target.provider.preset.max_field,
         system_prompt: defaults.and_then(|defaults| defaults.system_prompt.as_deref()),
-        hydration: entry.and_then(|entry| entry.hydration.as_deref()),
+        hydration: target.model.and_then(|entry| entry.hydration.as_deref()),
         include_usage: target.provider.preset.stream_options,
     }
-}
-
-fn pieces(bytes: &Bytes, edits: &[Edit]) -> Outgoing {
-    apply(bytes, edits).into_iter().collect::<Vec<Bytes>>().into()
 }

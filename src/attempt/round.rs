@@ -20,6 +20,8 @@ pub(super) struct Round<'p> {
     deadline: Instant,
     /// The client's own time-out is what ends it, not ours.
     shortened: bool,
+    /// The moment that is reckoned with: of the beginning, then of the last attempt's end.
+    pub(super) now: Instant,
     pub(super) tried: usize,
     /// Time spent waiting for providers.
     pub(super) waited: Duration,
@@ -28,11 +30,11 @@ pub(super) struct Round<'p> {
     /// Set once the call proved too long for a model.
     longer_than: Option<u64>,
     stopped: bool,
-    last: Option<(&'p Target, Failed)>,
+    last: Option<(&'p Target<'p>, Failed)>,
     /// The target whose breaker closes soonest.
-    open: Option<(&'p Target, Instant)>,
+    open: Option<(&'p Target<'p>, Instant)>,
     /// The strictest reason why a target was not tried.
-    shut: Option<(&'p Target, Shut)>,
+    shut: Option<(&'p Target<'p>, Shut)>,
 }
 
 impl<'p> Round<'p> {
@@ -43,6 +45,7 @@ impl<'p> Round<'p> {
             max: if matches!(call.body, CallBody::Upload(_)) { 1 } else { settings.max },
             deadline: now + allowed.unwrap_or(settings.deadline),
             shortened: allowed.is_some(),
+            now,
             tried: 0,
             waited: Duration::ZERO,
             spent: Vec::new(),
@@ -59,8 +62,8 @@ impl<'p> Round<'p> {
     }
 
     /// Why a target is not worth trying any more, if it isn't.
-    pub(super) fn skips(&self, target: &Target) -> Option<&'static str> {
-        let credential = target.credential.as_ref().map(|one| one.id());
+    pub(super) fn skips(&self, target: &Target<'_>) -> Option<&'static str> {
+        let credential = target.credential.map(|one| one.id());
         if credential.is_some_and(|id| self.spent.contains(&id)) {
             return Some("its credential was refused");
         }
@@ -71,11 +74,18 @@ impl<'p> Round<'p> {
         }
     }
 
-    pub(super) fn is_over(&self, now: Instant) -> bool {
-        self.stopped || self.tried >= self.max || now >= self.deadline
+    pub(super) fn is_over(&self) -> bool {
+        self.stopped || self.tried >= self.max || self.now >= self.deadline
     }
 
-    pub(super) fn found_shut(&mut self, target: &'p Target, shut: Shut) {
+    /// An attempt went out and has ended.
+    pub(super) fn has_tried(&mut self, ended: Instant) {
+        self.tried += 1;
+        self.waited += ended - self.now;
+        self.now = ended;
+    }
+
+    pub(super) fn found_shut(&mut self, target: &'p Target<'p>, shut: Shut) {
         if let Shut::Open { until } = shut
             && self.open.is_none_or(|(_, soonest)| until < soonest)
         {
@@ -88,14 +98,14 @@ impl<'p> Round<'p> {
     }
 
     /// The open target to try when nothing was tried at all. One that `Retry-After` holds is never among them.
-    pub(super) fn soonest_open(&mut self) -> Option<&'p Target> {
+    pub(super) fn soonest_open(&mut self) -> Option<&'p Target<'p>> {
         self.open.take().filter(|_| self.tried == 0).map(|(target, _)| target)
     }
 
-    pub(super) fn failed(&mut self, target: &'p Target, failed: Failed) {
+    pub(super) fn failed(&mut self, target: &'p Target<'p>, failed: Failed) {
         match failed.failure.next() {
             Next::OtherTarget => {}
-            Next::OtherCredential => self.spent.extend(target.credential.as_ref().map(|one| one.id())),
+            Next::OtherCredential => self.spent.extend(target.credential.map(|one| one.id())),
             Next::LongerContext => self.longer_than = Some(target.context_length().unwrap_or_default()),
             Next::Stop => self.stopped = true,
         }
@@ -103,16 +113,16 @@ impl<'p> Round<'p> {
     }
 
     /// What the client hears when nothing is left: the last failure, or why nothing was tried.
-    pub(super) fn last_word(&mut self, now: Instant) -> Result<Reply, Refusal> {
+    pub(super) fn last_word(&mut self) -> Result<Box<Reply>, Refusal> {
         match (self.last.take(), self.shut) {
-            (Some((target, failed)), _) => last_word(target, failed),
-            (None, Some((target, shut))) => Err(why_shut(target, shut, now)),
+            (Some((target, failed)), _) => last_word(target, failed, self.now),
+            (None, Some((target, shut))) => Err(why_shut(target, shut, self.now)),
             (None, None) => Err(Refusal::TimedOut),
         }
     }
 
-    pub(super) fn done(self, result: Result<Reply, Refusal>) -> Outcome {
-        Outcome { result, waited: self.waited }
+    pub(super) fn done(&self, result: Result<Box<Reply>, Refusal>) -> Outcome {
+        Outcome { result, waited: self.waited, ended: self.now }
     }
 }
 
@@ -142,7 +152,7 @@ fn is_stricter(shut: Shut, known: Shut) -> bool {
     }
 }
 
-fn why_shut(target: &Target, shut: Shut, now: Instant) -> Refusal {
+fn why_shut(target: &Target<'_>, shut: Shut, now: Instant) -> Refusal {
     let (provider, scope) = (target.provider.name.to_string(), scope(target));
     match shut {
         Shut::Held { until } => Refusal::CredentialHeld { provider, retry_after: until.saturating_duration_since(now) },
@@ -153,12 +163,12 @@ fn why_shut(target: &Target, shut: Shut, now: Instant) -> Refusal {
     }
 }
 
-fn scope(target: &Target) -> Scope {
-    target.credential.as_ref().map_or(Scope::Platform, |one| one.scope())
+fn scope(target: &Target<'_>) -> Scope {
+    target.scope().unwrap_or(Scope::Platform)
 }
 
 /// The provider's own words where they are an answer to the client, else ours about them.
-fn last_word(target: &Target, failed: Failed) -> Result<Reply, Refusal> {
+fn last_word(target: &Target<'_>, failed: Failed, now: Instant) -> Result<Box<Reply>, Refusal> {
     let provider = target.provider.name.to_string();
     let scope = scope(target);
     match (failed.failure, failed.said) {
@@ -172,11 +182,12 @@ fn last_word(target: &Target, failed: Failed) -> Result<Reply, Refusal> {
         (Failure::RateLimited { retry_after }, None) => {
             Err(Refusal::CredentialHeld { provider, retry_after: retry_after.unwrap_or(Duration::from_secs(1)) })
         }
-        (_, Some(said)) => Ok(passed_on(target, *said)),
+        (_, Some(said)) => Ok(passed_on(target, *said, now)),
         (failure, None) => Err(Refusal::ProviderFailed { provider, failure: failure.to_string() }),
     }
 }
 
-fn passed_on(target: &Target, said: Said) -> Reply {
-    Reply { status: said.status, headers: said.headers, body: ReplyBody::Whole(said.body), from: target.answerer() }
+fn passed_on(target: &Target<'_>, said: Said, at: Instant) -> Box<Reply> {
+    let Said { status, headers, body } = said;
+    Box::new(Reply { status, headers, body: ReplyBody::Whole(body), from: target.answerer(), at })
 }

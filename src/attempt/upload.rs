@@ -16,38 +16,36 @@ use crate::domain::call::{Rest, Upload};
 use crate::domain::failure::Failure;
 use crate::protocol::splice::{Edit, apply};
 
-/// Did the client's side of an upload break? A failed request is then nobody else's fault.
+/// Did the client's side of an upload break? A failed request is then nobody else's fault. What is no upload has none
+/// that could break.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Broke(Arc<AtomicBool>);
+pub(super) struct Broke(Option<Arc<AtomicBool>>);
 
 impl Broke {
     /// The failure as it really is.
     pub(super) fn instead_of(&self, failure: Failure) -> Failure {
-        if self.0.load(Ordering::Relaxed) { Failure::UploadBroken } else { failure }
+        if self.0.as_ref().is_some_and(|broke| broke.load(Ordering::Relaxed)) { Failure::UploadBroken } else { failure }
     }
 }
 
-/// The upstream body of an upload. It can be taken once.
-pub(super) fn outgoing(upload: &Upload, edit: Option<&Edit>, broke: &Broke) -> Result<Outgoing, Failure> {
+/// The upstream body of an upload, and who says whether it broke. It can be taken once.
+pub(super) fn outgoing(upload: &Upload, edit: Option<&Edit>) -> Result<(Outgoing, Broke), Failure> {
     let rest = upload.rest.lock().unwrap_or_else(PoisonError::into_inner).take();
     let rest = rest.ok_or(Failure::Internal("an upload was sent twice"))?;
     let beginning: Vec<Bytes> = apply(&upload.beginning, edit.map_or(&[], std::slice::from_ref)).into_iter().collect();
     let sent: usize = beginning.iter().map(Bytes::len).sum();
     // The client's length, less what stood in the beginning, more what stands there now.
     let length = upload.length.map(|length| length - upload.beginning.len() as u64 + sent as u64);
-    Ok(Outgoing::Streamed(Box::pin(Form {
-        beginning: beginning.into_iter(),
-        rest,
-        left: length,
-        broke: broke.clone(),
-    })))
+    let broke = Arc::<AtomicBool>::default();
+    let form = Form { beginning: beginning.into_iter(), rest, left: length, broke: broke.clone() };
+    Ok((Outgoing::Streamed(Box::pin(form)), Broke(Some(broke))))
 }
 
 struct Form {
     beginning: IntoIter<Bytes>,
     rest: Rest,
     left: Option<u64>,
-    broke: Broke,
+    broke: Arc<AtomicBool>,
 }
 
 impl Form {
@@ -73,7 +71,7 @@ impl Body for Form {
                     self.counted(&piece);
                 }
             }
-            Some(Err(_)) => self.broke.0.store(true, Ordering::Relaxed),
+            Some(Err(_)) => self.broke.store(true, Ordering::Relaxed),
             None => {}
         }
         Poll::Ready(polled)

@@ -1,5 +1,7 @@
 //! Wall-clock moments, for records and expiry. Durations inside a call use tokio's `Instant`.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 /// Milliseconds since the Unix epoch, UTC.
@@ -14,8 +16,19 @@ impl Timestamp {
         Self(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
     }
 
+    /// So much later.
+    pub fn after(self, wait: Duration) -> Self {
+        Self(self.0.saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)))
+    }
+
     /// `2026-03-22T00:00:00.000Z`, as the admin API writes times.
     pub fn iso8601(self) -> String {
+        // Only ASCII was written.
+        String::from_utf8_lossy(&self.letters()).into_owned()
+    }
+
+    /// The same, for those who write a time with each exchange.
+    pub fn letters(self) -> [u8; 24] {
         let (days, ms) = (self.0.div_euclid(86_400_000), self.0.rem_euclid(86_400_000));
         let (year, month, day) = civil_from_days(days);
         let (hour, minute, second) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1_000 % 60);
@@ -32,8 +45,7 @@ impl Timestamp {
         for (at, digits, number) in parts {
             write_digits(&mut text[at..at + digits], number);
         }
-        // Only ASCII digits were written.
-        String::from_utf8_lossy(&text).into_owned()
+        text
     }
 }
 

@@ -4,15 +4,16 @@
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Wake, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::desk::Answering;
+use super::ear::Ear;
+use super::io::Timer;
 use super::wire::{Http, Wire};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -41,7 +42,7 @@ impl RequestBody {
 
     pub(super) fn arriving(incoming: Incoming, wire: Arc<Wire>) -> Self {
         let ended = incoming.is_end_stream();
-        Self(Source::Arriving(Arriving { incoming: Some(incoming), wire, timer: None, ended }))
+        Self(Source::Arriving(Arriving { incoming: Some(incoming), wire, timer: Timer::default(), ended }))
     }
 }
 
@@ -50,7 +51,7 @@ struct Arriving {
     /// Taken only when dropped.
     incoming: Option<Incoming>,
     wire: Arc<Wire>,
-    timer: Option<Pin<Box<Sleep>>>,
+    timer: Timer,
     ended: bool,
 }
 
@@ -58,18 +59,24 @@ impl Arriving {
     fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyFault>>> {
         loop {
             let Some(incoming) = self.incoming.as_mut().filter(|_| !self.ended) else { return Poll::Ready(None) };
-            let frame = match Pin::new(incoming).poll_frame(cx) {
-                Poll::Ready(frame) => frame,
-                Poll::Pending => return self.poll_time(cx).map(|fault| Some(Err(fault))),
+            let (frame, called) = match self.wire.http {
+                Http::One => Ear::look(|| Pin::new(&mut *incoming).poll_frame(cx)),
+                Http::Two => (Pin::new(&mut *incoming).poll_frame(cx), false),
             };
-            if self.incoming.as_ref().is_none_or(Body::is_end_stream) {
+            // Nearly every request is one frame, and behind the last one its connection has nothing to bring.
+            let is_last = frame.is_ready() && incoming.is_end_stream();
+            if called && !is_last {
+                self.wire.ear.wake_by_ref();
+            }
+            let Poll::Ready(frame) = frame else { return self.poll_time(cx).map(|fault| Some(Err(fault))) };
+            if is_last {
                 self.end();
             }
             match frame.map(|frame| frame.map(Frame::into_data)) {
                 // An empty frame is no progress, or a peer could send nothing for ever.
                 Some(Ok(Ok(data))) if data.is_empty() => (),
                 Some(Ok(Ok(data))) => {
-                    self.timer = None;
+                    self.timer.stop();
                     self.wire.moved();
                     return Poll::Ready(Some(Ok(data)));
                 }
@@ -91,9 +98,7 @@ impl Arriving {
         if self.wire.http == Http::One {
             return Poll::Pending;
         }
-        let stall = self.wire.limits().body_stall;
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + stall)));
-        ready!(timer.as_mut().poll(cx));
+        ready!(self.timer.poll(cx, self.wire.limits().body_stall));
         self.wire.counts().body_timeouts.add();
         self.end();
         Poll::Ready(BodyFault::TimedOut)

@@ -4,18 +4,20 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::BytesMut;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
+use super::alarm::Alarm;
 use super::body::Reader;
 use super::desk::Desk;
+use super::ear::Ear;
 use super::guest::Guest;
 use super::io::{Io, Timer};
 use super::peer::{Peer, is_trusted};
@@ -108,15 +110,15 @@ impl<S: Serve> Visit<S> {
         let desk = Desk { service: self.service.clone(), wire: wire.clone(), readers: readers.clone() };
         match http {
             Http::One => {
-                let io = TokioIo::new(Io::http1(stream, ahead, wire, guest));
+                let io = TokioIo::new(Io::http1(stream, ahead, wire.clone(), guest));
                 let connection = http1_settings(limits).serve_connection(io, desk).with_upgrades();
-                self.drive(Box::pin(connection), http1::UpgradeableConnection::graceful_shutdown).await;
+                self.drive(&wire.ear, Box::pin(connection), http1::UpgradeableConnection::graceful_shutdown).await;
             }
             Http::Two => {
                 let io = TokioIo::new(Io::http2(stream, ahead, wire.clone(), guest));
-                let streams = Streams { tasks: self.tasks.clone(), readers, wire };
+                let streams = Streams { tasks: self.tasks.clone(), readers, wire: wire.clone() };
                 let connection = http2_settings(limits, streams).serve_connection(io, desk);
-                self.drive(Box::pin(connection), http2::Connection::graceful_shutdown).await;
+                self.drive(&wire.ear, Box::pin(connection), http2::Connection::graceful_shutdown).await;
             }
         }
     }
@@ -153,22 +155,22 @@ impl<S: Serve> Visit<S> {
     /// Runs the connection to its end, which a drain or its age brings on gently: after the answers in progress.
     ///
     /// It comes boxed, so that one of HTTP/1.1 does not keep the room of one of HTTP/2.
-    async fn drive<C: Future>(&self, mut connection: Pin<Box<C>>, end_gently: impl Fn(Pin<&mut C>)) {
-        let mut age = pin!(sleep(self.setup.limits.connection_age));
+    async fn drive<C: Future>(&self, ear: &Arc<Ear>, mut connection: Pin<Box<C>>, end_gently: impl Fn(Pin<&mut C>)) {
+        let mut age = Alarm::new(Instant::now() + self.setup.limits.connection_age);
         let mut stage = StageWatch::new(self.tasks.clone());
-        let (mut age_registered, mut ending) = (false, false);
+        let mut ending = false;
+        let waker = Waker::from(ear.clone());
         std::future::poll_fn(|cx| {
+            ear.open(cx);
+            let mut heard = Context::from_waker(&waker);
             // First of all hyper hears what has been said already; asked to end before that, it would not answer.
-            if connection.as_mut().poll(cx).is_ready() {
+            if connection.as_mut().poll(&mut heard).is_ready() {
                 return Poll::Ready(());
             }
-            // A task keeps its waker, so the timer needs to see it once only.
-            let old = if age_registered { age.is_elapsed() } else { age.as_mut().poll(cx).is_ready() };
-            age_registered = true;
-            if !ending && (old || stage.poll(cx) != Stage::Open) {
+            if !ending && (age.poll(cx).is_ready() || stage.poll(cx) != Stage::Open) {
                 ending = true;
                 end_gently(connection.as_mut());
-                return connection.as_mut().poll(cx).map(drop);
+                return connection.as_mut().poll(&mut heard).map(drop);
             }
             Poll::Pending
         })

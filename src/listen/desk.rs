@@ -1,13 +1,14 @@
 //! Where hyper brings a connection's requests: checked here, then answered by the service or refused in its words.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
 
-use http::header::{CONNECTION, EXPECT};
+use http::header::CONNECTION;
 use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body::Body;
@@ -16,7 +17,7 @@ use hyper::body::Incoming;
 use super::Serve;
 use super::body::{AnswerBody, RequestBody, drain};
 use super::connection::Readers;
-use super::head::{self, HeadFault};
+use super::head::{self, HeadFault, Lines};
 use super::turnstile::RequestSlot;
 use super::wire::{Http, Wire};
 
@@ -38,8 +39,9 @@ impl<S: Serve> hyper::service::Service<Request<Incoming>> for Desk<S> {
         let (head, incoming) = request.into_parts();
         let reader = (self.wire.http == Http::Two).then(|| self.readers.next());
         let mut answering = self.begin(&incoming);
-        let verdict = self.check(&head);
-        let waits_for_continue = head.headers.contains_key(EXPECT);
+        let lines = Lines::of(&head.headers);
+        let verdict = self.check(&head, &lines);
+        let waits_for_continue = lines.expects_word;
         let body = RequestBody::arriving(incoming, self.wire.clone());
         let service = self.service.clone();
         Box::pin(async move {
@@ -74,10 +76,10 @@ impl<S: Serve> Desk<S> {
         Answering { wire: wire.clone(), slot: None, answered: false }
     }
 
-    fn check(&self, head: &Parts) -> Result<RequestSlot, HeadFault> {
+    fn check(&self, head: &Parts, lines: &Lines<'_>) -> Result<RequestSlot, HeadFault> {
         match self.wire.faulty.get() {
             Some((faulty, fault)) if *faulty <= self.wire.heads.load(Relaxed) => return Err((*fault).into()),
-            _ => head::check(head)?,
+            _ => head::check(head, lines)?,
         }
         if self.wire.peer.is_via_proxy() {
             let placed = self.wire.peer.takes_a_place(self.wire.peer.address(&head.headers));
@@ -85,16 +87,6 @@ impl<S: Serve> Desk<S> {
         }
         self.wire.setup.turnstile.request().ok_or(HeadFault::AtCapacity)
     }
-}
-
-/// A panic while answering costs this request, not its connection's others.
-async fn caught<T>(call: impl Future<Output = T>) -> Result<T, ()> {
-    let mut call = pin!(call);
-    std::future::poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(cx))) {
-        Ok(polled) => polled.map(Ok),
-        Err(_) => Poll::Ready(Err(())),
-    })
-    .await
 }
 
 /// From a request's head to the end of its answer, however that comes about.
@@ -105,9 +97,15 @@ pub(super) struct Answering {
 }
 
 impl Answering {
+    /// A panic while answering costs this request, not its connection's others.
     async fn serve<S: Serve>(&self, service: &S, request: Request<RequestBody>) -> Response<S::Body> {
-        let call = service.call(request, self.wire.peer.clone());
-        caught(call).await.unwrap_or_else(|()| {
+        // Pinned where it is made: it is large, and a move would be a copy with room for both.
+        let mut call = pin!(service.call(request, self.wire.peer.clone()));
+        let caught = poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(cx))) {
+            Ok(polled) => polled.map(Some),
+            Err(_) => Poll::Ready(None),
+        });
+        caught.await.unwrap_or_else(|| {
             self.wire.counts().panics.add();
             service.refuse(HeadFault::Panicked, None)
         })

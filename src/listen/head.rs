@@ -1,9 +1,11 @@
 //! What is wrong with a request's head, before the service may see it. Pure: a head in, a fault or nothing out.
 
-use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use std::net::Ipv6Addr;
+
+use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::uri::Authority;
-use http::{HeaderValue, Method, Version};
+use http::{HeaderMap, HeaderValue, Method, Version};
 
 use super::scan::FramingFault;
 
@@ -70,10 +72,40 @@ impl From<FramingFault> for HeadFault {
 /// What `Allow` says beside a 405.
 pub const ALLOWED_METHODS: &str = "GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS";
 
-pub(super) fn check(head: &Parts) -> Result<(), HeadFault> {
+/// The lines that matter here, found in one walk over all.
+#[derive(Default)]
+pub(super) struct Lines<'a> {
+    host: Option<&'a HeaderValue>,
+    host_repeated: bool,
+    coding: Option<&'a HeaderValue>,
+    coding_repeated: bool,
+    has_length: bool,
+    /// The client sends its body only if it is told to go on.
+    pub(super) expects_word: bool,
+}
+
+impl<'a> Lines<'a> {
+    pub(super) fn of(headers: &'a HeaderMap) -> Self {
+        let mut lines = Self::default();
+        for (name, value) in headers {
+            if name == HOST {
+                lines.host_repeated = lines.host.replace(value).is_some();
+            } else if name == TRANSFER_ENCODING {
+                lines.coding_repeated = lines.coding.replace(value).is_some();
+            } else if name == CONTENT_LENGTH {
+                lines.has_length = true;
+            } else if name == EXPECT {
+                lines.expects_word = true;
+            }
+        }
+        lines
+    }
+}
+
+pub(super) fn check(head: &Parts, lines: &Lines<'_>) -> Result<(), HeadFault> {
     check_method(&head.method)?;
-    check_host(head)?;
-    check_coding(head)?;
+    check_host(head, lines)?;
+    check_coding(lines)?;
     check_path(head)
 }
 
@@ -86,52 +118,62 @@ fn check_method(method: &Method) -> Result<(), HeadFault> {
 }
 
 /// HTTP/1.1 must name exactly one host; HTTP/2 names it in `:authority`, and a `Host` beside that must agree.
-fn check_host(head: &Parts) -> Result<(), HeadFault> {
-    let mut lines = head.headers.get_all(HOST).iter();
-    let line = lines.next();
-    if lines.next().is_some() {
+fn check_host(head: &Parts, lines: &Lines<'_>) -> Result<(), HeadFault> {
+    if lines.host_repeated {
         return Err(HeadFault::HostRepeated);
     }
-    let host = line.map(host).transpose()?;
-    match (head.uri.authority(), host) {
+    let host = lines.host.map(HeaderValue::as_bytes);
+    if host.is_some_and(|host| !is_plain_host(host)) {
+        return Err(HeadFault::HostInvalid);
+    }
+    match (head.uri.authority().map(Authority::as_str), host) {
         (None, None) if head.version == Version::HTTP_10 => Ok(()),
         (None, None) => Err(HeadFault::HostMissing),
         (Some(_), None) if head.version == Version::HTTP_11 => Err(HeadFault::HostMissing),
-        (Some(named), None) => is_plain_host(named).then_some(()).ok_or(HeadFault::HostInvalid),
-        (Some(named), Some(host)) if *named != host => Err(HeadFault::HostDiffers),
+        (Some(named), None) => is_plain_host(named.as_bytes()).then_some(()).ok_or(HeadFault::HostInvalid),
+        (Some(named), Some(host)) if !named.as_bytes().eq_ignore_ascii_case(host) => Err(HeadFault::HostDiffers),
         (_, Some(_)) => Ok(()),
     }
 }
 
-fn host(line: &HeaderValue) -> Result<Authority, HeadFault> {
-    let authority = Authority::try_from(line.as_bytes()).map_err(|_| HeadFault::HostInvalid)?;
-    is_plain_host(&authority).then_some(authority).ok_or(HeadFault::HostInvalid)
+/// A name or an address and perhaps a port: no user, no percent coding, nothing a log or a rule could misread.
+fn is_plain_host(host: &[u8]) -> bool {
+    let end = match host.first() {
+        Some(b'[') => host.iter().position(|byte| *byte == b']').map_or(0, |at| at + 1),
+        _ => host.iter().position(|byte| !is_of_a_name(*byte)).unwrap_or(host.len()),
+    };
+    let (name, port) = host.split_at(end);
+    let is_readable = match name {
+        [b'[', address @ .., b']'] => text(address).is_some_and(|text| text.parse::<Ipv6Addr>().is_ok()),
+        _ => !name.is_empty(),
+    };
+    let port_fits = match port {
+        [] => true,
+        [b':', digits @ ..] => digits.iter().all(u8::is_ascii_digit) && text(digits).is_some_and(is_port),
+        _ => false,
+    };
+    is_readable && port_fits
 }
 
-/// A name or an address and perhaps a port: no user, no percent coding, nothing a log or a rule could misread.
-fn is_plain_host(authority: &Authority) -> bool {
-    let host = authority.host();
-    let name = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-    let readable = match name {
-        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
-        None => host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_')),
-    };
-    let port = authority.as_str()[host.len()..].strip_prefix(':');
-    let port_fits = match port {
-        Some(digits) => digits.bytes().all(|byte| byte.is_ascii_digit()) && digits.parse::<u16>().is_ok(),
-        None => authority.as_str().len() == host.len(),
-    };
-    !host.is_empty() && readable && port_fits
+const fn is_of_a_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_')
+}
+
+fn is_port(digits: &str) -> bool {
+    digits.parse::<u16>().is_ok()
+}
+
+fn text(bytes: &[u8]) -> Option<&str> {
+    std::str::from_utf8(bytes).ok()
 }
 
 /// `chunked` alone, once. hyper has taken away a `Content-Length` beside it; the scan of the bytes finds that.
-fn check_coding(head: &Parts) -> Result<(), HeadFault> {
-    let mut lines = head.headers.get_all(TRANSFER_ENCODING).iter();
-    let Some(line) = lines.next() else { return Ok(()) };
-    if lines.next().is_some() || !line.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked") {
+fn check_coding(lines: &Lines<'_>) -> Result<(), HeadFault> {
+    let Some(coding) = lines.coding else { return Ok(()) };
+    if lines.coding_repeated || !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked") {
         return Err(HeadFault::CodingUnknown);
     }
-    if head.headers.contains_key(CONTENT_LENGTH) { Err(HeadFault::LengthAndCoding) } else { Ok(()) }
+    if lines.has_length { Err(HeadFault::LengthAndCoding) } else { Ok(()) }
 }
 
 /// The route table matches exactly, so whatever could be read as another path is refused, not mended.
@@ -140,11 +182,13 @@ fn check_path(head: &Parts) -> Result<(), HeadFault> {
         return Err(HeadFault::Path);
     }
     let path = head.uri.path().as_bytes();
-    let starts = path.first() == Some(&b'/');
-    let twisted = path.windows(2).any(|pair| matches!(pair, b".." | b"//"));
-    let odd = path.iter().any(|byte| byte.is_ascii_control() || !byte.is_ascii() || *byte == b'\\');
-    let coded = path.contains(&b'%') && has_denied_coding(path);
-    if !starts || twisted || odd || coded { Err(HeadFault::Path) } else { Ok(()) }
+    let (mut last, mut has_coding, mut is_odd) = (0, false, path.first() != Some(&b'/'));
+    for byte in path {
+        is_odd |= matches!((last, *byte), (b'.', b'.') | (b'/', b'/')) || !byte.is_ascii_graphic() || *byte == b'\\';
+        has_coding |= *byte == b'%';
+        last = *byte;
+    }
+    if is_odd || (has_coding && has_denied_coding(path)) { Err(HeadFault::Path) } else { Ok(()) }
 }
 
 /// A coded dot, backslash or control byte, or a `%` that codes nothing. A coded slash stays: model ids have slashes.
@@ -175,7 +219,7 @@ mod tests {
             request = request.header(*name, *value);
         }
         let (head, ()) = request.body(()).unwrap().into_parts();
-        assert_eq!(check(&head), expected, "{method} {uri} {headers:?}");
+        assert_eq!(check(&head, &Lines::of(&head.headers)), expected, "{method} {uri} {headers:?}");
     }
 
     #[test]

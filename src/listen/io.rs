@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 
+use super::alarm::Alarm;
 use super::guest::Guest;
 use super::scan::Scan;
 use super::wire::Wire;
@@ -293,10 +294,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Io<S> {
 }
 
 /// A wait that may begin and end a thousand times for one timer: the clock is set only when the wait outlives it.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Timer {
     since: Option<Instant>,
-    sleep: Option<Pin<Box<Sleep>>>,
+    alarm: Option<Alarm>,
 }
 
 impl Timer {
@@ -307,13 +308,17 @@ impl Timer {
     /// Ready once `limit` has passed since the first call after a stop.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, limit: Duration) -> Poll<()> {
         let due = *self.since.get_or_insert_with(Instant::now) + limit;
-        let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(due)));
+        let alarm = self.alarm.get_or_insert_with(|| Alarm::new(due));
+        // Set for a longer wait, it would ring too late for this one.
+        if alarm.time() > due {
+            alarm.set(due);
+        }
         loop {
-            ready!(sleep.as_mut().poll(cx));
+            ready!(alarm.poll(cx));
             if Instant::now() >= due {
                 return Poll::Ready(());
             }
-            sleep.as_mut().reset(due);
+            alarm.set(due);
         }
     }
 }

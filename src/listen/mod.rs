@@ -6,10 +6,12 @@
 //! connection has shown a valid one. Refusals made here get their shape from the service too.
 
 mod accept;
+mod alarm;
 mod body;
 mod connection;
 mod counts;
 mod desk;
+mod ear;
 mod guest;
 mod head;
 mod io;
@@ -32,9 +34,11 @@ use http::{Request, Response};
 use http_body::Body;
 
 pub use accept::bind;
+pub use alarm::Alarm;
 pub use body::{AnswerBody, BodyFault, RequestBody};
 pub use connection::Stream;
 pub use counts::{Count, Counts};
+pub use ear::Ear;
 pub use head::{ALLOWED_METHODS, HeadFault};
 pub use limits::{Http2Limits, Limits};
 pub use peer::{Peer, TrustedProxies};

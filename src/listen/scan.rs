@@ -126,24 +126,31 @@ impl Scan {
         &bytes[here..]
     }
 
-    fn lines<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
-        let end = memchr(b'\n', bytes);
-        let here = &bytes[..end.unwrap_or(bytes.len())];
-        if end.is_some() && self.line.is_empty() {
-            self.end_of_line(&here[..here.len().min(LINE_KEPT)], here.last().copied());
-        } else {
-            let room = LINE_KEPT - self.line.len();
-            self.line.extend_from_slice(&here[..here.len().min(room)]);
-            self.last = here.last().copied().unwrap_or(self.last);
+    fn lines<'a>(&mut self, mut bytes: &'a [u8]) -> &'a [u8] {
+        while matches!(self.at, At::Head | At::Trailers) {
+            let Some(end) = memchr(b'\n', bytes) else {
+                self.keep(bytes);
+                return &[];
+            };
+            let line = &bytes[..end];
+            bytes = &bytes[end + 1..];
+            if self.line.is_empty() {
+                self.end_of_line(&line[..line.len().min(LINE_KEPT)], line.last().copied());
+            } else {
+                self.keep(line);
+                let mut line = std::mem::take(&mut self.line);
+                self.end_of_line(&line, Some(self.last));
+                line.clear();
+                self.line = line;
+            }
         }
-        let Some(end) = end else { return &[] };
-        if !self.line.is_empty() {
-            let mut line = std::mem::take(&mut self.line);
-            self.end_of_line(&line, Some(self.last));
-            line.clear();
-            self.line = line;
-        }
-        &bytes[end + 1..]
+        bytes
+    }
+
+    fn keep(&mut self, piece: &[u8]) {
+        let room = LINE_KEPT - self.line.len();
+        self.line.extend_from_slice(&piece[..piece.len().min(room)]);
+        self.last = piece.last().copied().unwrap_or(self.last);
     }
 
     /// The line's first bytes, and its last.
@@ -161,15 +168,13 @@ impl Scan {
     }
 
     fn header(&mut self, line: &[u8]) {
-        let Some(colon) = memchr(b':', line) else { return };
-        let (name, value) = (line[..colon].trim_ascii_end(), line[colon + 1..].trim_ascii());
-        if name.eq_ignore_ascii_case(b"content-length") {
+        if let Some(value) = value_of(b"content-length", line) {
             self.head.lengths = self.head.lengths.saturating_add(1);
             match digits(value).filter(|_| line.len() < LINE_KEPT) {
                 Some(length) => self.head.length = length,
                 None => self.fault(FramingFault::LengthUnreadable),
             }
-        } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
+        } else if value_of(b"transfer-encoding", line).is_some() {
             self.head.codings = self.head.codings.saturating_add(1);
         }
     }
@@ -221,6 +226,12 @@ impl Scan {
             }
         }
     }
+}
+
+fn value_of<'a>(name: &[u8], line: &'a [u8]) -> Option<&'a [u8]> {
+    let (start, rest) = line.split_at_checked(name.len())?;
+    let rest = start.eq_ignore_ascii_case(name).then_some(rest)?;
+    Some(rest.trim_ascii_start().strip_prefix(b":")?.trim_ascii())
 }
 
 fn digits(value: &[u8]) -> Option<u64> {

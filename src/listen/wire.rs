@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
 use super::body::Rest;
+use super::ear::Ear;
 use super::peer::Peer;
 use super::scan::FramingFault;
 use super::{Counts, Limits, Setup};
@@ -33,6 +34,8 @@ pub(super) struct Wire {
     /// Requests given up by a peer without a valid token.
     pub(super) abandoned: AtomicU32,
     pub(super) rest: Rest,
+    /// Through which hyper's connection wakes the task that drives it.
+    pub(super) ear: Arc<Ear>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +61,7 @@ impl Wire {
             progress: AtomicU32::new(0),
             abandoned: AtomicU32::new(0),
             rest: Rest::default(),
+            ear: Ear::new(),
         })
     }
 

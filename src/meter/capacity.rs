@@ -4,11 +4,8 @@
 //! cost memory just when there is none to spare.
 
 use std::collections::hash_map::Entry;
-use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-use foldhash::fast::RandomState;
 
 use crate::domain::entity::Workspace;
 use crate::domain::id::Id;
@@ -39,7 +36,6 @@ pub struct Capacity {
     of_one_workspace: AtomicU32,
     in_flight: AtomicU32,
     shards: [Mutex<Map<Id<Workspace>, u32>>; SHARDS],
-    hasher: RandomState,
 }
 
 /// One exchange's place.
@@ -57,7 +53,6 @@ impl Capacity {
             of_one_workspace: AtomicU32::new(settings.of_one_workspace),
             in_flight: AtomicU32::new(0),
             shards: Default::default(),
-            hasher: RandomState::default(),
         })
     }
 
@@ -97,7 +92,8 @@ impl Capacity {
     }
 
     fn shard(&self, workspace: Id<Workspace>) -> MutexGuard<'_, Map<Id<Workspace>, u32>> {
-        let shard = self.hasher.hash_one(workspace) as usize % SHARDS;
+        // The lower half of an id is as good as random.
+        let shard = workspace.uuid().as_u64_pair().1 as usize % SHARDS;
         self.shards[shard].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

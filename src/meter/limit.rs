@@ -8,8 +8,6 @@
 //! An entity without limits costs nothing and is not counted; calls that were in flight before it got a limit are
 //! not counted against it.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -20,6 +18,7 @@ use super::minute::Minute;
 use crate::domain::entity::{Org, Token, User, Workspace};
 use crate::domain::id::Id;
 use crate::domain::limits::Limits;
+use crate::domain::map::Map;
 use crate::domain::refusal::Refusal;
 
 /// Locks the accounts are spread over, so that cores seldom meet.
@@ -42,12 +41,11 @@ pub struct Asking<'a> {
 #[derive(Debug)]
 pub struct Limiter {
     shards: [Mutex<Shard>; SHARDS],
-    hasher: RandomState,
 }
 
 #[derive(Debug, Default)]
 struct Shard {
-    accounts: HashMap<Uuid, Arc<Account>>,
+    accounts: Map<Uuid, Arc<Account>>,
     swept_at: Option<Instant>,
 }
 
@@ -65,7 +63,6 @@ struct Counts {
 #[must_use = "the places are freed when the permit is dropped"]
 pub struct Permit {
     accounts: [Option<Arc<Account>>; 4],
-    remaining: Option<Remaining>,
 }
 
 /// What the `x-ratelimit-*` headers say: of whoever has least left.
@@ -87,10 +84,11 @@ struct Line {
 
 impl Limiter {
     pub fn new() -> Self {
-        Self { shards: std::array::from_fn(|_| Mutex::default()), hasher: RandomState::new() }
+        Self { shards: std::array::from_fn(|_| Mutex::default()) }
     }
 
-    pub fn admit(&self, asking: &Asking<'_>, now: Instant) -> Result<Permit, Refusal> {
+    /// A permit, and what is left where a limit of requests per minute holds.
+    pub fn admit(&self, asking: &Asking<'_>, now: Instant) -> Result<(Permit, Option<Remaining>), Refusal> {
         let lines = [
             self.line("token", asking.token.0.uuid(), asking.token.1, now)?,
             asking.user.map_or(Ok(None), |(user, limits)| self.line("user", user.uuid(), limits, now))?,
@@ -112,7 +110,7 @@ impl Limiter {
             }
         }
         drop(counts);
-        Ok(Permit { accounts: lines.map(|line| line.map(|line| line.account)), remaining })
+        Ok((Permit { accounts: lines.map(|line| line.map(|line| line.account)) }, remaining))
     }
 
     /// Accounts held now, for metrics.
@@ -130,7 +128,8 @@ impl Limiter {
     }
 
     fn account(&self, id: Uuid, now: Instant) -> Result<Arc<Account>, Refusal> {
-        let mut shard = lock(&self.shards[self.hasher.hash_one(id) as usize % SHARDS]);
+        // The lower half of an id is as good as random.
+        let mut shard = lock(&self.shards[id.as_u64_pair().1 as usize % SHARDS]);
         if let Some(account) = shard.accounts.get(&id) {
             return Ok(Arc::clone(account));
         }
@@ -197,19 +196,8 @@ impl Line {
 
     fn take(&self, counts: &mut Counts, now: Instant) -> Option<Remaining> {
         counts.in_flight = counts.in_flight.saturating_add(1);
-        counts.minute.add(now);
-        self.per_minute.map(|limit| Remaining {
-            limit,
-            left: limit.saturating_sub(counts.minute.count(now)),
-            reset: counts.minute.until_below(1, now),
-        })
-    }
-}
-
-impl Permit {
-    /// Nothing where no limit of requests per minute holds.
-    pub const fn remaining(&self) -> Option<Remaining> {
-        self.remaining
+        let (count, reset) = counts.minute.add(now);
+        self.per_minute.map(|limit| Remaining { limit, left: limit.saturating_sub(count), reset })
     }
 }
 
@@ -259,6 +247,10 @@ mod tests {
 
     impl World {
         fn asks(&self, token: &str, seconds: f64) -> Result<Permit, Refusal> {
+            self.admits(token, seconds).map(|(permit, _)| permit)
+        }
+
+        fn admits(&self, token: &str, seconds: f64) -> Result<(Permit, Option<Remaining>), Refusal> {
             let asking = Asking {
                 token: (Id::declared("token", token), &self.token),
                 user: Some((Id::declared("user", "ann"), &self.user)),
@@ -272,8 +264,8 @@ mod tests {
     #[test]
     fn without_limits_nothing_is_counted_or_kept() {
         let world = world();
-        let permit = world.asks("a", 0.0).unwrap();
-        assert_eq!(permit.remaining(), None);
+        let (_permit, remaining) = world.admits("a", 0.0).unwrap();
+        assert_eq!(remaining, None);
         assert_eq!(world.limiter.accounts(), 0);
     }
 
@@ -298,8 +290,8 @@ mod tests {
             world.asks("a", 0.0).unwrap_err();
         }
         drop(world.asks("b", 0.0).unwrap());
-        let third = world.asks("c", 0.0).unwrap();
-        assert_eq!(third.remaining().unwrap().left, 0);
+        let (_third, remaining) = world.admits("c", 0.0).unwrap();
+        assert_eq!(remaining.unwrap().left, 0);
         let refusal = world.asks("d", 0.0).unwrap_err();
         assert!(matches!(refusal, Refusal::RateLimited { of: "workspace", limit: 3, .. }), "{refusal:?}");
     }
@@ -318,7 +310,7 @@ mod tests {
     #[test]
     fn the_headers_speak_of_whoever_has_least_left() {
         let world = World { token: per_minute(100), org: per_minute(10), ..world() };
-        let remaining = world.asks("a", 0.5).unwrap().remaining().unwrap();
+        let remaining = world.admits("a", 0.5).unwrap().1.unwrap();
         assert_eq!((remaining.limit, remaining.left), (10, 9));
         assert!(remaining.reset > Duration::from_secs(59) && remaining.reset <= Duration::from_secs(61));
     }

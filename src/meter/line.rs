@@ -1,8 +1,11 @@
 //! One line per exchange: fields, not prose, and nothing that a client wrote but a registered model's name.
+//!
+//! Written piece by piece, for each call pays for its line, and `write!` would cost several times as much.
 
-use std::io::Write;
+use uuid::Uuid;
 
 use super::record::Record;
+use crate::domain::time::Timestamp;
 
 /// How lines are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,70 +16,88 @@ pub enum LineFormat {
 
 /// Appends a record's line. The caller writes many at once.
 pub fn write_line(out: &mut Vec<u8>, record: &Record, format: LineFormat) {
-    // Writing to a Vec can't fail.
-    let _ = match format {
-        LineFormat::Json => json(out, record),
-        LineFormat::Pretty => pretty(out, record),
-    };
+    let mut line = Line { out, digits: itoa::Buffer::new() };
+    match format {
+        LineFormat::Json => json(&mut line, record),
+        LineFormat::Pretty => pretty(&mut line, record),
+    }
+    line.text("\n");
 }
 
-fn json(out: &mut Vec<u8>, record: &Record) -> std::io::Result<()> {
+fn json(line: &mut Line<'_>, record: &Record) {
     let (provider, model) = names(record);
-    write!(
-        out,
-        r#"{{"time":"{}","level":"INFO","event":"exchange","exchange":"{}","workspace":"#,
-        record.at.iso8601(),
-        record.id
-    )?;
-    quoted(out, &record.workspace_name)?;
-    write!(out, r#","operation":"{}","provider":"#, record.operation.name())?;
-    quoted(out, provider)?;
-    out.extend_from_slice(br#","model":"#);
-    quoted(out, model)?;
-    write!(out, r#","attempts":{},"outcome":"{}""#, record.trail.tried(), record.outcome.name())?;
+    line.text(r#"{"time":""#).time(record.at);
+    line.text(r#"","level":"INFO","event":"exchange","exchange":""#).id(record.id);
+    line.text(r#"","workspace":"#).quoted(&record.workspace_name);
+    line.text(r#","operation":""#).text(record.operation.name());
+    line.text(r#"","provider":"#).quoted(provider);
+    line.text(r#","model":"#).quoted(model);
+    line.text(r#","attempts":"#).number(record.trail.tried() as u64);
+    line.text(r#","outcome":""#).text(record.outcome.name()).text("\"");
     if let Some(code) = record.refusal {
-        write!(out, r#","refusal":"{code}""#)?;
+        line.text(r#","refusal":""#).text(code).text("\"");
     }
     if let Some(failure) = record.trail.last_failure() {
-        write!(out, r#","failure":"{}""#, failure.name())?;
+        line.text(r#","failure":""#).text(failure.name()).text("\"");
     }
-    let (usage, ms) = (&record.usage, record.total.as_secs_f64() * 1e3);
-    write!(
-        out,
-        r#","input_tokens":{},"output_tokens":{},"ms":{ms:.1},"own_us":{}}}"#,
-        usage.input_total(),
-        usage.output_total(),
-        record.overhead.as_micros()
-    )?;
-    out.push(b'\n');
-    Ok(())
+    line.text(r#","input_tokens":"#).number(record.usage.input_total());
+    line.text(r#","output_tokens":"#).number(record.usage.output_total());
+    // Milliseconds to a tenth.
+    let tenths = (record.total.as_micros() as u64).saturating_add(50) / 100;
+    line.text(r#","ms":"#).number(tenths / 10).text(".").number(tenths % 10);
+    line.text(r#","own_us":"#).number(record.overhead.as_micros() as u64).text("}");
 }
 
-fn pretty(out: &mut Vec<u8>, record: &Record) -> std::io::Result<()> {
+fn pretty(line: &mut Line<'_>, record: &Record) {
     let (provider, model) = names(record);
-    write!(
-        out,
-        "{} {} {} {provider} {model} {}",
-        record.at.iso8601(),
-        record.outcome.name(),
-        record.operation.name(),
-        record.workspace_name
-    )?;
+    line.time(record.at);
+    for word in [record.outcome.name(), record.operation.name(), &record.workspace_name, provider, model] {
+        line.text(" ").text(word);
+    }
     if let Some(code) = record.refusal {
-        write!(out, " {code}")?;
+        line.text(" ").text(code);
     }
     if let Some(failure) = record.trail.last_failure() {
-        write!(out, " after {}", failure.name())?;
+        line.text(" after ").text(failure.name());
     }
-    let (usage, ms) = (&record.usage, record.total.as_millis());
-    writeln!(
-        out,
-        " attempts={} in={} out={} {ms}ms {}",
-        record.trail.tried(),
-        usage.input_total(),
-        usage.output_total(),
-        record.id
-    )
+    line.text(" attempts=").number(record.trail.tried() as u64);
+    line.text(" in=").number(record.usage.input_total());
+    line.text(" out=").number(record.usage.output_total());
+    line.text(" ").number(record.total.as_millis() as u64).text("ms ").id(record.id);
+}
+
+struct Line<'o> {
+    out: &'o mut Vec<u8>,
+    digits: itoa::Buffer,
+}
+
+impl Line<'_> {
+    fn text(&mut self, text: &str) -> &mut Self {
+        self.out.extend_from_slice(text.as_bytes());
+        self
+    }
+
+    fn number(&mut self, number: u64) -> &mut Self {
+        self.out.extend_from_slice(self.digits.format(number).as_bytes());
+        self
+    }
+
+    fn time(&mut self, time: Timestamp) -> &mut Self {
+        self.out.extend_from_slice(&time.letters());
+        self
+    }
+
+    fn id(&mut self, id: Uuid) -> &mut Self {
+        let mut letters = Uuid::encode_buffer();
+        self.text(id.hyphenated().encode_lower(&mut letters))
+    }
+
+    /// A JSON string.
+    fn quoted(&mut self, text: &str) -> &mut Self {
+        // Writing to a Vec can't fail.
+        let _ = serde_json::to_writer(&mut *self.out, text);
+        self
+    }
 }
 
 /// Unregistered ids are a client's own words, so they stay out of the log.
@@ -88,7 +109,79 @@ fn names(record: &Record) -> (&str, &str) {
     }
 }
 
-/// A JSON string.
-fn quoted(out: &mut Vec<u8>, text: &str) -> std::io::Result<()> {
-    serde_json::to_writer(&mut *out, text).map_err(Into::into)
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::record::{Outcome, Record};
+    use super::*;
+    use crate::domain::failure::Failure;
+    use crate::domain::id::Id;
+    use crate::domain::protocol::{Delivery, Operation, Protocol};
+    use crate::domain::trail::{Answerer, Attempt, End, Trail};
+    use crate::domain::usage::{Basis, Usage};
+
+    fn record() -> Record {
+        let mut trail = Trail::default();
+        let (provider, model) = ("a\"b".into(), "m".into());
+        let end = End::Failed(Failure::TimedOut);
+        trail.push(Attempt { provider, model, scope: None, end, took: Duration::ZERO });
+        Record {
+            id: Uuid::nil(),
+            at: Timestamp(1_774_137_600_007),
+            org: Id::random(),
+            workspace: Id::random(),
+            workspace_name: "w".into(),
+            token: Id::random(),
+            user: None,
+            asserted: None,
+            protocol: Protocol::Chat,
+            operation: Operation::ChatCompletions,
+            delivery: Delivery::Whole,
+            from: Some(Answerer {
+                provider: "a\"b".into(),
+                provider_id: Id::random(),
+                model: "m".into(),
+                is_registered: true,
+                scope: None,
+                credential: None,
+                is_shared: false,
+            }),
+            trail,
+            usage: Usage { input: 3, output: 1_234, ..Usage::default() },
+            basis: Basis::Reported,
+            outcome: Outcome::Failed,
+            refusal: Some("timed_out"),
+            first_event: None,
+            total: Duration::from_micros(12_350),
+            overhead: Duration::from_micros(77),
+        }
+    }
+
+    fn line(format: LineFormat) -> String {
+        let mut out = Vec::new();
+        write_line(&mut out, &record(), format);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_line_for_machines_is_one_json_object() {
+        let line = line(LineFormat::Json);
+        let read: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let expected = serde_json::json!({
+            "time": "2026-03-22T00:00:00.007Z", "level": "INFO", "event": "exchange",
+            "exchange": "00000000-0000-0000-0000-000000000000", "workspace": "w", "operation": "chat_completions",
+            "provider": "a\"b", "model": "m", "attempts": 1, "outcome": "failed", "refusal": "timed_out",
+            "failure": "timeout", "input_tokens": 3, "output_tokens": 1234, "ms": 12.4, "own_us": 77,
+        });
+        assert_eq!(read, expected);
+        assert!(line.ends_with("}\n"));
+    }
+
+    #[test]
+    fn a_line_for_people_is_short() {
+        let expected = "2026-03-22T00:00:00.007Z failed chat_completions w a\"b m timed_out after timeout attempts=1 \
+                        in=3 out=1234 12ms 00000000-0000-0000-0000-000000000000\n";
+        assert_eq!(line(LineFormat::Pretty), expected);
+    }
 }

@@ -24,10 +24,12 @@ impl Minute {
         Self { began: now, newest: 0, sum: 0, counts: [0; SECONDS] }
     }
 
-    pub(super) fn add(&mut self, now: Instant) {
+    /// Counts one more. How many there are now, and how long until all are forgotten if none is added.
+    pub(super) fn add(&mut self, now: Instant) -> (u32, Duration) {
         self.forget(now);
         self.counts[slot(self.newest)] = self.counts[slot(self.newest)].saturating_add(1);
         self.sum = self.sum.saturating_add(1);
+        (self.sum, self.gone_at(self.newest).saturating_duration_since(now))
     }
 
     pub(super) fn count(&mut self, now: Instant) -> u32 {
@@ -47,11 +49,15 @@ impl Minute {
             let count = self.counts[slot(second)];
             left = left.saturating_sub(count);
             if count > 0 && left < limit {
-                let gone_at = self.began + Duration::from_secs(second + SECONDS as u64);
-                return gone_at.saturating_duration_since(now);
+                return self.gone_at(second).saturating_duration_since(now);
             }
         }
         if left < limit { Duration::ZERO } else { Duration::from_secs(60) }
+    }
+
+    /// When what was counted in a second is forgotten.
+    fn gone_at(&self, second: u64) -> Instant {
+        self.began + Duration::from_secs(second + SECONDS as u64)
     }
 
     /// Cores read their clocks apart, so `now` may lie a little behind: then it counts as the newest second.
@@ -93,7 +99,8 @@ mod tests {
         let start = Instant::now();
         let at = |seconds: u64| start + Duration::from_secs(seconds);
         let mut minute = Minute::new(start);
-        [0, 0, 10, 20].into_iter().for_each(|second| minute.add(at(second)));
+        let added = [0, 0, 10, 20].map(|second| minute.add(at(second)));
+        assert_eq!(added[3], (4, Duration::from_secs(61)));
         assert_eq!(minute.until_below(5, at(20)), Duration::ZERO);
         assert_eq!(minute.until_below(4, at(20)), Duration::from_secs(41));
         assert_eq!(minute.until_below(2, at(20)), Duration::from_secs(51));

@@ -39,7 +39,7 @@ use crate::snapshot::Caller;
 pub struct Meter {
     pub limiter: Limiter,
     pub capacity: Arc<Capacity>,
-    pub records: Arc<Records>,
+    pub records: Records,
 }
 
 /// A call as it is known before its body is read.
@@ -49,24 +49,30 @@ pub struct Opening {
     pub protocol: Protocol,
     pub operation: Operation,
     pub began: Instant,
+    /// The same moment as calendars have it.
+    pub at: Timestamp,
 }
 
-impl Meter {
-    /// Lets a call in, before a byte of its body is read. From here on it is on record.
-    pub fn admit(&self, core: &Arc<CoreMeter>, caller: &Caller, opening: Opening) -> Result<Exchange, Refusal> {
-        let place = self.capacity.enter(caller.workspace())?;
-        let permit = self.limiter.admit(&asking(caller), opening.began)?;
-        Ok(Exchange {
-            id: opening.id,
+impl CoreMeter {
+    /// Lets a call in, before a byte of its body is read. From here on it is on record. Beside it: what is left of the
+    /// caller's requests in this minute, where a limit holds.
+    pub fn admit(
+        self: &Arc<Self>,
+        caller: &Caller,
+        opening: Opening,
+    ) -> Result<(Exchange, Option<Remaining>), Refusal> {
+        let place = self.meter.capacity.enter(caller.workspace())?;
+        let (permit, remaining) = self.meter.limiter.admit(&asking(caller), opening.began)?;
+        let exchange = Exchange {
             trail: Trail::default(),
             record: Some(Box::new(Record::opened(caller, opening))),
             began: opening.began,
             elsewhere: Duration::ZERO,
-            core: core.clone(),
-            records: self.records.clone(),
+            core: self.clone(),
             _place: place,
-            permit,
-        })
+            _permit: permit,
+        };
+        Ok((exchange, remaining))
     }
 }
 
@@ -84,7 +90,6 @@ fn asking(caller: &Caller) -> Asking<'_> {
 /// One call on record. Settled exactly once: by whoever relays its last byte, or else when it is dropped because the
 /// client has gone.
 pub struct Exchange {
-    id: Uuid,
     trail: Trail,
     /// Gone once it is settled.
     record: Option<Box<Record>>,
@@ -92,30 +97,20 @@ pub struct Exchange {
     /// Time that was the client's or the providers', not ours.
     elsewhere: Duration,
     core: Arc<CoreMeter>,
-    records: Arc<Records>,
     _place: Place,
-    permit: Permit,
+    _permit: Permit,
 }
 
 impl Exchange {
-    pub const fn id(&self) -> Uuid {
-        self.id
-    }
-
-    /// What is left of the caller's requests in this minute, where a limit holds.
-    pub const fn remaining(&self) -> Option<Remaining> {
-        self.permit.remaining()
-    }
-
-    /// The body is here; how long it took was the client's doing.
-    pub fn has_read(&mut self, call: &Call, took: Duration) {
-        self.elsewhere += took;
+    /// The body is here; for so long the client was waited for.
+    pub fn has_read(&mut self, call: &Call, waited: Duration) {
+        self.elsewhere += waited;
         self.note(|record| record.delivery = call.delivery);
     }
 
     /// Holds the plan against what the caller may still spend. A dear plan may come back cheaper, or not at all;
     /// without a ledger there is nothing to hold it against yet.
-    pub fn reserve(&mut self, plan: Plan, _call: &Call) -> Result<Plan, Refusal> {
+    pub fn reserve<'a>(&mut self, plan: Plan<'a>, _call: &Call) -> Result<Plan<'a>, Refusal> {
         Ok(plan)
     }
 
@@ -128,17 +123,18 @@ impl Exchange {
         &self.trail
     }
 
-    /// The attempts are over; this long they waited for providers.
-    pub fn has_waited(&mut self, waited: Duration) {
+    /// The attempts have ended; this long they waited for providers.
+    pub fn has_waited(&mut self, waited: Duration, ended: Instant) {
         self.elsewhere += waited;
-        let overhead = self.began.elapsed().saturating_sub(self.elsewhere);
+        let overhead = ended.saturating_duration_since(self.began).saturating_sub(self.elsewhere);
         self.note(|record| record.overhead = overhead);
     }
 
-    pub fn has_reply(&mut self, from: &Answerer) {
-        let first_event = self.began.elapsed();
+    /// Somebody has answered, and when it was certain.
+    pub fn has_reply(&mut self, from: Answerer, at: Instant) {
+        let first_event = at.saturating_duration_since(self.began);
         self.note(|record| {
-            record.from = Some(from.clone());
+            record.from = Some(from);
             record.first_event = Some(first_event);
         });
     }
@@ -178,9 +174,9 @@ impl Exchange {
         let Some(mut record) = self.record.take() else { return };
         record.trail = std::mem::take(&mut self.trail);
         record.total = self.began.elapsed();
-        record.at = Timestamp::now();
+        record.at = record.at.after(record.total);
         self.core.settled(&record);
-        self.records.push(self.core.index, record);
+        self.core.meter.records.push(self.core.index, record);
     }
 }
 

@@ -48,7 +48,7 @@ impl Record {
     pub(super) fn opened(caller: &Caller, opening: Opening) -> Self {
         Self {
             id: opening.id,
-            at: Timestamp::default(),
+            at: opening.at,
             org: caller.view().org.id,
             workspace: caller.workspace(),
             workspace_name: caller.view().name.clone(),

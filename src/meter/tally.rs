@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::Meter;
 use super::ids::Ids;
 use super::record::{Outcome, Record};
 use crate::domain::entity::Provider;
@@ -13,7 +14,7 @@ use crate::domain::map::Map;
 use crate::domain::protocol::Operation;
 use crate::domain::refusal::Refusal;
 use crate::domain::time::Timestamp;
-use crate::domain::trail::{Attempt, End};
+use crate::domain::trail::{Answerer, Attempt, End};
 use crate::metrics::{Cells, CounterFamily, DURATIONS, Distribution, HistogramFamily, Registry, Series};
 
 /// Bounds for the time spent in Keyway itself, which is short.
@@ -82,6 +83,7 @@ impl Families {
 /// One core's view of the families. Locks are uncontended: only its core takes them.
 pub struct CoreMeter {
     pub index: usize,
+    pub(super) meter: Arc<Meter>,
     ids: Ids,
     cells: Arc<Cells>,
     registry: Arc<Registry>,
@@ -113,9 +115,16 @@ struct OfModel {
 const OTHER: &str = "other";
 
 impl CoreMeter {
-    pub fn new(index: usize, cells: Arc<Cells>, registry: Arc<Registry>, families: Families) -> Self {
+    pub fn new(
+        index: usize,
+        meter: Arc<Meter>,
+        cells: Arc<Cells>,
+        registry: Arc<Registry>,
+        families: Families,
+    ) -> Self {
         Self {
             index,
+            meter,
             ids: Ids::new(),
             cells,
             registry,
@@ -143,14 +152,14 @@ impl CoreMeter {
         let operation = self.operation(record.operation);
         self.cells.add(operation.outcomes[record.outcome as usize], 1);
         self.cells.observe(operation.total, record.total);
-        if record.from.is_some() {
-            self.cells.observe(operation.overhead, record.overhead);
-        }
         if let Some(code) = record.refusal {
             self.refused(code);
         }
-        self.attempted(record);
-        self.answered(record);
+        let answered = self.attempted(record);
+        if let Some(from) = &record.from {
+            self.cells.observe(operation.overhead, record.overhead);
+            self.answered(record, from, answered);
+        }
     }
 
     fn operation(&self, operation: Operation) -> OfOperation {
@@ -163,18 +172,17 @@ impl CoreMeter {
     }
 
     /// The trail names providers, not their ids: attempts are counted under the answerer's where it is the same.
-    fn attempted(&self, record: &Record) {
+    fn attempted(&self, record: &Record) -> u64 {
+        let mut answered = 0;
         for attempt in record.trail.attempts() {
             match (&attempt.end, &record.from) {
                 (End::Skipped(_), _) => {}
-                (End::Answered { .. }, Some(from)) => {
-                    let answered = self.provider(from.provider_id, &from.provider, |provider| provider.answered);
-                    self.cells.add(answered, 1);
-                }
+                (End::Answered { .. }, Some(_)) => answered += 1,
                 (End::Answered { .. }, None) => self.count(attempt, "answered"),
                 (End::Failed(failure), _) => self.count(attempt, failure.name()),
             }
         }
+        answered
     }
 
     /// Failures are rare enough for a look-up by name.
@@ -182,11 +190,15 @@ impl CoreMeter {
         self.cells.add(self.registry.series(self.families.attempts, [&attempt.provider, result]), 1);
     }
 
-    fn answered(&self, record: &Record) {
-        let Some(from) = &record.from else { return };
-        let label: Arc<str> = if from.is_registered { from.model.clone() } else { OTHER.into() };
-        let model =
-            self.provider(from.provider_id, &from.provider, |provider| self.model(provider, &from.provider, label));
+    fn answered(&self, record: &Record, from: &Answerer, attempts: u64) {
+        let label = if from.is_registered { &from.model } else { OTHER };
+        let mut providers = locked(&self.providers);
+        let provider = providers.entry(from.provider_id).or_insert_with(|| OfProvider {
+            answered: self.registry.series(self.families.attempts, [&from.provider, "answered"]),
+            models: Map::default(),
+        });
+        let model = self.model(provider, &from.provider, label);
+        self.cells.add(provider.answered, attempts);
         if let Some(first_event) = record.first_event {
             self.cells.observe(model.first_event, first_event);
         }
@@ -194,24 +206,16 @@ impl CoreMeter {
         self.cells.add(model.output, record.usage.output_total());
     }
 
-    fn provider<T>(&self, id: Id<Provider>, name: &str, read: impl FnOnce(&mut OfProvider) -> T) -> T {
-        let mut providers = locked(&self.providers);
-        read(providers.entry(id).or_insert_with(|| OfProvider {
-            answered: self.registry.series(self.families.attempts, [name, "answered"]),
-            models: Map::default(),
-        }))
-    }
-
-    fn model(&self, provider: &mut OfProvider, name: &str, label: Arc<str>) -> OfModel {
-        if let Some(known) = provider.models.get(&label) {
+    fn model(&self, provider: &mut OfProvider, name: &str, label: &str) -> OfModel {
+        if let Some(known) = provider.models.get(label) {
             return *known;
         }
         let made = OfModel {
-            first_event: self.registry.distribution(self.families.first_event, [name, &label]),
-            input: self.registry.series(self.families.tokens, [name, &label, "input"]),
-            output: self.registry.series(self.families.tokens, [name, &label, "output"]),
+            first_event: self.registry.distribution(self.families.first_event, [name, label]),
+            input: self.registry.series(self.families.tokens, [name, label, "input"]),
+            output: self.registry.series(self.families.tokens, [name, label, "output"]),
         };
-        provider.models.insert(label, made);
+        provider.models.insert(label.into(), made);
         made
     }
 }

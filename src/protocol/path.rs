@@ -20,7 +20,13 @@ pub fn upstream_path(kind: Kind, base: &BaseUrl, settings: &ProviderSettings, ca
         | Kind::OpenRouter
         | Kind::LlamaCpp
         | Kind::Custom
-        | Kind::AgentSdk => format!("{}{}", base.path, of(call.operation)),
+        | Kind::AgentSdk => {
+            let own = of(call.operation);
+            let mut path = String::with_capacity(base.path.len() + own.len() + tail.len());
+            path.push_str(&base.path);
+            path.push_str(own);
+            path
+        }
     };
     path.push_str(tail);
     add_query(&mut path, version(kind, settings), call.query.as_deref());

@@ -28,9 +28,28 @@ pub const OBJECT_IDS_LIMIT: usize = 512;
 /// Where a client gives token ids for text, each stands for about as many bytes as estimates divide by.
 const TOKEN_ID_BYTES: usize = 3;
 
+/// What a core may scan between two other calls, for nothing may hold it longer than a millisecond. By measurement 1 MiB
+/// takes 0.15 ms where it is text and 0.55 ms at worst, where every second byte is an escape; and 8,192 values take
+/// 0.08 ms, and 0.25 ms at worst, where keys are written in escapes.
+const AT_ONCE_BYTES: usize = 1024 * 1024;
+const AT_ONCE_VALUES: usize = 8192;
+
 /// Scans a body. The operation says how `messages` and `input` are to be read.
-pub fn json(body: &[u8], operation: Operation) -> Result<Found, Refusal> {
-    let mut reader = Reader::new(body);
+pub fn json(body: &[u8], operation: Operation) -> Result<Box<Found>, Refusal> {
+    object(&mut Reader::new(body), body, operation)
+}
+
+/// Scans a body that takes no longer than a core may be held; none where another thread should do it from the start.
+pub fn json_at_once(body: &[u8], operation: Operation) -> Option<Result<Box<Found>, Refusal>> {
+    if body.len() > AT_ONCE_BYTES {
+        return None;
+    }
+    let mut reader = Reader::bounded(body, AT_ONCE_VALUES);
+    let found = object(&mut reader, body, operation);
+    (!reader.is_spent()).then_some(found)
+}
+
+fn object(reader: &mut Reader<'_>, body: &[u8], operation: Operation) -> Result<Box<Found>, Refusal> {
     if body.starts_with(b"\xef\xbb\xbf") {
         return Err(Stop::Flaw(reader.flaw("a byte order mark")).into());
     }
@@ -38,7 +57,8 @@ pub fn json(body: &[u8], operation: Operation) -> Result<Found, Refusal> {
     if reader.peek() != Some(b'{') {
         return Err(Stop::Flaw(reader.flaw("something other than an object")).into());
     }
-    let found = Found { inside: reader.at() + 1, is_empty: true, ..Found::default() };
+    // Boxed from the start, for it is large and goes a long way.
+    let found = Box::new(Found { inside: reader.at() + 1, is_empty: true, ..Found::default() });
     let mut scan = Scan { found, seen: 0, operation };
     reader.object(|reader, key| scan.top(reader, key))?;
     reader.end().map_err(Stop::Flaw)?;
@@ -143,7 +163,7 @@ impl Field {
 }
 
 struct Scan {
-    found: Found,
+    found: Box<Found>,
     /// One bit for each `Field` that stood already.
     seen: u32,
     operation: Operation,

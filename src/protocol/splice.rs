@@ -46,6 +46,16 @@ impl Pieces {
             self.rest.push(piece);
         }
     }
+
+    /// All in one piece. A single one is not copied.
+    pub fn joined(&self) -> Bytes {
+        if self.rest.is_empty() {
+            return self.first.clone();
+        }
+        let mut all = Vec::with_capacity(self.len());
+        std::iter::once(&self.first).chain(&self.rest).for_each(|piece| all.extend_from_slice(piece));
+        all.into()
+    }
 }
 
 impl From<Bytes> for Pieces {

@@ -30,7 +30,13 @@ impl Ends {
         let mut at = from;
         loop {
             let rest = read.get(at..)?;
-            let Some(length) = memchr2(b'\n', b'\r', rest) else {
+            let length = match rest {
+                [] => return None,
+                // Every other line is the blank one that ends an event.
+                [b'\n' | b'\r', ..] => Some(0),
+                _ => memchr2(b'\n', b'\r', rest),
+            };
+            let Some(length) = length else {
                 self.line_has_bytes |= !rest.is_empty();
                 self.event_has_bytes |= !rest.is_empty();
                 return None;

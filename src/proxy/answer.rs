@@ -11,14 +11,12 @@ use uuid::Uuid;
 use super::Settings;
 use super::relay::RelayBody;
 use crate::attempt::{Reply, ReplyBody};
-use crate::domain::permission::Permission;
 use crate::domain::protocol::Protocol;
 use crate::domain::refusal::Refusal;
 use crate::domain::trail::{End, Trail};
 use crate::meter::Exchange;
 use crate::meter::limit::Remaining;
 use crate::protocol;
-use crate::snapshot::Caller;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-keyway-request-id");
 /// Where OpenAI's SDKs look for it.
@@ -27,7 +25,6 @@ const PROVIDER: HeaderName = HeaderName::from_static("x-keyway-provider");
 const MODEL: HeaderName = HeaderName::from_static("x-keyway-model");
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-keyway-attempts");
 const TRAIL: HeaderName = HeaderName::from_static("x-keyway-trail");
-const EXPLAIN: HeaderName = HeaderName::from_static("x-keyway-explain");
 const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit-requests");
 const LEFT: HeaderName = HeaderName::from_static("x-ratelimit-remaining-requests");
 const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset-requests");
@@ -39,7 +36,7 @@ const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 const TRAIL_LIMIT_BYTES: usize = 2 * 1024;
 
 /// A call in flight, with the attempts' end to come.
-pub(super) type Attempting = Pin<Box<dyn Future<Output = (Result<Reply, Refusal>, Exchange)> + Send>>;
+pub(super) type Attempting = Pin<Box<dyn Future<Output = (Result<Box<Reply>, Refusal>, Exchange)> + Send>>;
 
 /// What every answer to one call needs.
 #[derive(Clone, Copy)]
@@ -49,11 +46,6 @@ pub(super) struct Answered {
     pub(super) explains: bool,
     /// Of the caller's requests in this minute, where a limit holds.
     pub(super) remaining: Option<Remaining>,
-}
-
-/// Does the caller want the trail, and may it see it?
-pub(super) fn wants_explanation(caller: &Caller, headers: &HeaderMap) -> bool {
-    headers.get(EXPLAIN).is_some_and(|value| value == "1") && caller.holds(Permission::AIModelView)
 }
 
 /// A refusal of a request that is no exchange.
@@ -74,8 +66,17 @@ fn identify(headers: &mut HeaderMap, id: Uuid) {
     let text = id.hyphenated().encode_lower(&mut text);
     // A UUID's letters are always a header's.
     if let Ok(value) = HeaderValue::from_str(text) {
-        headers.entry(X_REQUEST_ID).or_insert_with(|| value.clone());
+        if !headers.contains_key(X_REQUEST_ID) {
+            headers.insert(X_REQUEST_ID, value.clone());
+        }
         headers.insert(REQUEST_ID, value);
+    }
+}
+
+/// A header of letters that a header may have; others say nothing.
+fn put(headers: &mut HeaderMap, name: HeaderName, text: &str) {
+    if let Ok(value) = HeaderValue::from_str(text) {
+        headers.insert(name, value);
     }
 }
 
@@ -104,7 +105,7 @@ impl Answered {
 
     pub(super) fn replied(
         self,
-        result: Result<Reply, Refusal>,
+        result: Result<Box<Reply>, Refusal>,
         mut exchange: Exchange,
         settings: &Settings,
     ) -> Response<RelayBody> {
@@ -147,29 +148,25 @@ impl Answered {
     /// Ours where we hold a limit, instead of a provider's: ours is the one that the client meets here.
     fn limit(self, headers: &mut HeaderMap, used_up: Option<Remaining>) {
         let Some(remaining) = used_up.or(self.remaining) else { return };
-        headers.insert(LIMIT, HeaderValue::from(remaining.limit));
-        headers.insert(LEFT, HeaderValue::from(remaining.left));
-        let reset = format!("{}s", remaining.reset.as_millis().div_ceil(1_000));
-        if let Ok(reset) = HeaderValue::from_str(&reset) {
-            headers.insert(RESET, reset);
-        }
+        let mut digits = itoa::Buffer::new();
+        put(headers, LIMIT, digits.format(remaining.limit));
+        put(headers, LEFT, digits.format(remaining.left));
+        let mut reset = String::with_capacity(24);
+        reset.push_str(digits.format((remaining.reset.as_millis() as u64).div_ceil(1_000)));
+        reset.push('s');
+        put(headers, RESET, &reset);
     }
 
     fn name(self, headers: &mut HeaderMap, reply: &Reply, exchange: &Exchange) {
-        for (name, text) in [(PROVIDER, &reply.from.provider), (MODEL, &reply.from.model)] {
-            if let Ok(value) = HeaderValue::from_str(text) {
-                headers.insert(name, value);
-            }
-        }
-        headers.insert(ATTEMPTS, HeaderValue::from(exchange.trail_so_far().tried()));
+        put(headers, PROVIDER, &reply.from.provider);
+        put(headers, MODEL, &reply.from.model);
+        put(headers, ATTEMPTS, itoa::Buffer::new().format(exchange.trail_so_far().tried()));
         headers.insert(NO_SNIFF.0, NO_SNIFF.1);
     }
 
     fn explain(self, headers: &mut HeaderMap, exchange: Option<&Exchange>) {
         let Some(exchange) = exchange.filter(|_| self.explains) else { return };
-        if let Ok(value) = HeaderValue::from_str(&trail_text(exchange.trail_so_far())) {
-            headers.insert(TRAIL, value);
-        }
+        put(headers, TRAIL, &trail_text(exchange.trail_so_far()));
     }
 }
 

@@ -17,6 +17,8 @@ mod upload;
 pub use bodies::{BodyBudget, BodyLimits};
 pub use relay::RelayBody;
 
+use std::ops::Deref;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,20 +27,20 @@ use http::{Request, Response, request};
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
-use self::answer::Answered;
-use self::bodies::BodyShare;
-use self::read::Room;
+use self::answer::{Answered, Attempting};
+use self::read::{Read, Room};
 use self::route::{Asked, Place};
-use crate::attempt::{Attempts, Core};
+use crate::attempt::{Attempts, Core, Reply};
 use crate::authenticate::authenticate;
 use crate::domain::call::Call;
+use crate::domain::permission::Permission;
 use crate::domain::protocol::Delivery;
 use crate::domain::refusal::Refusal;
 use crate::domain::time::Timestamp;
 use crate::hands::Hands;
 use crate::listen::RequestBody;
-use crate::meter::{CoreMeter, Exchange, Meter};
-use crate::resolve::{Plan, Question, resolve};
+use crate::meter::{CoreMeter, Exchange, Meter, Opening};
+use crate::resolve::{Question, resolve};
 use crate::snapshot::{Caller, World};
 use crate::store::state::{State, Used};
 
@@ -46,7 +48,7 @@ use crate::store::state::{State, Used};
 pub struct Gateway {
     pub world: Arc<World>,
     pub state: State,
-    pub meter: Meter,
+    pub meter: Arc<Meter>,
     pub attempts: Attempts,
     pub bodies: Arc<BodyBudget>,
     pub hands: Hands,
@@ -65,132 +67,136 @@ pub struct Settings {
     pub idle: Duration,
 }
 
-/// A call that may be attempted, with its share of the memory for bodies.
-struct Planned {
-    plan: Plan,
-    call: Box<Call>,
-    share: BodyShare,
-}
-
-/// One core's way into the gateway.
+/// One core's way into the gateway. A clone counts on the core's own, so that cores do not wait for each other.
 #[derive(Clone)]
-pub struct Proxy {
+pub struct Proxy(Arc<Seat>);
+
+/// What one core works with.
+pub struct Seat {
     pub gateway: Arc<Gateway>,
-    pub core: Arc<Core>,
+    pub core: Core,
     pub meter: Arc<CoreMeter>,
 }
 
+impl Deref for Proxy {
+    type Target = Seat;
+
+    fn deref(&self) -> &Seat {
+        &self.0
+    }
+}
+
 impl Proxy {
-    /// Answers one request. `known` is told as soon as a valid token was shown.
-    pub async fn handle(&self, request: Request<RequestBody>, known: impl FnOnce()) -> Response<RelayBody> {
-        let began = Instant::now();
-        let (head, body) = request.into_parts();
-        let now = Timestamp::now();
-        let id = self.meter.draw_id(now);
-        let protocol = route::protocol_of(head.uri.path());
-        match self.placed(id, began, head, body, known).await {
-            Ok(response) => response,
-            Err(refusal) => {
-                self.meter.refused_outside(&refusal);
-                answer::refusal(protocol, id, &refusal)
-            }
-        }
+    pub fn new(gateway: Arc<Gateway>, core: Core, meter: Arc<CoreMeter>) -> Self {
+        Self(Arc::new(Seat { gateway, core, meter }))
+    }
+
+    /// Answers one request, in steps of which each takes what the one before made. `known` is told as soon as a valid
+    /// token was shown.
+    ///
+    /// One future for them all, for each that lies within another moves its request once more; and boxed, so that
+    /// whoever holds it moves a pointer.
+    pub fn handle<'a>(
+        &'a self,
+        request: Request<RequestBody>,
+        known: impl FnOnce() + Send + 'a,
+    ) -> Pin<Box<dyn Future<Output = Response<RelayBody>> + Send + 'a>> {
+        Box::pin(async move {
+            let (mut head, body) = request.into_parts();
+            let (began, at) = (Instant::now(), Timestamp::now());
+            let id = self.meter.draw_id(at);
+            let (place, caller) = match self.placed(&head, at).await {
+                Ok(placed) => placed,
+                Err(refusal) => return self.turned_away(&head, id, &refusal),
+            };
+            known();
+            let asked = match place {
+                Place::Call(asked) => asked,
+                Place::Models => return models::list(&caller, id),
+                Place::Model(model) => {
+                    return models::one(&caller, id, &model)
+                        .unwrap_or_else(|refusal| self.turned_away(&head, id, &refusal));
+                }
+            };
+            let opening = Opening { id, protocol: asked.protocol, operation: asked.operation, began, at };
+            let (mut exchange, remaining) = match self.meter.admit(&caller, opening) {
+                Ok(admitted) => admitted,
+                Err(refusal) => return self.turned_away(&head, id, &refusal),
+            };
+            let mut answered = Answered { id, protocol: asked.protocol, explains: false, remaining };
+            let read = match self.read(asked, id, &mut head, body, &mut exchange).await {
+                Ok(read) => read,
+                Err(refusal) => {
+                    exchange.refused(&refusal);
+                    return answered.refused(&refusal, Some(&exchange));
+                }
+            };
+            answered.explains = read.wants_trail && caller.holds(Permission::AIModelView);
+            let delivery = read.call.delivery;
+            self.answered(answered, delivery, self.attempting(caller, read, exchange)).await
+        })
     }
 
     /// Up to the caller; what is refused here is counted, but is no exchange.
-    async fn placed(
-        &self,
-        id: Uuid,
-        began: Instant,
-        head: request::Parts,
-        body: RequestBody,
-        known: impl FnOnce(),
-    ) -> Result<Response<RelayBody>, Refusal> {
+    async fn placed(&self, head: &request::Parts, now: Timestamp) -> Result<(Place, Caller), Refusal> {
         let place = route::place(&head.method, head.uri.path())?;
-        let now = Timestamp::now();
         let caller = authenticate(&self.gateway.world, &head.headers, now).await?;
-        known();
         if caller.is_seen_again(now) {
             self.gateway.state.used(Used::Token(caller.token().id), now);
         }
-        match place {
-            Place::Models => Ok(models::list(&caller, id)),
-            Place::Model(model) => models::one(&caller, id, &model),
-            Place::Call(asked) => Ok(self.exchange(id, began, asked, caller, head, body).await),
-        }
+        Ok((place, caller))
     }
 
-    /// The steps of a call, each taking what the one before made.
-    async fn exchange(
+    fn turned_away(&self, head: &request::Parts, id: Uuid, refusal: &Refusal) -> Response<RelayBody> {
+        self.meter.refused_outside(refusal);
+        answer::refusal(route::protocol_of(head.uri.path()), id, refusal)
+    }
+
+    async fn read(
         &self,
+        asked: Asked,
         id: Uuid,
-        began: Instant,
-        asked: Asked,
-        caller: Caller,
-        head: request::Parts,
-        body: RequestBody,
-    ) -> Response<RelayBody> {
-        let (protocol, explains) = (asked.protocol, answer::wants_explanation(&caller, &head.headers));
-        let answered = Answered { id, protocol, explains, remaining: None };
-        let mut exchange = match self.gateway.meter.admit(&self.meter, &caller, asked.opening(id, began)) {
-            Ok(exchange) => exchange,
-            Err(refusal) => {
-                self.meter.refused_outside(&refusal);
-                return answered.refused(&refusal, None);
-            }
-        };
-        let answered = Answered { remaining: exchange.remaining(), ..answered };
-        match self.planned(asked, &caller, head, body, &mut exchange).await {
-            Ok(planned) => self.answered(answered, planned, caller, exchange).await,
-            Err(refusal) => {
-                exchange.refused(&refusal);
-                answered.refused(&refusal, Some(&exchange))
-            }
-        }
-    }
-
-    /// Read, recall, resolve, reserve.
-    async fn planned(
-        &self,
-        asked: Asked,
-        caller: &Caller,
-        head: request::Parts,
+        head: &mut request::Parts,
         body: RequestBody,
         exchange: &mut Exchange,
-    ) -> Result<Planned, Refusal> {
+    ) -> Result<Read, Refusal> {
         let gateway = &self.gateway;
         let room = Room { limits: gateway.settings.load().bodies, budget: &gateway.bodies, hands: &gateway.hands };
-        let reading = Instant::now();
-        let (call, share) = read::read(asked, exchange.id(), head, body, &room).await?;
-        exchange.has_read(&call, reading.elapsed());
-        let past = recall::recall(&gateway.state, caller, &call).await?;
-        let plan = resolve(caller, &Question::from(&*call), &past)?;
-        let plan = exchange.reserve(plan, &call)?;
-        Ok(Planned { plan, call, share })
+        let read = read::read(asked, id, head, body, &room).await?;
+        exchange.has_read(&read.call, read.waited);
+        Ok(read)
     }
 
-    /// Attempt and relay. A stream whose providers are slow gets its status and comments meanwhile.
+    /// Recall, resolve, reserve, attempt. Owns all it needs, for it may outlive this step: then the answer's body holds it.
+    fn attempting(&self, caller: Caller, read: Read, mut exchange: Exchange) -> Attempting {
+        let proxy = self.clone();
+        Box::pin(async move {
+            let Read { call, share: _held, .. } = read;
+            let result = proxy.attempted(&caller, &call, &mut exchange).await;
+            (result, exchange)
+        })
+    }
+
+    async fn attempted(&self, caller: &Caller, call: &Call, exchange: &mut Exchange) -> Result<Box<Reply>, Refusal> {
+        let state = &self.gateway.state;
+        let past = recall::recall(state, caller, call).await?;
+        let plan = resolve(caller, &Question::from(call), &past)?;
+        let plan = exchange.reserve(plan, call)?;
+        if let Some(listed) = objects::listed(state, caller, &plan, call).await {
+            return listed;
+        }
+        let outcome = self.gateway.attempts.run(&self.core, caller, &plan, call, exchange.trail()).await;
+        exchange.has_waited(outcome.waited, outcome.ended);
+        objects::kept(state, caller, call, outcome.result).await
+    }
+
+    /// Relay. A stream whose providers are slow gets its status and comments meanwhile.
     async fn answered(
         &self,
         answered: Answered,
-        planned: Planned,
-        caller: Caller,
-        mut exchange: Exchange,
+        delivery: Delivery,
+        mut attempting: Attempting,
     ) -> Response<RelayBody> {
-        let delivery = planned.call.delivery;
-        let proxy = self.clone();
-        let attempting = async move {
-            let Planned { plan, call, share: _held_until_committed } = planned;
-            let state = &proxy.gateway.state;
-            if let Some(listed) = objects::listed(state, &caller, &plan, &call).await {
-                return (listed, exchange);
-            }
-            let outcome = proxy.gateway.attempts.run(&proxy.core, &caller, &plan, &call, exchange.trail()).await;
-            exchange.has_waited(outcome.waited);
-            (objects::kept(state, &caller, &call, outcome.result).await, exchange)
-        };
-        // Boxed, for what holds a future moves it: inside the steps before it, all its bytes would move with each.
-        let mut attempting = Box::pin(attempting);
         let settings = **self.gateway.settings.load();
         if delivery == Delivery::Whole {
             let (result, exchange) = attempting.await;

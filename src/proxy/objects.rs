@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body_util::BodyExt;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::attempt::{Reply, ReplyBody};
 use crate::domain::call::{Call, Deed};
@@ -34,14 +34,19 @@ const REST_WAIT: Duration = Duration::from_secs(30);
 const RESPONSE_READ_BYTES: usize = 256 * 1024;
 
 /// The list that a call asks for, if it is ours to give.
-pub(super) async fn listed(state: &State, caller: &Caller, plan: &Plan, call: &Call) -> Option<Result<Reply, Refusal>> {
+pub(super) async fn listed(
+    state: &State,
+    caller: &Caller,
+    plan: &Plan<'_>,
+    call: &Call,
+) -> Option<Result<Box<Reply>, Refusal>> {
     if call.deed() != Deed::Lists || !plan.first().is_shared() {
         return None;
     }
     Some(Box::pin(list(state, caller, plan, call)).await)
 }
 
-async fn list(state: &State, caller: &Caller, plan: &Plan, call: &Call) -> Result<Reply, Refusal> {
+async fn list(state: &State, caller: &Caller, plan: &Plan<'_>, call: &Call) -> Result<Box<Reply>, Refusal> {
     let asked = objects::asked(call.query.as_deref().unwrap_or_default());
     let asked = asked.map_err(|field| Refusal::FieldInvalid { field, why: "it is none that a list takes" })?;
     let (kind, object) = match call.operation {
@@ -76,7 +81,8 @@ async fn list(state: &State, caller: &Caller, plan: &Plan, call: &Call) -> Resul
         .collect();
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    Ok(Reply { status: StatusCode::OK, headers, body: ReplyBody::Whole(objects::page(&lines, has_more)), from })
+    let body = ReplyBody::Whole(objects::page(&lines, has_more));
+    Ok(Box::new(Reply { status: StatusCode::OK, headers, body, from, at: Instant::now() }))
 }
 
 /// Puts on record what an answer says of objects under a shared credential, before the client hears it: a file or batch
@@ -85,8 +91,8 @@ pub(super) async fn kept(
     state: &State,
     caller: &Caller,
     call: &Call,
-    result: Result<Reply, Refusal>,
-) -> Result<Reply, Refusal> {
+    result: Result<Box<Reply>, Refusal>,
+) -> Result<Box<Reply>, Refusal> {
     let concerns = |reply: &Reply| reply.from.is_shared && reply.status.is_success();
     match (call.operation, result) {
         (Operation::Responses, Ok(reply)) if concerns(&reply) => {
@@ -100,7 +106,7 @@ pub(super) async fn kept(
 }
 
 /// A response's id and those of its items are not waited for: whoever asks for them later asks behind this note.
-async fn noted_response(state: &State, caller: &Caller, call: &Call, reply: Reply) -> Result<Reply, Refusal> {
+async fn noted_response(state: &State, caller: &Caller, call: &Call, reply: Box<Reply>) -> Result<Box<Reply>, Refusal> {
     let mut reply = read_on(reply, RESPONSE_READ_BYTES).await?;
     let item = object(caller, &reply, ObjectKind::Item, String::new());
     let note_items = |ids: Vec<String>| ids.into_iter().for_each(|id| state.made(Object { id, ..item.clone() }));
@@ -126,7 +132,7 @@ async fn noted_response(state: &State, caller: &Caller, call: &Call, reply: Repl
     Ok(reply)
 }
 
-async fn noted(state: &State, caller: &Caller, call: &Call, reply: Reply) -> Result<Reply, Refusal> {
+async fn noted(state: &State, caller: &Caller, call: &Call, reply: Box<Reply>) -> Result<Box<Reply>, Refusal> {
     match call.deed() {
         Deed::Makes | Deed::Shows => {
             let (reply, body) = whole(reply).await?;
@@ -178,7 +184,7 @@ fn object(caller: &Caller, reply: &Reply, kind: ObjectKind, id: String) -> Objec
 }
 
 /// The reply with all of its body here.
-async fn whole(reply: Reply) -> Result<(Reply, Bytes), Refusal> {
+async fn whole(reply: Box<Reply>) -> Result<(Box<Reply>, Bytes), Refusal> {
     let reply = read_on(reply, DESCRIPTION_LIMIT_BYTES).await?;
     match &reply.body {
         ReplyBody::Whole(bytes) => {
@@ -194,26 +200,24 @@ async fn whole(reply: Reply) -> Result<(Reply, Bytes), Refusal> {
 }
 
 /// The reply with the rest of its body here, if that is no longer than this.
-async fn read_on(mut reply: Reply, limit_bytes: usize) -> Result<Reply, Refusal> {
-    let ReplyBody::Passing { first, mut rest } = reply.body else { return Ok(reply) };
-    reply.body = ReplyBody::Whole(Bytes::new());
-    let provider = reply.from.provider.clone();
+async fn read_on(mut reply: Box<Reply>, limit_bytes: usize) -> Result<Box<Reply>, Refusal> {
+    let ReplyBody::Passing { first, rest } = &mut reply.body else { return Ok(reply) };
     let mut all = BytesMut::from(&*first.concat());
     let reading = async {
         while all.len() <= limit_bytes {
             match rest.frame().await {
                 Some(Ok(frame)) => all.extend_from_slice(frame.data_ref().map_or(&[], |data| data)),
-                Some(Err(broken)) => return Err(failed(&provider, &broken.to_string())),
+                Some(Err(broken)) => return Err(failed(&reply.from.provider, &broken.to_string())),
                 None => return Ok(true),
             }
         }
         Ok(false)
     };
     let has_ended = timeout(REST_WAIT, reading).await.map_err(|_| Refusal::TimedOut)??;
-    reply.body = match has_ended {
-        true => ReplyBody::Whole(all.freeze()),
-        false => ReplyBody::Passing { first: vec![all.freeze()], rest },
-    };
+    match has_ended {
+        true => reply.body = ReplyBody::Whole(all.freeze()),
+        false => *first = vec![all.freeze()],
+    }
     Ok(reply)
 }
 

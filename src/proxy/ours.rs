@@ -1,4 +1,4 @@
-//! The headers of a call that speak to the gateway, not to a provider.
+//! The headers of a call that the gateway itself reads.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::domain::call::CallBody;
 use crate::domain::refusal::Refusal;
 use crate::protocol::scan;
 
-/// The headers that concern us, found in one walk.
+/// Found in one walk; of one that stands twice the first.
 #[derive(Default)]
 pub(super) struct Ours<'a> {
     pub(super) session: Option<&'a HeaderValue>,
@@ -22,6 +22,10 @@ pub(super) struct Ours<'a> {
     pub(super) model: Option<&'a HeaderValue>,
     /// The client's own time-out: the Node SDK, the Python SDK and Google's each have a name for it.
     pub(super) allowed: Option<&'a HeaderValue>,
+    pub(super) explain: Option<&'a HeaderValue>,
+    pub(super) content_type: Option<&'a HeaderValue>,
+    pub(super) content_encoding: Option<&'a HeaderValue>,
+    pub(super) content_length: Option<&'a HeaderValue>,
 }
 
 impl<'a> Ours<'a> {
@@ -37,6 +41,10 @@ impl<'a> Ours<'a> {
                 "x-keyway-provider" => &mut ours.provider,
                 "x-keyway-model" => &mut ours.model,
                 "x-stainless-timeout" | "x-stainless-read-timeout" | "x-server-timeout" => &mut ours.allowed,
+                "x-keyway-explain" => &mut ours.explain,
+                "content-type" => &mut ours.content_type,
+                "content-encoding" => &mut ours.content_encoding,
+                "content-length" => &mut ours.content_length,
                 _ => continue,
             };
             place.get_or_insert(value);

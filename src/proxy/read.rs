@@ -1,10 +1,15 @@
 //! Takes a request's body once, bounded in bytes and time, and finds in it the few things the gateway needs.
 
+use std::future::poll_fn;
+use std::ops::Range;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, header, request};
-use http_body_util::BodyExt;
+use http::{HeaderMap, HeaderValue, Method, request};
+use http_body::{Body, Frame};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::bodies::{BodyBudget, BodyLimits, BodyShare};
@@ -14,7 +19,7 @@ use super::upload::Passing;
 use crate::domain::call::{Call, CallBody, Found, Upload};
 use crate::domain::protocol::{Delivery, Operation};
 use crate::domain::refusal::Refusal;
-use crate::hands::Hands;
+use crate::hands::{Hands, Undone};
 use crate::listen::{BodyFault, RequestBody};
 use crate::protocol::scan;
 
@@ -23,20 +28,35 @@ const BEGINNING_BYTES: usize = 64 * 1024;
 /// Room made at once for a body of unknown length; it grows from there.
 const FIRST_ROOM_BYTES: usize = 16 * 1024;
 
+/// A call, with what holds of it until it is answered.
+pub(super) struct Read {
+    /// Boxed: half a kilobyte that several steps hand on.
+    pub(super) call: Box<Call>,
+    /// Does the client want to see the trail?
+    pub(super) wants_trail: bool,
+    /// For so long the client was waited for.
+    pub(super) waited: Duration,
+    /// Of the memory for bodies, to be held as long as the call is.
+    pub(super) share: BodyShare,
+}
+
 /// The whole step: checks the head, takes the body, scans it.
 pub(super) async fn read(
     asked: Asked,
     id: Uuid,
-    head: request::Parts,
-    body: RequestBody,
+    head: &mut request::Parts,
+    mut body: RequestBody,
     room: &Room<'_>,
-) -> Result<(Box<Call>, BodyShare), Refusal> {
-    let form = form(asked.operation, &head)?;
-    let mut share = BodyShare::none_of(room.budget);
-    let taken = take(body, form, &head.headers, room.limits, &mut share).await?;
-    let body = scanned(form, taken, &asked, &head.headers, room).await?;
-    // Boxed: half a kilobyte that several steps hand on.
-    Ok((Box::new(call(asked, id, head, body)?), share))
+) -> Result<Read, Refusal> {
+    let ours = Ours::among(&head.headers);
+    let form = form(asked.operation, &head.method, &ours)?;
+    let (mut share, mut waited) = (BodyShare::none_of(room.budget), Duration::ZERO);
+    let taken = take(&mut body, form, &ours, room.limits, &mut share, &mut waited).await?;
+    let body = scanned(form, taken, &asked, &ours, room).await?;
+    let wants_trail = ours.explain.is_some_and(|value| value == "1");
+    let mut call = Box::new(call(asked, id, head, &ours, body)?);
+    call.headers = std::mem::take(&mut head.headers);
+    Ok(Read { call, wants_trail, waited, share })
 }
 
 /// What reading needs besides the request.
@@ -55,11 +75,11 @@ enum Form {
 }
 
 /// The form an operation's body must have, held against what its head says.
-fn form(operation: Operation, head: &request::Parts) -> Result<Form, Refusal> {
-    if let Some(coding) = head.headers.get(header::CONTENT_ENCODING).filter(|coding| *coding != "identity") {
+fn form(operation: Operation, method: &Method, ours: &Ours<'_>) -> Result<Form, Refusal> {
+    if let Some(coding) = ours.content_encoding.filter(|coding| *coding != "identity") {
         return Err(Refusal::ContentCoded(shown(coding)));
     }
-    if head.method != http::Method::POST || matches!(operation, Operation::StoredResponse) {
+    if *method != Method::POST || matches!(operation, Operation::StoredResponse) {
         return Ok(Form::None);
     }
     let (json, multipart) = match operation {
@@ -69,10 +89,12 @@ fn form(operation: Operation, head: &request::Parts) -> Result<Form, Refusal> {
         Operation::ImageEdits => (true, true),
         _ => (true, false),
     };
-    let stated = head.headers.get(header::CONTENT_TYPE);
-    let Some(stated) = stated else {
+    let Some(stated) = ours.content_type else {
         return if json { Ok(Form::Json) } else { Err(unsupported(false, "nothing".into())) };
     };
+    if json && stated == "application/json" {
+        return Ok(Form::Json);
+    }
     let essence = stated.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     match essence.as_str() {
         "application/json" if json => Ok(Form::Json),
@@ -103,13 +125,14 @@ enum Taken {
 
 /// Takes a body up to what may be held. One that came in one frame is not copied.
 async fn take(
-    mut body: RequestBody,
+    body: &mut RequestBody,
     form: Form,
-    headers: &HeaderMap,
+    ours: &Ours<'_>,
     limits: BodyLimits,
     share: &mut BodyShare,
+    waited: &mut Duration,
 ) -> Result<Taken, Refusal> {
-    let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    let length = ours.content_length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     let stated = length.map(|length| usize::try_from(length).unwrap_or(usize::MAX));
     let too_large = Refusal::BodyTooLarge { limit_bytes: limits.body_bytes as u64 };
     // Of a form that is known to be too large only as much is taken as its model needs.
@@ -122,7 +145,7 @@ async fn take(
     let mut first = Bytes::new();
     let mut several: Option<BytesMut> = None;
     let mut taken = 0_usize;
-    while let Some(piece) = next_piece(&mut body).await? {
+    while let Some(piece) = next_piece(body, waited).await? {
         taken += piece.len();
         if taken > enough && form != Form::Multipart {
             return Err(too_large);
@@ -137,7 +160,8 @@ async fn take(
         }
         if taken > enough {
             let beginning = several.map_or(first, BytesMut::freeze);
-            return Ok(Taken::Larger { beginning, rest: body, length });
+            let rest = std::mem::replace(body, RequestBody::whole(Bytes::new()));
+            return Ok(Taken::Larger { beginning, rest, length });
         }
     }
     Ok(Taken::Whole(several.map_or(first, BytesMut::freeze)))
@@ -151,8 +175,8 @@ fn joined(first: &Bytes, second: &Bytes, stated: Option<usize>) -> BytesMut {
 }
 
 /// The next frame of data. The body itself holds how long it may stand still.
-async fn next_piece(body: &mut RequestBody) -> Result<Option<Bytes>, Refusal> {
-    while let Some(frame) = body.frame().await {
+async fn next_piece(body: &mut RequestBody, waited: &mut Duration) -> Result<Option<Bytes>, Refusal> {
+    while let Some(frame) = next_frame(body, waited).await {
         let frame = frame.map_err(|fault| match fault {
             BodyFault::TimedOut => Refusal::BodyTimedOut,
             BodyFault::Broken => Refusal::BodyBroken,
@@ -165,15 +189,29 @@ async fn next_piece(body: &mut RequestBody) -> Result<Option<Bytes>, Refusal> {
     Ok(None)
 }
 
+/// The clock is read only where there is something to wait for: a small body comes with its head.
+async fn next_frame(body: &mut RequestBody, waited: &mut Duration) -> Option<Result<Frame<Bytes>, BodyFault>> {
+    let mut since = None;
+    let frame = poll_fn(|cx| {
+        let polled = Pin::new(&mut *body).poll_frame(cx);
+        if polled.is_pending() {
+            since.get_or_insert_with(Instant::now);
+        }
+        polled
+    })
+    .await;
+    *waited += since.map_or(Duration::ZERO, |since| since.elapsed());
+    frame
+}
+
 async fn scanned(
     form: Form,
     taken: Taken,
     asked: &Asked,
-    headers: &HeaderMap,
+    ours: &Ours<'_>,
     room: &Room<'_>,
 ) -> Result<CallBody, Refusal> {
-    let content_type =
-        || headers.get(header::CONTENT_TYPE).cloned().unwrap_or(HeaderValue::from_static("multipart/form-data"));
+    let content_type = || ours.content_type.cloned().unwrap_or(HeaderValue::from_static("multipart/form-data"));
     match (form, taken) {
         (Form::None, Taken::Whole(bytes)) if bytes.is_empty() => Ok(CallBody::Empty),
         // What is done to an object, such as to cancel it, often needs no words.
@@ -181,12 +219,12 @@ async fn scanned(
         (Form::None, _) => Err(Refusal::Malformed("this operation takes no body")),
         (Form::Json, Taken::Whole(bytes)) => {
             let found = scan_json(&bytes, asked.operation, room.hands).await?;
-            Ok(CallBody::Json { bytes, found: Box::new(found) })
+            Ok(CallBody::Json { bytes, found })
         }
         (Form::Json, Taken::Larger { .. }) => Err(Refusal::BodyTooLarge { limit_bytes: room.limits.body_bytes as u64 }),
         (Form::Multipart, Taken::Whole(bytes)) => {
             let content_type = content_type();
-            let model = scan::multipart(&bytes, &content_type)?;
+            let model = scan_form(&bytes, &content_type, room.hands).await?;
             Ok(CallBody::Multipart { bytes, content_type, model })
         }
         (Form::Multipart, Taken::Larger { beginning, rest, length }) => {
@@ -219,15 +257,30 @@ fn upload(
     })))
 }
 
-async fn scan_json(bytes: &Bytes, operation: Operation, hands: &Hands) -> Result<Found, Refusal> {
+/// Where it runs depends on how long it takes. What proves to be too much here begins again on a thread for such work.
+async fn scan_json(bytes: &Bytes, operation: Operation, hands: &Hands) -> Result<Box<Found>, Refusal> {
+    if let Some(found) = scan::json_at_once(bytes, operation) {
+        return found;
+    }
     let shared = bytes.clone();
-    let scanning = hands.over(bytes.len(), move || scan::json(&shared, operation)).await;
-    scanning.map_err(|_| Refusal::AtCapacity("large bodies being read"))?
+    // Boxed, so that calls with small bodies do not keep its room.
+    Box::pin(hands.blocking(move || scan::json(&shared, operation))).await.map_err(busy)?
 }
 
-fn call(asked: Asked, id: Uuid, head: request::Parts, body: CallBody) -> Result<Call, Refusal> {
-    let headers = head.headers;
-    let ours = Ours::among(&headers);
+async fn scan_form(
+    bytes: &Bytes,
+    content_type: &HeaderValue,
+    hands: &Hands,
+) -> Result<Option<(String, Range<usize>)>, Refusal> {
+    let (shared, content_type) = (bytes.clone(), content_type.clone());
+    Box::pin(hands.over(bytes.len(), move || scan::multipart(&shared, &content_type))).await.map_err(busy)?
+}
+
+fn busy(_: Undone) -> Refusal {
+    Refusal::AtCapacity("large bodies being read")
+}
+
+fn call(asked: Asked, id: Uuid, head: &request::Parts, ours: &Ours<'_>, body: CallBody) -> Result<Call, Refusal> {
     let in_body = match &body {
         CallBody::Json { found, .. } => found.model_text.clone(),
         CallBody::Multipart { model, .. } => model.as_ref().map(|(text, _)| text.clone()),
@@ -248,16 +301,16 @@ fn call(asked: Asked, id: Uuid, head: request::Parts, body: CallBody) -> Result<
         operation: asked.operation,
         delivery,
         model,
-        method: head.method,
+        method: head.method.clone(),
         query: asked.tail.as_ref().and_then(|_| kept_query(head.uri.query()?)),
         tail: asked.tail,
-        conversation: conversation(&ours, &body),
+        conversation: conversation(ours, &body),
         role: text(ours.role, "x-keyway-role")?,
         endpoint: text(ours.endpoint, "x-keyway-endpoint")?,
         project: text(ours.project, "x-keyway-project")?,
         provider: text(ours.provider, "x-keyway-provider")?,
         allowed: allowed(ours.allowed),
-        headers,
+        headers: HeaderMap::new(),
         body,
     })
 }

@@ -1,12 +1,9 @@
 //! Which operation a path and method ask for. An exact table: what it does not hold is not served.
 
 use http::Method;
-use tokio::time::Instant;
-use uuid::Uuid;
 
 use crate::domain::protocol::{Operation, Protocol};
 use crate::domain::refusal::Refusal;
-use crate::meter::Opening;
 
 /// Where a request is addressed to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,12 +24,6 @@ pub(super) struct Asked {
     pub(super) model: Option<String>,
     /// What follows the operation's path, for objects at a provider: `/file-123/content`.
     pub(super) tail: Option<String>,
-}
-
-impl Asked {
-    pub(super) const fn opening(&self, id: Uuid, began: Instant) -> Opening {
-        Opening { id, protocol: self.protocol, operation: self.operation, began }
-    }
 }
 
 /// How a refusal is to be written before anything else is known: by the path alone.

@@ -16,8 +16,8 @@ use crate::listen::{ALLOWED_METHODS, HeadFault, Peer, RequestBody, Serve};
 impl Serve for Proxy {
     type Body = RelayBody;
 
-    async fn call(&self, request: Request<RequestBody>, peer: Arc<Peer>) -> Response<RelayBody> {
-        self.handle(request, || peer.has_shown_a_token()).await
+    fn call(&self, request: Request<RequestBody>, peer: Arc<Peer>) -> impl Future<Output = Response<RelayBody>> + Send {
+        self.handle(request, move || peer.has_shown_a_token())
     }
 
     fn refuse(&self, fault: HeadFault, head: Option<&Parts>) -> Response<RelayBody> {

@@ -1,7 +1,5 @@
 //! «Did you mean»: the ids nearest to one that nobody knows, out of those this caller may use.
 
-use std::sync::Arc;
-
 use super::listing::{is_usable, listed};
 use super::names::{Pick, Pinned};
 use crate::domain::nearest::distance;
@@ -40,8 +38,8 @@ fn takers(caller: &Caller, asked: &str) -> Vec<String> {
     ids
 }
 
-fn unregistered(provider: &Arc<ProviderEntry>, model: &str) -> Pick {
-    Pick { provider: provider.clone(), model: None, model_id: model.into(), tier: 0, weight: 1, pinned: Pinned::No }
+fn unregistered<'a>(provider: &'a ProviderEntry, model: &'a str) -> Pick<'a> {
+    Pick { provider, model: None, model_id: model, tier: 0, weight: 1, pinned: Pinned::No }
 }
 
 fn nearest(caller: &Caller, asked: &str) -> Vec<String> {

@@ -77,18 +77,18 @@ pub struct DroppedLine {
 }
 
 impl Explanation {
-    pub fn of(plan: &Plan, reader: Reader) -> Self {
+    pub fn of(plan: &Plan<'_>, reader: Reader) -> Self {
         Self::from_parts(plan.rule.name(), plan.targets(), &plan.dropped, reader)
     }
 
     /// Also where no target is left.
-    pub fn of_considered(considered: &Considered, reader: Reader) -> Self {
+    pub fn of_considered(considered: &Considered<'_>, reader: Reader) -> Self {
         Self::from_parts(considered.rule.name(), considered.targets.iter(), &considered.dropped, reader)
     }
 
-    fn from_parts<'a>(
+    fn from_parts<'a, 'c: 'a>(
         rule: &'static str,
-        targets: impl Iterator<Item = &'a Target>,
+        targets: impl Iterator<Item = &'a Target<'c>>,
         dropped: &[Dropped],
         reader: Reader,
     ) -> Self {
@@ -99,7 +99,7 @@ impl Explanation {
     }
 }
 
-fn target_line(target: &Target) -> TargetLine {
+fn target_line(target: &Target<'_>) -> TargetLine {
     let used = |one: &crate::snapshot::CredentialEntry| CredentialUsed {
         id: one.id(),
         scope: one.scope(),
@@ -114,7 +114,7 @@ fn target_line(target: &Target) -> TargetLine {
         tier: target.tier,
         protocol: target.protocol(),
         base_url: target.base_url().clone(),
-        credential: target.credential.as_deref().map(used),
+        credential: target.credential.map(used),
     }
 }
 

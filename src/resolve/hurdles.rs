@@ -51,17 +51,17 @@ pub struct Dropped {
 }
 
 impl Dropped {
-    pub(super) fn of(pick: &Pick, hurdle: Hurdle) -> Self {
-        let limit = pick.model.as_ref().and_then(|entry| entry.model.context_length).unwrap_or_default();
-        let model = pick.model.as_ref().map_or_else(|| pick.model_id.to_string(), |entry| entry.qualified.to_string());
+    pub(super) fn of(pick: &Pick<'_>, hurdle: Hurdle) -> Self {
+        let limit = pick.model.and_then(|entry| entry.model.context_length).unwrap_or_default();
+        let model = pick.model.map_or_else(|| pick.model_id.to_string(), |entry| entry.qualified.to_string());
         Self { provider: pick.provider.name.clone(), model, hurdle, limit }
     }
 }
 
 /// Every hurdle before the credential.
-pub(super) fn clear(caller: &Caller, question: &Question<'_>, pick: &Pick) -> Result<(), Hurdle> {
+pub(super) fn clear(caller: &Caller, question: &Question<'_>, pick: &Pick<'_>) -> Result<(), Hurdle> {
     let provider = &pick.provider.provider;
-    let model = pick.model.as_ref().map(|entry| &entry.model);
+    let model = pick.model.map(|entry| &entry.model);
     if !provider.enabled || model.is_some_and(|model| !model.enabled) {
         return Err(Hurdle::Disabled);
     }
@@ -83,29 +83,25 @@ pub(super) fn clear(caller: &Caller, question: &Question<'_>, pick: &Pick) -> Re
 }
 
 /// A token's list names models by bare or qualified id, routes by name, or whole prefixes as `prefix:*`.
-fn is_on_list(caller: &Caller, question: &Question<'_>, pick: &Pick) -> bool {
+fn is_on_list(caller: &Caller, question: &Question<'_>, pick: &Pick<'_>) -> bool {
     let list = &caller.token().models;
     if list.is_empty() || !question.operation.names_model() {
         return true;
     }
     let prefix = &pick.provider.provider.prefix;
-    let is_qualified = |name: &str| {
-        name.strip_prefix(prefix.as_str()).and_then(|rest| rest.strip_prefix(':')) == Some(&*pick.model_id)
-    };
+    let is_qualified =
+        |name: &str| name.strip_prefix(prefix.as_str()).and_then(|rest| rest.strip_prefix(':')) == Some(pick.model_id);
     list.iter().any(|name| match name.strip_suffix('*') {
         Some(start) => format!("{prefix}:{}", pick.model_id).starts_with(start),
         None => {
-            **name == *pick.model_id
-                || is_qualified(name)
-                || question.model == Some(name)
-                || question.role == Some(name)
+            name == pick.model_id || is_qualified(name) || question.model == Some(name) || question.role == Some(name)
         }
     })
 }
 
 /// Nobody approved an id that nobody registered: people may chat with it, agents may not.
-fn is_approved(kind: TokenKind, pick: &Pick) -> bool {
-    match (kind, &pick.model) {
+fn is_approved(kind: TokenKind, pick: &Pick<'_>) -> bool {
+    match (kind, pick.model) {
         (TokenKind::Chat, Some(entry)) => entry.model.approved_for_chat,
         (TokenKind::Agent, Some(entry)) => entry.model.approved_for_agent,
         (TokenKind::Chat, None) => true,

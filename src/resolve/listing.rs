@@ -1,7 +1,5 @@
 //! What a caller may name as a model: models, routes and endpoints, as `GET /v1/models` lists them.
 
-use std::sync::Arc;
-
 use super::names::{Pick, Pinned};
 use super::{Question, credentials, hurdles};
 use crate::domain::call::Past;
@@ -32,11 +30,11 @@ pub fn listed(caller: &Caller) -> impl Iterator<Item = Listed> {
         .chain(endpoints(caller))
 }
 
-fn listed_pick(entry: &Arc<ModelEntry>) -> Pick {
+fn listed_pick(entry: &ModelEntry) -> Pick<'_> {
     Pick {
-        provider: entry.provider.clone(),
-        model: Some(entry.clone()),
-        model_id: entry.model_id.clone(),
+        provider: &entry.provider,
+        model: Some(entry),
+        model_id: &entry.model_id,
         tier: 0,
         weight: 1,
         pinned: Pinned::No,
@@ -44,13 +42,13 @@ fn listed_pick(entry: &Arc<ModelEntry>) -> Pick {
 }
 
 /// Would a call that names this go anywhere?
-pub(super) fn is_usable(caller: &Caller, pick: &Pick) -> bool {
-    let question = Question::of_model(&pick.model_id, None);
+pub(super) fn is_usable(caller: &Caller, pick: &Pick<'_>) -> bool {
+    let question = Question::of_model(pick.model_id, None);
     if hurdles::clear(caller, &question, pick).is_err() {
         return false;
     }
     let (mut targets, mut dropped) = (Vec::new(), Vec::new());
-    credentials::targets(caller, &question, &Past::None, pick.clone(), &mut targets, &mut dropped);
+    credentials::targets(caller, &question, &Past::None, pick, &mut targets, &mut dropped);
     !targets.is_empty()
 }
 

@@ -16,6 +16,7 @@ pub use hurdles::{Dropped, Hurdle};
 pub use listing::{Listed, listed};
 pub use names::Rule;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,61 +28,62 @@ use crate::domain::refusal::Refusal;
 use crate::domain::trail::Answerer;
 use crate::snapshot::{Caller, CredentialEntry, ModelEntry, ProviderEntry};
 
-/// One line of a plan: provider, model id and credential.
-#[derive(Clone, Debug)]
-pub struct Target {
-    pub provider: Arc<ProviderEntry>,
+/// One line of a plan: provider, model id and credential. Points into the caller's view: counting references that all
+/// cores share would have them wait for each other.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    pub provider: &'a ProviderEntry,
     /// The registered model, if it is one.
-    pub model: Option<Arc<ModelEntry>>,
+    pub model: Option<&'a ModelEntry>,
     /// What the provider calls it; empty for calls about objects, which name no model.
-    pub model_id: Arc<str>,
+    pub model_id: &'a str,
     /// `None` where the provider needs no key.
-    pub credential: Option<Arc<CredentialEntry>>,
+    pub credential: Option<&'a CredentialEntry>,
     /// Targets of one tier are equals.
     pub tier: u32,
     weight: u32,
 }
 
-impl Target {
-    pub fn base_url(&self) -> &BaseUrl {
-        self.credential.as_ref().map_or(&self.provider.provider.base_url, |credential| &credential.base_url)
+impl<'a> Target<'a> {
+    pub fn base_url(&self) -> &'a BaseUrl {
+        self.credential.map_or(&self.provider.provider.base_url, |credential| &credential.base_url)
     }
 
     pub fn protocol(&self) -> Protocol {
-        self.credential.as_ref().map_or(self.provider.provider.protocol, |credential| credential.protocol)
+        self.credential.map_or(self.provider.provider.protocol, |credential| credential.protocol)
     }
 
     /// The settings in force: the credential's where it has any of its own.
-    pub fn settings(&self) -> &ProviderSettings {
-        let own = self.credential.as_ref().map(|credential| &credential.credential.overrides.settings);
+    pub fn settings(&self) -> &'a ProviderSettings {
+        let own = self.credential.map(|credential| &credential.credential.overrides.settings);
         own.filter(|settings| **settings != ProviderSettings::default()).unwrap_or(&self.provider.provider.settings)
     }
 
     /// What goes into the body's `model`.
-    pub fn sent_model(&self) -> Arc<str> {
-        match &self.model {
-            Some(model) if !self.provider.provider.strip_prefix => model.qualified.clone(),
+    pub fn sent_model(&self) -> Cow<'a, str> {
+        match self.model {
+            Some(model) if !self.provider.provider.strip_prefix => Cow::Borrowed(&model.qualified),
             None if !self.provider.provider.strip_prefix => {
-                format!("{}:{}", self.provider.provider.prefix, self.model_id).into()
+                Cow::Owned(format!("{}:{}", self.provider.provider.prefix, self.model_id))
             }
-            _ => self.model_id.clone(),
+            _ => Cow::Borrowed(self.model_id),
         }
     }
 
     /// The model as breakers know it. An id that nobody registered counts against no breaker: clients could make up
     /// any number of them.
-    pub fn counted_model(&self) -> Option<&Arc<str>> {
-        self.model.as_ref().map(|entry| &entry.model_id)
+    pub fn counted_model(&self) -> Option<&'a Arc<str>> {
+        self.model.map(|entry| &entry.model_id)
     }
 
     pub fn answerer(&self) -> Answerer {
         Answerer {
             provider: self.provider.name.clone(),
             provider_id: self.provider.provider.id,
-            model: self.model_id.clone(),
+            model: self.named_model(),
             is_registered: self.model.is_some(),
-            scope: self.credential.as_ref().map(|one| one.scope()),
-            credential: self.credential.as_ref().map(|one| one.id()),
+            scope: self.scope(),
+            credential: self.credential.map(|one| one.id()),
             is_shared: self.is_shared(),
         }
     }
@@ -89,37 +91,46 @@ impl Target {
     /// Do other workspaces call with the same credential, or without one at the same provider? Objects made so are told
     /// apart by our record alone.
     pub fn is_shared(&self) -> bool {
-        match &self.credential {
+        match self.credential {
             Some(credential) => credential.scope() == Scope::Platform,
             None => self.provider.provider.owner == Owner::Platform,
         }
     }
 
+    /// The model id for what outlives the call.
+    pub fn named_model(&self) -> Arc<str> {
+        self.model.map_or_else(|| self.model_id.into(), |entry| entry.model_id.clone())
+    }
+
+    pub fn scope(&self) -> Option<Scope> {
+        self.credential.map(CredentialEntry::scope)
+    }
+
     pub fn timeout(&self) -> Duration {
-        self.model.as_ref().and_then(|model| model.model.timeout).unwrap_or(self.provider.provider.timeout)
+        self.model.and_then(|model| model.model.timeout).unwrap_or(self.provider.provider.timeout)
     }
 
     pub fn context_length(&self) -> Option<u64> {
-        self.model.as_ref().and_then(|model| model.model.context_length)
+        self.model.and_then(|model| model.model.context_length)
     }
 }
 
 /// The targets one call will try, best first. Never empty, and nobody has to check.
 #[derive(Clone, Debug)]
-pub struct Plan {
-    first: Target,
-    rest: Vec<Target>,
+pub struct Plan<'a> {
+    first: Target<'a>,
+    rest: Vec<Target<'a>>,
     /// Which of the nine rules read the model string.
     pub rule: Rule,
     pub dropped: Vec<Dropped>,
 }
 
-impl Plan {
-    pub fn targets(&self) -> impl Iterator<Item = &Target> {
+impl<'a> Plan<'a> {
+    pub fn targets(&self) -> impl Iterator<Item = &Target<'a>> {
         std::iter::once(&self.first).chain(&self.rest)
     }
 
-    pub fn first(&self) -> &Target {
+    pub fn first(&self) -> &Target<'a> {
         &self.first
     }
 
@@ -180,42 +191,41 @@ impl<'a> Question<'a> {
 
 /// The targets that a model string leads to, which may be none, and what fell out on the way.
 #[derive(Debug)]
-pub struct Considered {
+pub struct Considered<'a> {
     pub rule: Rule,
     /// In the order in which a call would try them.
-    pub targets: Vec<Target>,
+    pub targets: Vec<Target<'a>>,
     pub dropped: Vec<Dropped>,
 }
 
 /// The plan, or the refusal of the last hurdle that any target reached.
-pub fn resolve(caller: &Caller, question: &Question<'_>, past: &Past) -> Result<Plan, Refusal> {
+pub fn resolve<'a>(caller: &'a Caller, question: &Question<'a>, past: &Past) -> Result<Plan<'a>, Refusal> {
     let considered = consider(caller, question, past)?;
     considered.plan(caller, question)
 }
 
 /// Everything that a call's model string leads to; a refusal only where no rule reads it.
-pub fn consider(caller: &Caller, question: &Question<'_>, past: &Past) -> Result<Considered, Refusal> {
+pub fn consider<'a>(caller: &'a Caller, question: &Question<'a>, past: &Past) -> Result<Considered<'a>, Refusal> {
     let named = names::picks(caller, question, past)?;
     let mut dropped = Vec::new();
     let mut targets = Vec::with_capacity(named.picks.len());
-    for pick in named.picks {
-        match hurdles::clear(caller, question, &pick) {
+    for pick in &named.picks {
+        match hurdles::clear(caller, question, pick) {
             Ok(()) => credentials::targets(caller, question, past, pick, &mut targets, &mut dropped),
-            Err(hurdle) => dropped.push(Dropped::of(&pick, hurdle)),
+            Err(hurdle) => dropped.push(Dropped::of(pick, hurdle)),
         }
     }
     order::order(&mut targets, question.seed);
     Ok(Considered { rule: named.rule, targets, dropped })
 }
 
-impl Considered {
+impl<'a> Considered<'a> {
     /// What a call would do with it.
-    pub fn plan(self, caller: &Caller, question: &Question<'_>) -> Result<Plan, Refusal> {
-        let mut targets = self.targets.into_iter();
-        match targets.next() {
-            Some(first) => Ok(Plan { first, rest: targets.collect(), rule: self.rule, dropped: self.dropped }),
-            None => Err(hurdles::refusal(caller, question, &self.dropped)),
+    pub fn plan(mut self, caller: &Caller, question: &Question<'_>) -> Result<Plan<'a>, Refusal> {
+        if self.targets.is_empty() {
+            return Err(hurdles::refusal(caller, question, &self.dropped));
         }
+        Ok(Plan { first: self.targets.remove(0), rest: self.targets, rule: self.rule, dropped: self.dropped })
     }
 }
 

@@ -3,7 +3,7 @@
 use super::Target;
 
 /// Sorts targets. The draw gives each a place with the odds of its weight, without any state.
-pub(super) fn order(targets: &mut [Target], seed: u64) {
+pub(super) fn order(targets: &mut [Target<'_>], seed: u64) {
     if targets.len() < 2 {
         return;
     }
@@ -12,9 +12,9 @@ pub(super) fn order(targets: &mut [Target], seed: u64) {
 
 /// The waiting time of an exponential clock whose rate is the weight: the earliest rings first, with odds by weight.
 /// No money is computed here, so a float is at home.
-fn ticket(target: &Target, seed: u64) -> f64 {
+fn ticket(target: &Target<'_>, seed: u64) -> f64 {
     let provider = target.provider.provider.id.uuid().as_u64_pair();
-    let credential = target.credential.as_ref().map_or((0, 0), |one| one.id().uuid().as_u64_pair());
+    let credential = target.credential.map_or((0, 0), |one| one.id().uuid().as_u64_pair());
     let mut drawn = seed;
     for part in [provider.0, provider.1, credential.0, credential.1] {
         drawn = mixed(drawn ^ part);

@@ -88,17 +88,18 @@ impl House {
         Caller::new(snapshot.view(id("w")).unwrap().clone(), snapshot.tokens[&self.token.hash].clone())
     }
 
-    fn asks(&self, question: Question<'_>) -> Result<Plan, Refusal> {
-        resolve(&self.caller(), &question, &Past::None)
+    /// What `see` makes of the plan, which lives no longer than its caller.
+    fn asks<T>(&self, question: Question<'_>, see: impl FnOnce(Result<Plan<'_>, Refusal>) -> T) -> T {
+        see(resolve(&self.caller(), &question, &Past::None))
     }
 
     /// The plan for a model string as `provider/model` words, or the refusal's code.
     fn plan(&self, model: &str) -> String {
-        told(self.asks(Question::of_model(model, None)))
+        self.asks(Question::of_model(model, None), told)
     }
 }
 
-fn told(plan: Result<Plan, Refusal>) -> String {
+fn told(plan: Result<Plan<'_>, Refusal>) -> String {
     match plan {
         Ok(plan) => plan
             .targets()
@@ -184,8 +185,8 @@ fn a_role_is_a_failover_list_unless_a_model_has_its_name() {
 fn the_role_header_speaks_only_where_the_model_says_nothing() {
     let house = two().route(RouteKind::Role, "coding", "a", Some("gpt"), 1);
     let with_role = |model| Question { role: Some("coding"), ..Question::of_model(model, None) };
-    assert_eq!(told(house.asks(with_role("default"))), "a/gpt");
-    assert_eq!(told(house.asks(with_role("b:gpt"))), "b/gpt");
+    assert_eq!(house.asks(with_role("default"), told), "a/gpt");
+    assert_eq!(house.asks(with_role("b:gpt"), told), "b/gpt");
 }
 
 #[test]
@@ -202,7 +203,7 @@ fn a_credentials_id_is_a_model_endpoint() {
     assert_eq!(house.plan(&mine), "a/own");
     assert_eq!(house.plan(&format!("endpoint:{mine}")), "a/own");
     let header = Question { endpoint: Some(&mine), ..Question::of_model("default", None) };
-    assert_eq!(told(house.asks(header)), "a/own");
+    assert_eq!(house.asks(header, told), "a/own");
     let modelless = two().key("mine", "a", owner, |_| ());
     assert_eq!(modelless.plan(&format!("endpoint:{mine}:gpt")), "a/gpt");
 }
@@ -225,7 +226,7 @@ fn the_default_comes_from_project_workspace_own_credential_setting_and_granted_c
     let house = house.workspace(|one| one.default = Some(choice("chosen")));
     assert_eq!(house.plan("default"), "a/chosen");
     let house = house.workspace(|one| drop(one.projects.insert("p".into(), choice("project"))));
-    assert_eq!(told(house.asks(Question::of_model("default", Some("p")))), "a/project");
+    assert_eq!(house.asks(Question::of_model("default", Some("p")), told), "a/project");
     let house = house.token(|one| one.project = Some("p".into()));
     assert_eq!(house.plan("default"), "a/project");
 }
@@ -275,13 +276,13 @@ fn only_a_call_that_can_not_fit_is_refused_for_its_length() {
     let house =
         House::new().provider("a", 1, |_| ()).model("a", "gpt", |one| one.context_length = Some(100)).platform_key("a");
     let long = |tokens| Question { least_input_tokens: tokens, ..Question::of_model("gpt", None) };
-    assert_eq!(told(house.asks(long(100))), "a/gpt");
-    assert_eq!(told(house.asks(long(101))), "context_length_exceeded");
+    assert_eq!(house.asks(long(100), told), "a/gpt");
+    assert_eq!(house.asks(long(101), told), "context_length_exceeded");
 }
 
 fn scopes(house: &House) -> Vec<String> {
-    let plan = house.asks(Question::of_model("a:gpt", None)).unwrap();
-    plan.targets().map(|target| target.credential.as_ref().map_or("none".into(), |one| one.id().to_string())).collect()
+    let scope = |target: &Target<'_>| target.credential.map_or("none".into(), |one| one.id().to_string());
+    house.asks(Question::of_model("a:gpt", None), |plan| plan.unwrap().targets().map(scope).collect())
 }
 
 #[test]
@@ -339,7 +340,8 @@ fn what_is_on_record_binds_a_call_to_its_provider_and_to_its_credential() {
         credential: Some(id::<Credential>(credential)),
     };
     let house = two().key("mine", "a", Owner::Workspace(id("w")), |_| ());
-    let plan = resolve(&house.caller(), &files(), &made("a", "a-key")).unwrap();
+    let (caller, past) = (house.caller(), made("a", "a-key"));
+    let plan = resolve(&caller, &files(), &past).unwrap();
     assert_eq!(
         plan.first().credential.as_ref().unwrap().id(),
         id::<Credential>("a-key"),
@@ -380,7 +382,7 @@ fn equals_are_drawn_by_weight_and_the_same_conversation_draws_the_same() {
 #[test]
 fn a_refusal_names_the_closest_models_of_this_caller_only() {
     let house = two().model("a", "gpt-4o-mini", |_| ()).model("a", "gpt-4o-maxi", |one| one.approved_for_chat = false);
-    let refusal = house.asks(Question::of_model("gpt-4o-min", None)).unwrap_err().to_string();
+    let refusal = house.asks(Question::of_model("gpt-4o-min", None), |plan| plan.unwrap_err().to_string());
     assert!(refusal.contains("a:gpt-4o-mini") && !refusal.contains("maxi"), "{refusal}");
 }
 
@@ -399,16 +401,18 @@ fn the_list_shows_what_a_caller_may_use_and_nothing_else() {
 fn an_object_on_record_binds_the_plan_to_its_provider_and_credential() {
     let house = two();
     let past = Past::Theirs { provider: id("a"), credential: Some(id("a-key")) };
-    let plan = resolve(&house.caller(), &Question::of_model("gpt", None), &past);
-    assert_eq!(told(plan), "a/gpt");
+    assert_eq!(told(resolve(&house.caller(), &Question::of_model("gpt", None), &past)), "a/gpt");
 }
 
 #[test]
 fn an_explanation_shows_the_rule_the_targets_and_what_fell_out() {
     let mut house = two();
     house.directory.orgs[0].gates.insert(id("b"), Gate::Deny);
-    let plan = house.asks(Question::of_model("gpt", None)).unwrap();
-    let [all, some] = [Reader::Operator, Reader::Caller].map(|reader| Explanation::of(&plan, reader).to_string());
+    let explained = |plan: Result<Plan<'_>, Refusal>| {
+        let plan = plan.unwrap();
+        [Reader::Operator, Reader::Caller].map(|reader| Explanation::of(&plan, reader).to_string())
+    };
+    let [all, some] = house.asks(Question::of_model("gpt", None), explained);
     assert!(
         all.contains("rule: exact model id")
             && all.contains("1. a gpt")

@@ -6,6 +6,7 @@ mod admin;
 mod command_line;
 mod documents;
 mod failover;
+mod footprint;
 #[path = "../house.rs"]
 mod house;
 mod listening;

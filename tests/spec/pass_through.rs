@@ -51,16 +51,17 @@ async fn what_a_call_leaves_out_the_models_defaults_fill_in() {
     assert_eq!(sent(plan(), CHAT, said).await, said);
 }
 
-/// Real threads scan a large body, so the clock runs.
+/// Real threads scan what takes long, so the clock runs.
 #[tokio::test]
-async fn a_body_of_five_megabytes_goes_through() {
+async fn a_body_of_five_megabytes_or_of_many_values_goes_through() {
     let world = one().stands();
-    let body = format!(
-        "{{\"messages\":[{{\"role\":\"user\",\"content\":\"{}\"}}],\"model\":\"primary:m\"}}",
-        "x".repeat(5 << 20)
-    );
-    world.client().posts(CHAT, body.clone()).await.is_served("hello");
-    assert!(world.provider("primary").last().text() == body.replace("primary:m", "m"));
+    let long = format!("{{\"role\":\"user\",\"content\":\"{}\"}}", "x".repeat(5 << 20));
+    let many = vec!["{\"role\":\"user\",\"content\":\"x\"}"; 10_000].join(",");
+    for messages in [long, many] {
+        let body = format!("{{\"messages\":[{messages}],\"model\":\"primary:m\"}}");
+        world.client().posts(CHAT, body.clone()).await.is_served("hello");
+        assert!(world.provider("primary").last().text() == body.replace("primary:m", "m"));
+    }
     world.is_at_rest().await;
 }
 

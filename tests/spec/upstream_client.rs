@@ -7,21 +7,25 @@ mod network;
 mod peer;
 mod pipes;
 
+use std::future::poll_fn;
 use std::io::{Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method};
 use http_body_util::BodyExt;
 use keyway::attempt::client::{
-    Answer, Broken, Client, ClientSettings, Destination, Head, Network, Outgoing, authorities,
+    Answer, Broken, Client, ClientSettings, Destination, Head, Network, Outgoing, Recipe, authorities,
 };
 use keyway::domain::address::Egress;
 use keyway::domain::failure::Failure;
 use keyway::domain::id::Id;
+use keyway::protocol::splice::Pieces;
 use peer::Peer;
+use tokio::sync::Notify;
 use tokio::time::timeout;
 
 /// Longer than anything here should take, shorter than anyone waits for a test.
@@ -46,11 +50,30 @@ fn post() -> Head {
 }
 
 fn body() -> Outgoing {
-    Outgoing::from(vec![Bytes::from("{\"model\":"), Bytes::from("\"m\"}")])
+    let mut pieces = Pieces::from(Bytes::from("{\"model\":"));
+    pieces.push(Bytes::from("\"m\"}"));
+    Outgoing::from(pieces)
+}
+
+/// A request that is held whole.
+struct Held(Head, Outgoing);
+
+impl Recipe for Held {
+    fn goes_by_once(&self) -> bool {
+        matches!(self.1, Outgoing::Streamed(_))
+    }
+
+    fn request(&mut self) -> (Head, Outgoing) {
+        (self.0.clone(), self.1.again().unwrap_or_else(|| std::mem::replace(&mut self.1, Outgoing::empty())))
+    }
+}
+
+async fn sent(client: &Client, to: &Destination, head: Head, body: Outgoing) -> Result<Answer, Failure> {
+    client.send(to, &mut Held(head, body)).await
 }
 
 async fn ask(client: &Client, to: &Destination) -> Result<Answer, Failure> {
-    timeout(SOON, client.send(to, post(), body())).await.expect("an answer in time")
+    timeout(SOON, sent(client, to, post(), body())).await.expect("an answer in time")
 }
 
 async fn whole(answer: Answer) -> Result<String, Broken> {
@@ -90,7 +113,7 @@ async fn the_request_is_ours_host_and_length_and_nothing_else() {
     for (name, value) in [("host", "evil"), ("content-length", "3"), ("transfer-encoding", "chunked"), ("te", "x")] {
         head.headers.insert(name, value.parse().unwrap());
     }
-    client().send(&peer.destination(), head, body()).await.unwrap();
+    sent(&client(), &peer.destination(), head, body()).await.unwrap();
     let port = peer.at.port();
     let mut lines: Vec<String> = request.recv().await.unwrap().split("\r\n").map(str::to_string).collect();
     lines[1..4].sort();
@@ -219,6 +242,29 @@ async fn an_answer_shorter_than_it_said_is_cut() {
     assert_eq!(whole(answer).await, Err(Broken::Malformed));
 }
 
+/// With its first line gone before, such a chunk is as many bytes as a whole one without an end would be.
+#[tokio::test]
+async fn an_end_that_comes_with_the_rest_of_a_chunk_is_seen() {
+    let looked = Arc::new(Notify::new());
+    let waits = looked.clone();
+    let peer = Peer::plays(move |_, mut talk| {
+        let looked = waits.clone();
+        async move {
+            talk.hears().await;
+            talk.says("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n12c\r\n").await;
+            looked.notified().await;
+            talk.says(&format!("{}\r\n0\r\n\r\n", "x".repeat(300))).await;
+            talk.sees_the_end().await;
+        }
+    })
+    .await;
+    let client = client();
+    let mut answer = ask(&client, &peer.destination()).await.unwrap();
+    assert!(poll_fn(|cx| Poll::Ready(answer.body.poll_piece(cx).is_pending())).await);
+    looked.notify_one();
+    assert_eq!(whole(answer).await.map(|text| text.len()), Ok(300));
+}
+
 #[tokio::test]
 async fn an_answer_with_two_framings_is_the_connections_last() {
     let peer =
@@ -313,7 +359,7 @@ async fn a_call_let_go_closes_its_connection_at_once() {
     })
     .await;
     let client = client();
-    let waiting = timeout(Duration::from_millis(50), client.send(&peer.destination(), post(), body())).await;
+    let waiting = timeout(Duration::from_millis(50), sent(&client, &peer.destination(), post(), body())).await;
     assert!(waiting.is_err(), "there is no answer");
     assert_eq!(timeout(Duration::from_secs(1), ends.recv()).await.unwrap(), Some(1));
 
@@ -333,7 +379,7 @@ async fn an_answer_that_came_before_the_request_was_out_ends_the_connection() {
     .await;
     let client = client();
     let huge = Outgoing::from(Bytes::from(vec![b'x'; 64 << 20]));
-    let answer = timeout(SOON, client.send(&peer.destination(), post(), huge)).await.unwrap().unwrap();
+    let answer = timeout(SOON, sent(&client, &peer.destination(), post(), huge)).await.unwrap().unwrap();
     assert_eq!(whole(answer).await.unwrap(), "hello");
     assert_eq!(client.counts().idle.load(Relaxed), 0);
 }
@@ -344,8 +390,8 @@ async fn a_body_that_goes_by_once_is_sent_with_its_length_on_a_new_connection() 
     let client = client();
     assert_eq!(asks_whole(&client, &peer.destination()).await, "hello");
     let streamed = http_body_util::Full::new(Bytes::from("streamed")).map_err(|never| match never {});
-    let sent = client.send(&peer.destination(), post(), Outgoing::Streamed(Box::pin(streamed))).await;
-    assert_eq!(whole(sent.unwrap()).await.unwrap(), "hello");
+    let answer = sent(&client, &peer.destination(), post(), Outgoing::Streamed(Box::pin(streamed))).await;
+    assert_eq!(whole(answer.unwrap()).await.unwrap(), "hello");
     peer.had_connections(2);
 }
 

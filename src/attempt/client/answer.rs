@@ -6,7 +6,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
@@ -16,7 +16,7 @@ use hyper::body::Incoming;
 use super::died::cause;
 use super::pool::{Pool, Site};
 use super::shared::Lease;
-use super::single::{Arrived, Single};
+use super::single::{Single, poll_piece};
 use crate::domain::entity::Credential;
 use crate::domain::failure::Failure;
 use crate::domain::id::Id;
@@ -48,7 +48,7 @@ impl From<Broken> for Failure {
     }
 }
 
-/// Frames as they arrive. Poll it until it says `None` or `is_end_stream`, else the connection is closed.
+/// Pieces as they arrive. Poll it until it says `None` or `is_end_stream`, else the connection is closed.
 pub struct AnswerBody {
     incoming: Incoming,
     carrier: Carrier,
@@ -92,11 +92,30 @@ impl AnswerBody {
         }
     }
 
-    fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<Option<Arrived>> {
-        match &mut self.carrier {
-            Carrier::Single(single, _) => single.poll_frame(&mut self.incoming, cx),
-            Carrier::Shared { .. } | Carrier::Done => Pin::new(&mut self.incoming).poll_frame(cx),
-        }
+    /// The next piece as it arrived.
+    pub fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Broken>>> {
+        let polled = match &mut self.carrier {
+            Carrier::Single(single, _) => single.poll_piece(&mut self.incoming, cx),
+            Carrier::Shared { .. } | Carrier::Done => poll_piece(&mut self.incoming, cx),
+        };
+        Poll::Ready(match ready!(polled) {
+            Some(Ok(piece)) => {
+                if self.incoming.is_end_stream() {
+                    self.ended();
+                }
+                Some(Ok(piece))
+            }
+            Some(Err(error)) => {
+                self.carrier = Carrier::Done;
+                Some(Err(broken(&error)))
+            }
+            None => {
+                let cut = matches!(self.carrier, Carrier::Shared { .. }) && !self.incoming.is_end_stream();
+                self.ended();
+                // hyper takes an HTTP/2 reset with NO_ERROR for an end; without the end's flag it is a cut.
+                cut.then_some(Err(Broken::Cut))
+            }
+        })
     }
 }
 
@@ -105,26 +124,7 @@ impl Body for AnswerBody {
     type Error = Broken;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        let this = self.get_mut();
-        let polled = std::task::ready!(this.poll_incoming(cx));
-        Poll::Ready(match polled {
-            Some(Ok(frame)) => {
-                if this.incoming.is_end_stream() {
-                    this.ended();
-                }
-                Some(Ok(frame))
-            }
-            Some(Err(error)) => {
-                this.carrier = Carrier::Done;
-                Some(Err(broken(&error)))
-            }
-            None => {
-                let cut = matches!(this.carrier, Carrier::Shared { .. }) && !this.incoming.is_end_stream();
-                this.ended();
-                // hyper takes an HTTP/2 reset with NO_ERROR for an end; without the end's flag it is a cut.
-                cut.then_some(Err(Broken::Cut))
-            }
-        })
+        self.get_mut().poll_piece(cx).map_ok(Frame::data)
     }
 
     fn is_end_stream(&self) -> bool {

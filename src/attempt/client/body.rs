@@ -10,12 +10,22 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, Method};
 use http_body::{Body, Frame, SizeHint};
 
+use crate::protocol::splice;
+
 /// Method, path and headers of one upstream request. `Host`, `:authority` and all framing are rebuilt by the client.
 #[derive(Clone, Debug)]
 pub struct Head {
     pub method: Method,
     pub path: PathAndQuery,
     pub headers: HeaderMap,
+}
+
+/// How a request is made. Its maps and bodies are given away with it, so it is made for each connection it goes out on.
+pub trait Recipe {
+    /// Once the request is made it can't be made again: what it is made of goes by while it is sent.
+    fn goes_by_once(&self) -> bool;
+
+    fn request(&mut self) -> (Head, Outgoing);
 }
 
 /// A body that is read elsewhere while we send it.
@@ -31,11 +41,11 @@ pub enum Outgoing {
 
 impl Outgoing {
     pub fn empty() -> Self {
-        Self::Whole(Pieces::default())
+        Self::Whole(Pieces::from(splice::Pieces::default()))
     }
 
     /// A second copy to send again, if there can be one. Costs a reference count.
-    pub(super) fn again(&self) -> Option<Self> {
+    pub fn again(&self) -> Option<Self> {
         match self {
             Self::Whole(pieces) => Some(Self::Whole(pieces.clone())),
             Self::Streamed(_) => None,
@@ -45,29 +55,32 @@ impl Outgoing {
 
 impl From<Bytes> for Outgoing {
     fn from(bytes: Bytes) -> Self {
-        Self::Whole(Pieces::from(vec![bytes]))
+        Self::from(splice::Pieces::from(bytes))
     }
 }
 
-impl From<Vec<Bytes>> for Outgoing {
-    fn from(pieces: Vec<Bytes>) -> Self {
+impl From<splice::Pieces> for Outgoing {
+    fn from(pieces: splice::Pieces) -> Self {
         Self::Whole(Pieces::from(pieces))
     }
 }
 
-/// Slices of one body in their order, without empty ones.
-#[derive(Clone, Default)]
+/// What is left to send of a body's slices, none of them empty. The usual one slice is held without an allocation.
+#[derive(Clone)]
 pub struct Pieces {
-    slices: Arc<[Bytes]>,
+    first: Option<Bytes>,
+    behind: Option<Arc<[Bytes]>>,
     next: usize,
     left: u64,
 }
 
-impl From<Vec<Bytes>> for Pieces {
-    fn from(mut slices: Vec<Bytes>) -> Self {
-        slices.retain(|slice| !slice.is_empty());
-        let left = slices.iter().map(|slice| slice.len() as u64).sum();
-        Self { slices: slices.into(), next: 0, left }
+impl From<splice::Pieces> for Pieces {
+    fn from(pieces: splice::Pieces) -> Self {
+        let left = pieces.len() as u64;
+        let mut slices = pieces.into_iter();
+        let first = slices.next();
+        let behind: Vec<Bytes> = slices.collect();
+        Self { first, behind: (!behind.is_empty()).then(|| behind.into()), next: 0, left }
     }
 }
 
@@ -75,8 +88,14 @@ impl Iterator for Pieces {
     type Item = Bytes;
 
     fn next(&mut self) -> Option<Bytes> {
-        let slice = self.slices.get(self.next)?.clone();
-        self.next += 1;
+        let slice = match self.first.take() {
+            Some(first) => first,
+            None => {
+                let slice = self.behind.as_ref()?.get(self.next)?.clone();
+                self.next += 1;
+                slice
+            }
+        };
         self.left -= slice.len() as u64;
         Some(slice)
     }
@@ -114,11 +133,13 @@ mod tests {
 
     #[test]
     fn pieces_know_their_length_and_can_be_sent_again() {
-        let mut first = Outgoing::from(vec![Bytes::from("ab"), Bytes::new(), Bytes::from("c")]);
+        let mut slices = splice::Pieces::default();
+        ["ab", "", "c", "d"].into_iter().for_each(|slice| slices.push(Bytes::from(slice)));
+        let mut first = Outgoing::from(slices);
         let second = first.again().unwrap();
-        assert_eq!(first.size_hint().exact(), Some(3));
+        assert_eq!(first.size_hint().exact(), Some(4));
         let Outgoing::Whole(pieces) = &mut first else { unreachable!() };
-        assert_eq!(pieces.by_ref().collect::<Vec<_>>(), ["ab", "c"]);
+        assert_eq!(pieces.by_ref().collect::<Vec<_>>(), ["ab", "c", "d"]);
         assert!(first.is_end_stream() && !second.is_end_stream());
     }
 }

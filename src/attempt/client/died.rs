@@ -2,9 +2,6 @@
 
 use std::error::Error;
 
-use http::Request;
-
-use super::body::Outgoing;
 use crate::domain::failure::Failure;
 
 /// What is left of a call whose connection failed it.
@@ -14,8 +11,8 @@ pub(super) struct Died {
 }
 
 pub(super) enum Left {
-    /// Nothing of it was written: here it is again.
-    Unsent(Box<Request<Outgoing>>),
+    /// Nothing of it was written.
+    Unsent,
     /// It was written, but no byte of an answer came: on a reused connection the peer had most likely hung up before.
     Unheard,
     /// The peer itself says that it did nothing with it.
@@ -33,8 +30,8 @@ impl Died {
         Self { failure, left: Left::Unheard }
     }
 
-    pub(super) fn unsent(request: Request<Outgoing>, failure: Failure) -> Self {
-        Self { failure, left: Left::Unsent(Box::new(request)) }
+    pub(super) fn unsent(failure: Failure) -> Self {
+        Self { failure, left: Left::Unsent }
     }
 
     pub(super) fn refused() -> Self {

@@ -1,6 +1,6 @@
 //! Calls providers: one pool of connections per core, HTTP/1.1 and HTTP/2.
 //!
-//! Takes a destination, a head and a body; gives an answer whose body is still coming, or a failure. Waits for an
+//! Takes a destination and a recipe for the request; gives an answer whose body is still coming, or a failure. Waits for an
 //! answer as long as its caller does: dropping the wait or the answer cancels the call upstream at once. Never follows
 //! a redirect, adds no header but `Host` and the framing, and must never know what the bytes mean.
 
@@ -9,7 +9,6 @@ mod body;
 mod connect;
 mod counts;
 mod died;
-mod ear;
 mod names;
 mod pool;
 mod shared;
@@ -22,13 +21,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderName, TE, TRANSFER_ENCODING, UPGRADE};
-use http::response::Parts;
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{Request, Uri, Version};
+use http::{Request, Response, Uri, Version};
+use hyper::body::Incoming;
 use tokio::time::timeout;
 
 pub use answer::{Answer, AnswerBody, Broken};
-pub use body::{Head, Outgoing, Pieces, Streamed};
+pub use body::{Head, Outgoing, Pieces, Recipe, Streamed};
 pub use connect::{Connect, Connecting, Link, Network};
 pub use counts::Counts;
 pub use names::{Lookup, Resolve, System};
@@ -37,7 +36,7 @@ pub use wire::Stream;
 
 use answer::Home;
 use counts::Gauge;
-use died::{Died, Left};
+use died::Left;
 use pool::{Pool, Site};
 use shared::{Lease, Shared};
 use single::Single;
@@ -119,31 +118,57 @@ impl Client {
     ///
     /// Goes out a second time only where nobody can have acted on the first: the reused connection died before a byte
     /// of an answer, or the peer says it refused the stream.
-    pub async fn send(&self, to: &Destination, head: Head, body: Outgoing) -> Result<Answer, Failure> {
+    pub async fn send(&self, to: &Destination, recipe: &mut (impl Recipe + Send)) -> Result<Answer, Failure> {
         let site = self.pool.site(&to.address)?;
-        let mut call = (head, body);
+        let counts = &self.pool.counts;
         // A body that goes by once is not risked on a connection that may be dead.
-        let mut must_be_fresh = matches!(call.1, Outgoing::Streamed(_));
+        let mut must_be_fresh = recipe.goes_by_once();
         let mut resent = false;
         loop {
-            let (line, reused) = self.line(&site, to, must_be_fresh).await?;
-            let counts = &self.pool.counts;
+            let waiting = if must_be_fresh { None } else { self.waiting_line(&site, to) };
+            let (line, reused) = match waiting {
+                Some(line) => (line, true),
+                // Boxed, for it is rare and large.
+                None => Box::pin(self.opened_line(&site, to, must_be_fresh)).await?,
+            };
             Counts::add(if reused { &counts.reused } else { &counts.fresh });
-            let spare = if reused || matches!(line, Line::Shared(_)) { copy(&call) } else { None };
-            let died = match self.carry(line, &site, to, call).await {
-                Ok((head, body)) => return Ok(Answer { status: head.status, headers: head.headers, body, reused }),
-                Err(died) => died,
+            let (head, body) = recipe.request();
+            let died = match line {
+                Line::Single(mut single) => match single.ask(for_http1(&site, head, body)).await {
+                    Ok(answer) => return Ok(self.answer_of_single(answer, single, site, to, reused)),
+                    Err(died) => died,
+                },
+                Line::Shared(lease) => match lease.ask(for_http2(&site, &to.address, head, body)).await {
+                    Ok(answer) => return Ok(answer_of_shared(answer, lease, reused)),
+                    Err(died) => died,
+                },
             };
-            call = match (died.left, spare) {
-                (Left::Unsent(request), _) if reused => taken_apart(*request),
-                (Left::Unheard, Some(spare)) if reused && !resent => spare,
-                (Left::Refused, Some(spare)) if !resent => spare,
-                _ => return Err(died.failure),
+            let may_go_again = match died.left {
+                Left::Unsent | Left::Unheard => reused,
+                Left::Refused => true,
+                Left::Spent => false,
             };
-            // What was never sent may try the next connection; what was, gets one made for it.
+            if !may_go_again || resent || recipe.goes_by_once() {
+                return Err(died.failure);
+            }
+            // Now on a connection that is made for it.
             (must_be_fresh, resent) = (true, true);
             Counts::add(&counts.resent);
         }
+    }
+
+    fn answer_of_single(
+        &self,
+        answer: Response<Incoming>,
+        single: Box<Single>,
+        site: Arc<Site>,
+        to: &Destination,
+        reused: bool,
+    ) -> Answer {
+        let (head, incoming) = answer.into_parts();
+        let home = Home { pool: self.pool.clone(), site, credential: to.credential };
+        let body = AnswerBody::single(incoming, single, home);
+        Answer { status: head.status, headers: head.headers, body, reused }
     }
 
     /// Connections, and how they were used.
@@ -166,13 +191,10 @@ impl Client {
         self.pool.abort();
     }
 
-    /// A connection for a call, and whether it had served before.
-    async fn line(&self, site: &Site, to: &Destination, must_be_fresh: bool) -> Result<(Line, bool), Failure> {
-        if !must_be_fresh && let Some(line) = self.waiting_line(site, to) {
-            return Ok((line, true));
-        }
+    /// A connection made for a call, or one that was made for another meanwhile; and whether it had served before.
+    async fn opened_line(&self, site: &Site, to: &Destination, must_be_fresh: bool) -> Result<(Line, bool), Failure> {
         if !may_be_shared(site, to) {
-            return Ok((Box::pin(self.open(site, to)).await?, false));
+            return Ok((self.open(site, to).await?, false));
         }
         let opening = timeout(self.patience(), site.opening.lock()).await.map_err(|_| Failure::ConnectTimedOut)?;
         // Whoever opened one before us may have left room on it.
@@ -182,7 +204,7 @@ impl Client {
         if !may_be_shared(site, to) {
             drop(opening);
         }
-        Ok((Box::pin(self.open(site, to)).await?, false))
+        Ok((self.open(site, to).await?, false))
     }
 
     fn waiting_line(&self, site: &Site, to: &Destination) -> Option<Line> {
@@ -213,26 +235,11 @@ impl Client {
     fn patience(&self) -> Duration {
         self.pool.settings.connect_timeout + self.pool.settings.tls_timeout
     }
+}
 
-    async fn carry(
-        &self,
-        line: Line,
-        site: &Arc<Site>,
-        to: &Destination,
-        (head, body): (Head, Outgoing),
-    ) -> Result<(Parts, AnswerBody), Died> {
-        match line {
-            Line::Single(mut single) => {
-                let (head, incoming) = single.ask(for_http1(site, head, body)).await?.into_parts();
-                let home = Home { pool: self.pool.clone(), site: site.clone(), credential: to.credential };
-                Ok((head, AnswerBody::single(incoming, single, home)))
-            }
-            Line::Shared(lease) => {
-                let (head, incoming) = lease.ask(for_http2(site, &to.address, head, body)).await?.into_parts();
-                Ok((head, AnswerBody::shared(incoming, lease)))
-            }
-        }
-    }
+fn answer_of_shared(answer: Response<Incoming>, lease: Lease, reused: bool) -> Answer {
+    let (head, incoming) = answer.into_parts();
+    Answer { status: head.status, headers: head.headers, body: AnswerBody::shared(incoming, lease), reused }
 }
 
 /// Whether the next connection to there may serve others too, so that they should wait for it.
@@ -273,18 +280,9 @@ fn assembled(head: Head, body: Outgoing) -> Request<Outgoing> {
     *request.method_mut() = head.method;
     *request.uri_mut() = Uri::from(head.path);
     *request.headers_mut() = head.headers;
-    for name in &REBUILT {
-        request.headers_mut().remove(name);
+    // Hardly any head has one of them, and a look at all names costs less than five searches.
+    if request.headers().keys().any(|name| REBUILT.contains(name)) {
+        REBUILT.iter().for_each(|name| drop(request.headers_mut().remove(name)));
     }
     request
-}
-
-fn copy((head, body): &(Head, Outgoing)) -> Option<(Head, Outgoing)> {
-    Some((head.clone(), body.again()?))
-}
-
-fn taken_apart(request: Request<Outgoing>) -> (Head, Outgoing) {
-    let (parts, body) = request.into_parts();
-    let path = parts.uri.into_parts().path_and_query.unwrap_or_else(|| PathAndQuery::from_static("/"));
-    (Head { method: parts.method, path, headers: parts.headers }, body)
 }

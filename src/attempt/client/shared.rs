@@ -102,8 +102,8 @@ impl Lease {
         match sender.try_send_request(request).await {
             Ok(answer) => checked(answer),
             Err(mut error) => {
-                let unsent = error.take_message().map(|request| Died::unsent(request, Failure::Reset));
-                Err(unsent.unwrap_or_else(|| self.died(error.error(), heard)))
+                let is_unsent = error.take_message().is_some();
+                Err(if is_unsent { Died::unsent(Failure::Reset) } else { self.died(error.error(), heard) })
             }
         }
     }

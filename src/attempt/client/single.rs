@@ -6,22 +6,22 @@
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{Request, Response};
-use http_body::{Body, Frame};
+use http_body::Body;
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1};
 use hyper_util::rt::TokioIo;
 
 use super::body::Outgoing;
 use super::died::{Died, failure_of};
-use super::ear::Ear;
 use super::wire::{Phase, Watch, Wire};
 use super::{ANSWER_HEADERS, HEAD_LIMIT_BYTES};
 use crate::domain::failure::Failure;
+use crate::listen::Ear;
 
 /// Interim (1xx) heads before the answer's own. Nothing sane sends more than two.
 const INTERIM_HEADS: u64 = 10;
@@ -30,8 +30,8 @@ const INTERIM_HEADS: u64 = 10;
 /// reader holds less than 256 KiB of ours. The head must fit too.
 const READ_AHEAD_BYTES: usize = HEAD_LIMIT_BYTES;
 
-/// A frame of an answer, or why there are no more.
-pub(super) type Arrived = Result<Frame<Bytes>, hyper::Error>;
+/// A piece of an answer's body, or why there are no more.
+pub(super) type Arrived = Result<Bytes, hyper::Error>;
 
 pub(super) struct Single {
     sender: http1::SendRequest<Outgoing>,
@@ -39,6 +39,18 @@ pub(super) struct Single {
     watch: Arc<Watch>,
     /// The answer's framing can be read in two ways, so nothing may follow it.
     doubtful: bool,
+    behind: Behind,
+}
+
+/// What hyper may have for the answer's body, behind what it gave last.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Behind {
+    /// Perhaps a piece, which came with the head.
+    Piece,
+    /// Perhaps bytes, of which it makes a piece when it is driven.
+    Bytes,
+    /// Nothing, until the connection is called.
+    Nothing,
 }
 
 /// hyper's side of the connection, and who hears of its moves.
@@ -60,14 +72,12 @@ impl Single {
             .map_err(|_| Failure::Internal("an HTTP/1.1 connection could not be set up"))?;
         let ear = Ear::new();
         let line = Driven { connection: Some(connection), waker: ear.clone().into(), ear };
-        Ok(Box::new(Self { sender, line, watch, doubtful: false }))
+        Ok(Box::new(Self { sender, line, watch, doubtful: false, behind: Behind::Piece }))
     }
 
     /// Sends the request and waits for the answer's head.
-    pub(super) async fn ask(&mut self, mut request: Request<Outgoing>) -> Result<Response<Incoming>, Died> {
-        let watch = self.watch.clone();
-        let before = watch.interim();
-        hyper::ext::on_informational(&mut request, move |_| watch.heard_interim());
+    pub(super) async fn ask(&mut self, request: Request<Outgoing>) -> Result<Response<Incoming>, Died> {
+        let before = self.watch.interim();
         let Self { sender, line, watch, .. } = self;
         let mut answer = pin!(sender.try_send_request(request));
         let answered = poll_fn(|cx| {
@@ -75,7 +85,7 @@ impl Single {
             if watch.interim() - before > INTERIM_HEADS {
                 return Poll::Ready(Err(Died::of(Failure::Garbage("too many interim answers".into()))));
             }
-            match line.ear.look(|| poll_alone(answer.as_mut())) {
+            match Ear::look(|| poll_alone(answer.as_mut())).0 {
                 Poll::Ready(answered) => Poll::Ready(answered.map_err(|error| died(watch, error))),
                 // The connection is gone and took the call with it.
                 Poll::Pending if driven.is_ready() => Poll::Ready(Err(Died::of(silence(watch)))),
@@ -92,21 +102,39 @@ impl Single {
             return Err(Died::of(Failure::Garbage("the answer switches protocols".into())));
         }
         let headers = answer.headers();
-        self.doubtful = headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH);
+        let in_chunks = headers.contains_key(TRANSFER_ENCODING);
+        self.doubtful = in_chunks && headers.contains_key(CONTENT_LENGTH);
+        self.behind = Behind::Piece;
+        self.watch.follow_chunks(in_chunks);
         Ok(())
     }
 
-    /// The next frame of this connection's answer. Pending only while the connection lives: once it has ended, the
+    /// The next piece of this connection's answer. Pending only while the connection lives: once it has ended, the
     /// body itself says how.
-    pub(super) fn poll_frame(&mut self, body: &mut Incoming, cx: &mut Context<'_>) -> Poll<Option<Arrived>> {
-        let ready = self.line.ear.look(|| poll_frame_alone(body));
-        if ready.is_ready() {
-            return ready;
+    pub(super) fn poll_piece(&mut self, body: &mut Incoming, cx: &mut Context<'_>) -> Poll<Option<Arrived>> {
+        match self.behind {
+            Behind::Nothing if self.line.ear.is_quiet(cx) => return Poll::Pending,
+            Behind::Nothing | Behind::Bytes => {}
+            Behind::Piece => {
+                self.behind = Behind::Bytes;
+                let piece = poll_piece_alone(body);
+                if piece.is_ready() {
+                    return piece;
+                }
+            }
         }
+        let reads = self.watch.reads();
         if self.line.drive(cx).is_ready() {
-            return poll_frame_alone(body);
+            return poll_piece_alone(body);
         }
-        self.line.ear.look(|| poll_frame_alone(body))
+        let piece = poll_piece_alone(body);
+        let is_all = match &piece {
+            Poll::Ready(Some(Ok(piece))) => self.watch.reads() == reads + 1 && self.watch.was_chunk(piece),
+            Poll::Ready(_) => false,
+            Poll::Pending => true,
+        };
+        self.behind = if is_all { Behind::Nothing } else { Behind::Bytes };
+        piece
     }
 
     /// Whether the connection may wait for another call: the answer ended exactly at its framing, the request went out
@@ -146,13 +174,27 @@ fn poll_alone<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(Waker::noop()))
 }
 
-fn poll_frame_alone(body: &mut Incoming) -> Poll<Option<Arrived>> {
-    Pin::new(body).poll_frame(&mut Context::from_waker(Waker::noop()))
+fn poll_piece_alone(body: &mut Incoming) -> Poll<Option<Arrived>> {
+    Ear::look(|| poll_piece(body, &mut Context::from_waker(Waker::noop()))).0
+}
+
+/// Trailers are passed over: nobody asked for any.
+pub(super) fn poll_piece(body: &mut Incoming, cx: &mut Context<'_>) -> Poll<Option<Arrived>> {
+    loop {
+        return Poll::Ready(match ready!(Pin::new(&mut *body).poll_frame(cx)) {
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(piece) => Some(Ok(piece)),
+                Err(_) => continue,
+            },
+            Some(Err(error)) => Some(Err(error)),
+            None => None,
+        });
+    }
 }
 
 fn died(watch: &Watch, mut error: TrySendError<Request<Outgoing>>) -> Died {
-    if let Some(request) = error.take_message() {
-        return Died::unsent(request, silence(watch));
+    if error.take_message().is_some() {
+        return Died::unsent(silence(watch));
     }
     match watch.phase() {
         Phase::Answering => Died::of(failure_of(error.error())),

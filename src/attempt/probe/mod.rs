@@ -22,7 +22,7 @@ use tokio::time::{Instant, timeout};
 
 use self::bounds::{Bounds, Remembered};
 use super::breaker::Breakers;
-use super::client::{AnswerBody, Client, Destination, Head, Http2, Outgoing};
+use super::client::{AnswerBody, Client, Destination, Head, Http2, Outgoing, Recipe};
 use crate::domain::address::BaseUrl;
 use crate::domain::entity::Owner;
 use crate::domain::failure::Failure;
@@ -193,13 +193,31 @@ impl Probe {
         }
         let path = PathAndQuery::from_str(&path).map_err(|_| Failure::Internal("the provider's path is no path"))?;
         let to = Destination { address: at.address.clone(), credential: Some(Id::random()), http2: Http2::Never };
-        let body = body.map_or_else(Outgoing::empty, Outgoing::from);
-        let answer = self.client.send(&to, Head { method, path, headers }, body).await?;
+        let answer = self.client.send(&to, &mut Asked { method, path, headers, body }).await?;
         let body = whole(answer.body).await?;
         if answer.status == StatusCode::OK {
             return Ok(body);
         }
         Err(protocol::classify(protocol, answer.status, &answer.headers, &body, SystemTime::now()))
+    }
+}
+
+/// One request of ours, which can be made as often as it must be.
+struct Asked {
+    method: http::Method,
+    path: PathAndQuery,
+    headers: HeaderMap,
+    body: Option<Bytes>,
+}
+
+impl Recipe for Asked {
+    fn goes_by_once(&self) -> bool {
+        false
+    }
+
+    fn request(&mut self) -> (Head, Outgoing) {
+        let head = Head { method: self.method.clone(), path: self.path.clone(), headers: self.headers.clone() };
+        (head, self.body.clone().map_or_else(Outgoing::empty, Outgoing::from))
     }
 }
 

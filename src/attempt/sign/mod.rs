@@ -3,7 +3,6 @@
 //! Takes a credential and where its key goes, gives a ready-made header. It must never log, format or keep a key
 //! longer than the cache below says.
 
-use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use zeroize::Zeroizing;
 use crate::domain::entity::{Credential, KeyMaterial};
 use crate::domain::failure::Failure;
 use crate::domain::id::Id;
+use crate::domain::map::Map;
 use crate::domain::preset::KeyPlace;
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
@@ -30,7 +30,7 @@ const KEPT_LIMIT: usize = 10_000;
 
 /// One core's ready-made headers.
 pub struct Signer {
-    ready: Mutex<HashMap<Id<Credential>, Ready>>,
+    ready: Mutex<Map<Id<Credential>, Ready>>,
     /// Hears, once a minute, that a credential is in use, and why one can't be.
     state: State,
 }

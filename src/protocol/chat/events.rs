@@ -3,6 +3,7 @@
 
 use std::sync::LazyLock;
 
+use memchr::memchr2;
 use memchr::memmem::Finder;
 
 use super::errors::failure_in_body;
@@ -40,16 +41,15 @@ impl Events {
                 return Sight::Content;
             }
         };
+        if learned.has_content && !self.are_typed && is_one_object(block) && !is_telling(block) {
+            return Sight::Content;
+        }
         let Some(event) = sse::event(block) else { return Sight::Nothing };
         let data = event.data.trim_ascii();
         if data == b"[DONE]" {
             return Sight::Terminal;
         }
-        let has_usage = has_value(&TELLING.usage, data);
-        if learned.has_content && !self.are_typed && !has_usage && !is_telling(data) {
-            return Sight::Content;
-        }
-        if has_usage {
+        if has_value(&TELLING.usage, data) {
             learned.usage = usage_of_whole(data).or(learned.usage);
         }
         let chunk = Chunk::read(data);
@@ -59,8 +59,14 @@ impl Events {
     }
 }
 
+/// Is this one line of data, and an object? Nearly all events are, and need not be taken apart to be looked through.
+fn is_one_object(block: &[u8]) -> bool {
+    let is_object = matches!(block.strip_prefix(b"data:"), Some([b'{', ..] | [b' ', b'{', ..]));
+    is_object && memchr2(b'\n', b'\r', block).is_some_and(|end| block[end..].trim_ascii().is_empty())
+}
+
 fn is_telling(data: &[u8]) -> bool {
-    has_value(&TELLING.finish_reason, data) || has_value(&TELLING.error, data)
+    [&TELLING.usage, &TELLING.finish_reason, &TELLING.error].into_iter().any(|key| has_value(key, data))
 }
 
 /// Is this key there with a value other than `null`? Text can't feign it: in a string the quotes are escaped.

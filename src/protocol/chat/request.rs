@@ -77,12 +77,12 @@ impl Draft<'_> {
         if self.found.model_text.as_deref() == Some(model) {
             return;
         }
-        self.put("model", self.found.model.clone(), &quoted(&[model]));
+        self.put("model", self.found.model.clone(), quoted(&[model]));
     }
 
     fn temperature(&mut self, rewrite: &Rewrite<'_>) {
         if let Some(temperature) = rewrite.temperature.filter(|_| !self.found.temperature) {
-            self.put("temperature", self.found.places.temperature.clone(), temperature.as_bytes());
+            self.put("temperature", self.found.places.temperature.clone(), temperature.into());
         }
     }
 
@@ -94,13 +94,13 @@ impl Draft<'_> {
             MaxField::MaxTokens => ("max_tokens", &self.found.places.max_tokens),
             MaxField::MaxCompletionTokens => ("max_completion_tokens", &self.found.places.max_completion_tokens),
         };
-        self.put(name, place.clone(), max.to_string().as_bytes());
+        self.put(name, place.clone(), max.to_string().into());
     }
 
     fn max_output_tokens(&mut self, rewrite: &Rewrite<'_>) {
         if let Some(max) = rewrite.max_tokens.filter(|_| self.found.max_output_tokens.is_none()) {
             let place = self.found.places.max_output_tokens.clone();
-            self.put("max_output_tokens", place, max.to_string().as_bytes());
+            self.put("max_output_tokens", place, max.to_string().into());
         }
     }
 
@@ -140,7 +140,7 @@ impl Draft<'_> {
             None => {
                 let has_system = self.found.messages.as_ref().is_some_and(|messages| messages.system.is_some());
                 if let Some(prompt) = prompt(rewrite, !has_system) {
-                    self.put("instructions", place, &prompt);
+                    self.put("instructions", place, prompt);
                 }
             }
         }
@@ -151,7 +151,7 @@ impl Draft<'_> {
         const OPTION: &str = r#""include_usage":true"#;
         let whole = format!("{{{OPTION}}}");
         match &self.found.stream_options {
-            None => self.put("stream_options", None, whole.as_bytes()),
+            None => self.put("stream_options", None, whole.into()),
             Some(StreamOptions { include_usage: Some((_, true)), .. }) => return false,
             Some(StreamOptions { include_usage: Some((place, false)), .. }) => self.replace(place.clone(), "true"),
             Some(StreamOptions { inside: None, value, .. }) => self.replace(value.clone(), whole),
@@ -164,10 +164,10 @@ impl Draft<'_> {
     }
 
     /// Replaces the value that stands there, or adds the field.
-    fn put(&mut self, name: &str, place: Option<Range<usize>>, value: &[u8]) {
+    fn put(&mut self, name: &str, place: Option<Range<usize>>, value: Vec<u8>) {
         match place {
-            Some(place) => self.replace(place, value.to_vec()),
-            None => self.fields.extend([b"\"", name.as_bytes(), b"\":", value, b","].concat()),
+            Some(place) => self.replace(place, value),
+            None => self.fields.extend([b"\"", name.as_bytes(), b"\":", &value, b","].concat()),
         }
     }
 

@@ -1,16 +1,20 @@
 //! What a whole JSON answer says at its top level: is it an error, and the id of what it made.
 
-use memchr::memmem;
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 
 use crate::protocol::json::{Flaw, Reader};
 
 /// Ids are some 30 bytes long.
 const ID_LIMIT_BYTES: usize = 512;
 
+static ERROR: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("error"));
+
 /// Is this, as far as it goes, an error object? It may end anywhere.
 pub(super) fn is_error(head: &[u8]) -> bool {
     // Nearly every answer is none, and this costs it a glance instead of a walk.
-    if memmem::find(head, b"error").is_none() {
+    if ERROR.find(head).is_none() {
         return false;
     }
     let mut is_error = false;

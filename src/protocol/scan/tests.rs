@@ -4,7 +4,7 @@ use super::*;
 use proptest::prelude::*;
 use serde::de::IgnoredAny;
 
-fn chat(body: &str) -> Result<Found, Refusal> {
+fn chat(body: &str) -> Result<Box<Found>, Refusal> {
     json(body.as_bytes(), Operation::ChatCompletions)
 }
 
@@ -179,7 +179,28 @@ fn the_input_of_responses_is_read_like_messages() {
     assert_eq!((found.previous_response_id.as_deref(), found.store), (Some("resp_1"), Some(false)));
 }
 
+#[test]
+fn long_bodies_and_those_of_many_values_are_for_another_thread() {
+    let at_once = |inside: &str| json_at_once(format!("{{\"input\":[{inside}]}}").as_bytes(), Operation::Embeddings);
+    assert!(at_once(&format!("\"{}\"", "x".repeat(AT_ONCE_BYTES - 14))).unwrap().is_ok());
+    assert!(at_once(&format!("\"{}\"", "x".repeat(AT_ONCE_BYTES - 13))).is_none());
+    // The object, its key and the array count too.
+    let ids = |number: usize| vec!["1"; number].join(",");
+    assert_eq!(at_once(&ids(AT_ONCE_VALUES - 4)).unwrap().unwrap().text_bytes, (AT_ONCE_VALUES - 4) * TOKEN_ID_BYTES);
+    assert!(at_once(&ids(AT_ONCE_VALUES - 3)).is_none());
+    for value in ["\"\",", "[],", "{},", "{\"a\":{\"\":null}},", "[[[[]]]],", "true,"] {
+        assert!(at_once(&value.repeat(AT_ONCE_VALUES)).is_none(), "{value}");
+    }
+}
+
 proptest! {
+    #[test]
+    fn a_body_scanned_at_once_is_judged_as_any_other(middle in r#"[\[\]{}:,"\\u0-9a-em.\-trufalsn é]{0,30}"#) {
+        let body = format!("{{\"messages\":[{middle}]}}");
+        let at_once = json_at_once(body.as_bytes(), Operation::ChatCompletions).unwrap();
+        prop_assert_eq!(format!("{at_once:?}"), format!("{:?}", chat(&body)));
+    }
+
     #[test]
     fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         let _ = json(&bytes, Operation::ChatCompletions);

@@ -1,12 +1,12 @@
 //! The silences of a reply: when to bridge one, and when one has been too long.
 
-use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 
 use super::super::Settings;
+use crate::listen::Alarm;
 
 /// One timer for both silences. It is set again only when it has rung, so a busy stream pays for reading a clock.
 pub(super) struct Clock {
@@ -16,7 +16,7 @@ pub(super) struct Clock {
     heard: Instant,
     /// When the client was last told anything.
     told: Instant,
-    timer: Pin<Box<Sleep>>,
+    alarm: Alarm,
 }
 
 /// What a silence has come to.
@@ -30,7 +30,7 @@ impl Clock {
     pub(super) fn new(settings: &Settings) -> Self {
         let now = Instant::now();
         let (keep_alive, idle) = (settings.keep_alive, settings.idle);
-        Self { keep_alive, idle, heard: now, told: now, timer: Box::pin(sleep_until(now + keep_alive.min(idle))) }
+        Self { keep_alive, idle, heard: now, told: now, alarm: Alarm::new(now + keep_alive.min(idle)) }
     }
 
     pub(super) fn heard(&mut self) {
@@ -39,7 +39,7 @@ impl Clock {
     }
 
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Silence> {
-        while self.timer.as_mut().poll(cx).is_ready() {
+        while self.alarm.poll(cx).is_ready() {
             let now = Instant::now();
             if now >= self.heard + self.idle {
                 return Poll::Ready(Silence::TooLong);
@@ -48,7 +48,7 @@ impl Clock {
             if due {
                 self.told = now;
             }
-            self.timer.as_mut().reset((self.told + self.keep_alive).min(self.heard + self.idle));
+            self.alarm.set((self.told + self.keep_alive).min(self.heard + self.idle));
             if due {
                 return Poll::Ready(Silence::Bridge);
             }

@@ -1,10 +1,8 @@
 //! A stream of events after its commit: bytes as they come, silences bridged, an honest end.
 
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http_body::Body;
 
 use super::super::Settings;
 use super::clock::{Clock, Silence};
@@ -82,18 +80,21 @@ impl Events {
     /// Takes what the provider has ready, without waiting for more.
     fn gather(&mut self, cx: &mut Context<'_>) {
         let mut bytes: usize = self.out.iter().map(Bytes::len).sum();
+        let mut has_heard = false;
         while bytes < GATHERED_BYTES {
-            match Pin::new(&mut self.rest).poll_frame(cx) {
-                Poll::Pending => return,
-                Poll::Ready(Some(Ok(frame))) => {
-                    let Ok(piece) = frame.into_data() else { continue };
+            match self.rest.poll_piece(cx) {
+                Poll::Pending => break,
+                Poll::Ready(Some(Ok(piece))) => {
                     bytes += piece.len();
-                    self.clock.heard();
+                    has_heard = true;
                     self.is_finished |= self.tap.push(piece, &mut self.out).terminal_at.is_some();
                 }
                 Poll::Ready(Some(Err(_))) => return self.ended = Some(self.how_it_broke()),
                 Poll::Ready(None) => return self.ended = Some(self.how_it_ended()),
             }
+        }
+        if has_heard {
+            self.clock.heard();
         }
     }
 

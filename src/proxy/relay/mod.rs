@@ -66,7 +66,7 @@ impl RelayBody {
         Self(Part::Whole { bytes, exchange: None })
     }
 
-    pub(super) fn reply(reply: Reply, exchange: Exchange, client: Protocol, settings: &Settings) -> Self {
+    pub(super) fn reply(reply: Box<Reply>, exchange: Exchange, client: Protocol, settings: &Settings) -> Self {
         Self(Part::reply(reply, exchange, client, settings))
     }
 
@@ -77,10 +77,11 @@ impl RelayBody {
 }
 
 impl Part {
-    fn reply(reply: Reply, mut exchange: Exchange, client: Protocol, settings: &Settings) -> Self {
-        exchange.has_reply(&reply.from);
-        let outcome = Outcome::of_status(reply.status);
-        match reply.body {
+    fn reply(reply: Box<Reply>, mut exchange: Exchange, client: Protocol, settings: &Settings) -> Self {
+        let Reply { status, body, from, at, .. } = *reply;
+        exchange.has_reply(from, at);
+        let outcome = Outcome::of_status(status);
+        match body {
             ReplyBody::Whole(bytes) => {
                 if let Some(usage) = protocol::usage_of_whole(client, &bytes) {
                     exchange.reports(usage, Basis::Reported);

@@ -1,6 +1,5 @@
 //! A whole answer that is longer than what was judged of it: its beginning, then the rest as it comes.
 
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::vec::IntoIter;
 
@@ -55,15 +54,14 @@ impl Passing {
             return Poll::Ready(Next::Data(bytes));
         }
         if self.last.is_none() {
-            match Pin::new(&mut self.rest).poll_frame(cx) {
+            match self.rest.poll_piece(cx) {
                 Poll::Pending => return self.silence(cx),
                 Poll::Ready(Some(Err(_))) => {
                     self.rest.ended_early();
                     return Poll::Ready(self.broke_off());
                 }
                 Poll::Ready(None) => self.last = Some(Bytes::new()),
-                Poll::Ready(Some(Ok(frame))) => {
-                    let bytes = frame.into_data().unwrap_or_default();
+                Poll::Ready(Some(Ok(bytes))) => {
                     self.clock.heard();
                     self.keep_tail(&bytes);
                     if !self.rest.is_end_stream() {
@@ -93,6 +91,10 @@ impl Passing {
     }
 
     fn keep_tail(&mut self, piece: &[u8]) {
+        // With as much still to come, nothing of this would be kept.
+        if self.rest.size_hint().lower() >= TAIL_BYTES as u64 {
+            return;
+        }
         let kept = &piece[piece.len().saturating_sub(TAIL_BYTES)..];
         let surplus = (self.tail.len() + kept.len()).saturating_sub(TAIL_BYTES);
         self.tail.drain(..surplus.min(self.tail.len()));

@@ -55,7 +55,7 @@ impl Waiting {
                 }
                 // The status is out, so an answer that is no stream can only be told as what it is: a failure.
                 Ok(reply) => {
-                    exchange.has_reply(&reply.from);
+                    exchange.has_reply(reply.from.clone(), reply.at);
                     if let Some(said) = said(self.client, &reply) {
                         exchange.ends(Outcome::of_status(reply.status));
                         return Poll::Ready(Waited::Refused(said));

@@ -116,6 +116,11 @@ impl World {
         record
     }
 
+    /// The one core's way into the gateway.
+    pub(crate) fn proxy(&self) -> &Proxy {
+        &self.assembled.proxies[0]
+    }
+
     /// What a scraper would read.
     pub(crate) fn metrics(&self) -> String {
         self.assembled.registry.text(&self.assembled.cells)

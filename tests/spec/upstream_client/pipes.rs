@@ -172,6 +172,7 @@ impl Connect for Nowhere {
 async fn a_peer_that_takes_no_connection_is_given_up() {
     let client = Client::new(ClientSettings::default(), Arc::new(Nowhere));
     let start = Instant::now();
-    let failure = client.send(&plain(1, Http2::PriorKnowledge), super::post(), super::body()).await.err();
+    let to = plain(1, Http2::PriorKnowledge);
+    let failure = super::sent(&client, &to, super::post(), super::body()).await.err();
     assert_eq!((failure, start.elapsed()), (Some(Failure::ConnectTimedOut), Duration::from_secs(10)));
 }
