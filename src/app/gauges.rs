@@ -38,6 +38,13 @@ pub(super) fn register(server: &Arc<Server>, plane: &DataPlane<Proxy>, proxies: 
             out.push(&[], of.state.dropped() as f64);
         },
     );
+    let of = server.gateway.clone();
+    registry.gauge(
+        "keyway_directory_cache_bytes",
+        "What is kept in memory of workspaces and tokens that call; nought where all of them are.",
+        &[],
+        move |out| out.push(&[], of.world.cached_bytes() as f64),
+    );
     let of = server.clone();
     registry.gauge("keyway_config_info", "The configuration in force; its value is always 1.", &["hash"], move |out| {
         out.push(&[&of.config.load().hash], 1.0);

@@ -3,6 +3,7 @@
 mod caller;
 mod ends;
 mod gateway;
+mod many;
 mod reloads;
 mod replicas;
 mod shows;

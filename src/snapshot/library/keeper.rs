@@ -21,13 +21,13 @@ use crate::store::changes::What;
 use crate::store::mirror::{Known, Mirror, Place, Touching};
 use crate::store::{Need, Part, Store, StoreError};
 
-/// How long the store is asked before the mirror is: whoever waits gives up after 2 s, and a database that refuses
-/// connections takes as long to say so.
-const READ_WAIT: Duration = Duration::from_millis(1_500);
-
 /// How often something is read again because it changed while it was read. Under a storm of changes the last reading
 /// answers the call that asked, and is not kept.
 const READINGS_MAX: usize = 3;
+
+/// After this long without the store's answer the mirror is asked too: before the call that waits gives up, and long after a
+/// store that is well has answered.
+const MIRROR_AFTER: Duration = Duration::from_millis(500);
 
 /// What may be set about it.
 #[derive(Clone, Copy, Debug)]
@@ -207,13 +207,24 @@ impl Keeper {
     }
 
     async fn answer(&self, hash: TokenHash) -> Answer {
-        match timeout(READ_WAIT, self.read(hash)).await {
+        let mut reading = std::pin::pin!(self.read(hash));
+        let mut read = timeout(MIRROR_AFTER, &mut reading).await;
+        if matches!(read, Err(_) | Ok(Err(StoreError::Away { .. }))) {
+            if let Some(answer) = self.remembered(hash).await {
+                return answer;
+            }
+            // It may be no more than slow.
+            if read.is_err() {
+                read = Ok(reading.await);
+            }
+        }
+        match read {
             Ok(Ok(answer)) => answer,
-            Err(_) | Ok(Err(StoreError::Away { .. })) => self.remembered(hash).await.unwrap_or(Answer::Away),
             Ok(Err(error)) => {
                 tracing::debug!(%error, "a token could not be looked up");
                 Answer::Away
             }
+            Err(_) => Answer::Away,
         }
     }
 

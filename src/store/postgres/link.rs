@@ -32,12 +32,16 @@ pub(super) const CHANNEL: &str = "keyway";
 
 /// What each connection begins with. Everything is in a schema of its own, so that a database can be shared. No statement
 /// of ours takes seconds; one that does is stopped by the database too, or it would go on for nobody.
+///
+/// All of ours look up few rows by index. Planned once, for arguments that nobody has seen yet, the database would expect
+/// thousands and choose to read whole tables, and to compile itself a program for it.
 const BEGIN: &str = "set search_path = keyway; set statement_timeout = '5s'; set lock_timeout = '3s'; \
-                     set idle_in_transaction_session_timeout = '30s'; set plan_cache_mode = force_generic_plan";
+                     set idle_in_transaction_session_timeout = '30s'; set plan_cache_mode = force_generic_plan; \
+                     set jit = off; set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off";
 
 pub(in crate::store) struct Link {
     pool: PgPool,
-    /// Until when the database is taken to be away without asking it.
+    /// Until when the database is taken to be away without asking it; none while it answers.
     away_until: Mutex<Option<Instant>>,
 }
 
@@ -59,7 +63,7 @@ impl Link {
 
     /// A connection for a few statements; given back only if all of them were answered.
     pub(in crate::store) async fn lease(&self) -> Result<Lease, StoreError> {
-        if self.away_until().is_some_and(|until| Instant::now() < until) {
+        if !self.may_try() {
             return Err(StoreError::away("it did not answer a moment ago"));
         }
         match self.pool.acquire().await {
@@ -82,8 +86,19 @@ impl Link {
         Ok(listener)
     }
 
-    fn away_until(&self) -> Option<Instant> {
-        *self.away_until.lock().unwrap_or_else(PoisonError::into_inner)
+    /// While the database is away one caller at a time tries, and all others hear so at once.
+    fn may_try(&self) -> bool {
+        let mut away_until = self.away_until.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        match *away_until {
+            None => true,
+            Some(until) if now < until => false,
+            Some(_) => {
+                // As long as this try may take.
+                *away_until = Some(now + ACQUIRE + PAUSE);
+                true
+            }
+        }
     }
 
     fn set_away_until(&self, until: Option<Instant>) {

@@ -4,6 +4,7 @@
 //! order. Reads take none: a part is one statement, which sees one moment. Nothing waits longer than its deadline, and a
 //! database that is away is an error that says so.
 
+mod asked;
 mod difference;
 mod link;
 mod part;
