@@ -14,7 +14,7 @@ use arc_swap::ArcSwap;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{StatusCode, Uri, header};
+use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::Request;
@@ -69,6 +69,9 @@ impl Settings {
     }
 }
 
+/// The methods that some path here has: another one is refused before anybody looks at its path.
+const ALLOWED: HeaderValue = HeaderValue::from_static("GET, POST, PUT, PATCH, DELETE");
+
 /// The listener's service.
 #[derive(Clone)]
 pub struct Desk {
@@ -112,7 +115,11 @@ impl Serve for Desk {
             HeadFault::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
             _ => StatusCode::BAD_REQUEST,
         };
-        Problem::from(Refusal::Malformed("")).because(status, fault.to_string()).into_response()
+        let mut answer = Problem::from(Refusal::Malformed("")).because(status, fault.to_string()).into_response();
+        if status == StatusCode::METHOD_NOT_ALLOWED {
+            answer.headers_mut().insert(header::ALLOW, ALLOWED);
+        }
+        answer
     }
 }
 

@@ -14,6 +14,8 @@ pub struct Actor {
     place: Option<Place>,
     /// The person behind the token, if they made it themselves: only they set and see credentials of their own.
     user: Option<Id<User>>,
+    /// The person whom the token stands for, whoever made it, and the token.
+    holder: Option<(Id<User>, Id<Token>)>,
     /// Whoever has the machine and its encryption keys has everything; this only says so.
     has_machine: bool,
 }
@@ -22,6 +24,14 @@ pub struct Actor {
 struct Place {
     workspace: Id<Workspace>,
     org: Id<Org>,
+}
+
+/// How much of the directory is worth loading for a list; what is shown of it is asked of each thing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    Everything,
+    Org(Id<Org>),
+    Workspace(Id<Workspace>),
 }
 
 /// What a permission is asked for.
@@ -41,7 +51,14 @@ impl From<&Workspace> for Over {
 impl Actor {
     /// Whoever runs commands on the machine, for example `cli:ada`.
     pub fn operator(by: impl Into<String>) -> Self {
-        Self { by: by.into(), role: AccessRole::PlatformAdmin, place: None, user: None, has_machine: true }
+        Self {
+            by: by.into(),
+            role: AccessRole::PlatformAdmin,
+            place: None,
+            user: None,
+            holder: None,
+            has_machine: true,
+        }
     }
 
     /// Whoever shows a token; the org is that of the token's workspace.
@@ -51,8 +68,14 @@ impl Actor {
             role: token.role,
             place: Some(Place { workspace: token.workspace, org }),
             user: token.user.filter(|_| token.made_by_its_user),
+            holder: token.user.map(|user| (user, token.id)),
             has_machine: false,
         }
+    }
+
+    /// The same token speaking for somebody whom it names: nobody's own things are theirs to see or change.
+    pub fn asserting(self) -> Self {
+        Self { user: None, holder: None, ..self }
     }
 
     /// As the audit log names them.
@@ -74,9 +97,26 @@ impl Actor {
         self.user
     }
 
-    /// The org below which this actor stays; `None`: it is everywhere.
-    pub fn org(&self) -> Option<Id<Org>> {
+    /// The person whom the token stands for, whoever made it, and the token.
+    pub(super) fn holder(&self) -> Option<(Id<User>, Id<Token>)> {
+        self.holder
+    }
+
+    pub(super) fn reach(&self) -> Reach {
+        match (self.role, self.place) {
+            (AccessRole::OrgAdmin, Some(place)) => Reach::Org(place.org),
+            (AccessRole::Member | AccessRole::WorkspaceAdmin, Some(place)) => Reach::Workspace(place.workspace),
+            (AccessRole::PlatformAdmin, _) | (_, None) => Reach::Everything,
+        }
+    }
+
+    /// The org that this actor is in, if it is not everywhere.
+    pub(super) fn org(&self) -> Option<Id<Org>> {
         self.place.filter(|_| self.role != AccessRole::PlatformAdmin).map(|place| place.org)
+    }
+
+    pub(super) fn stands_for(&self, user: Id<User>) -> bool {
+        self.holder.is_some_and(|(holder, _)| holder == user)
     }
 
     pub(super) fn is(&self, user: Id<User>) -> bool {
@@ -109,9 +149,11 @@ impl Actor {
         }
     }
 
-    /// Both where and what: the one question that every change asks first.
+    /// Both where and what: the one question that every change asks first. To be in a workspace is to see its org, not to
+    /// do there what one does in the workspace.
     pub fn may(&self, permission: Permission, over: Over) -> Result<(), DirectoryError> {
-        match self.reaches(over) && self.role.holds(permission) {
+        let is_below = matches!(over, Over::Org(_)) && self.role < AccessRole::OrgAdmin;
+        match self.reaches(over) && !is_below && self.role.holds(permission) {
             true => Ok(()),
             false => Err(DirectoryError::Denied { by: self.by.clone(), permission }),
         }
@@ -159,6 +201,7 @@ mod tests {
         let (mine, org) = (Id::random(), Id::random());
         let admin = actor(AccessRole::WorkspaceAdmin, mine, org);
         assert!(admin.may(Permission::WorkspaceManage, Over::Org(org)).is_err());
+        assert!(admin.reaches(Over::Org(org)) && admin.may(Permission::MemberManage, Over::Org(org)).is_err());
         assert!(admin.may(Permission::PlatformCredentialManage, Over::Platform).is_err());
         assert!(admin.may_give(AccessRole::WorkspaceAdmin).is_ok());
         assert!(admin.may_give(AccessRole::OrgAdmin).is_err());

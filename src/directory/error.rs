@@ -41,6 +41,12 @@ pub enum DirectoryError {
     EnterpriseRequired { org: String },
     #[error("the user {0} is disabled; enable them first")]
     UserDisabled(String),
+    #[error("this token stands for no user, so it has no tokens of its own; ask for one that was made for you")]
+    NoUser,
+    #[error("the user {0} already has a token of their own, or a key, and only their own tokens make more")]
+    Claimed(String),
+    #[error("this token was not made by its user, and ends no other than itself")]
+    NotOwn,
     #[error("the token `{label}` was made to expire at {}, which is past; give a later moment", at.iso8601())]
     Expired { label: String, at: Timestamp },
     #[error(transparent)]
@@ -65,6 +71,7 @@ impl DirectoryError {
         match self {
             Self::NotFound { .. } => ("not_found", 404),
             Self::Denied { .. } | Self::RoleTooHigh { .. } | Self::UserHoldsLess { .. } => ("permission_denied", 403),
+            Self::NoUser | Self::Claimed(_) | Self::NotOwn => ("permission_denied", 403),
             Self::Exists { .. } => ("already_exists", 409),
             Self::Declared { .. } => ("declared", 409),
             Self::Invalid { .. } | Self::Expired { .. } | Self::UserDisabled(_) => ("invalid", 400),

@@ -144,7 +144,7 @@ impl<'a> Known<'a> {
         let everyone = self.actor.reaches(Over::Platform);
         let in_org = user.org_roles.keys().any(|org| self.actor.reaches(Over::Org(*org)));
         let in_workspace = || self.workspaces().any(|workspace| user.workspace_roles.contains_key(&workspace.id));
-        everyone || self.actor.is(user.id) || in_org || in_workspace()
+        everyone || self.actor.stands_for(user.id) || in_org || in_workspace()
     }
 
     pub fn user(self, text: &str) -> Result<&'a User, DirectoryError> {

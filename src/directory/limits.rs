@@ -71,6 +71,12 @@ impl From<&Limits> for LimitsLine {
 }
 
 impl LimitsChange {
+    /// Those of something new.
+    pub fn of_new(self) -> Result<Limits, DirectoryError> {
+        let mut limits = Limits::default();
+        Self::apply(Change::Set(self), &mut limits).map(|()| limits)
+    }
+
     /// Clearing all of them is clearing each.
     pub(super) fn apply(change: Change<Self>, limits: &mut Limits) -> Result<(), DirectoryError> {
         let change = match change {

@@ -13,6 +13,8 @@ pub mod credentials;
 pub mod discovery;
 pub mod endpoints;
 mod error;
+pub mod gates;
+pub mod identities;
 pub mod keys;
 mod known;
 pub mod limits;
@@ -138,11 +140,22 @@ mod milliseconds {
     }
 }
 
-/// Moments as an API shows them.
-mod moment {
-    use serde::Serializer;
+/// Moments as an API shows and takes them.
+pub mod moment {
+    use serde::{Deserialize, Deserializer, Serializer, de};
 
+    use crate::domain::change::Change;
     use crate::domain::time::Timestamp;
+
+    /// In RFC 3339, which may be absent or `null`.
+    pub fn optional<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+        let text: Option<String> = Option::deserialize(deserializer)?;
+        text.map(|text| Timestamp::from_rfc3339(&text).map_err(de::Error::custom)).transpose()
+    }
+
+    pub(super) fn change<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Change<Timestamp>, D::Error> {
+        Ok(optional(deserializer)?.map_or(Change::Clear, Change::Set))
+    }
 
     pub(super) fn serialize<S: Serializer>(moment: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&moment.iso8601())

@@ -82,6 +82,14 @@ pub struct FeaturesChange {
     pub byok: Option<bool>,
 }
 
+impl OrgChange {
+    /// What providers an org's workspaces may use is for its admins to say, all else for the platform's.
+    fn permission(&self) -> Permission {
+        let only_gates = self.name.is_none() && self.limits.is_keep() && self.features.is_keep();
+        if only_gates { Permission::GateManage } else { Permission::OrgManage }
+    }
+}
+
 /// A new org's plan.
 const BYOK: bool = true;
 
@@ -157,10 +165,7 @@ pub async fn update(
 ) -> Result<OrgLine, DirectoryError> {
     let part = Part::of([Need::Org(id)]).and(change.name.clone().map(Need::OrgNamed));
     let rule = move |turn: Turn<'_>| {
-        let mut org = changed(&turn, id, &expected)?;
-        let only_gates = change.name.is_none() && change.limits.is_keep() && change.features.is_keep();
-        let permission = if only_gates { Permission::GateManage } else { Permission::OrgManage };
-        turn.actor.may(permission, Over::Org(id))?;
+        let mut org = changed(&turn, id, change.permission(), &expected)?;
         if let Some(name) = change.name.clone() {
             rename(&turn, &mut org, name)?;
         }
@@ -170,14 +175,21 @@ pub async fn update(
     access.change(Previous::Keep, "update", format!("org {id}"), part, rule).await
 }
 
-/// A stored org that the asker can see, as the asker last saw it.
-fn changed(turn: &Turn<'_>, id: Id<Org>, expected: &Expected) -> Result<Org, DirectoryError> {
+/// A stored org that the asker may change, as the asker last saw it.
+fn changed(turn: &Turn<'_>, id: Id<Org>, permission: Permission, expected: &Expected) -> Result<Org, DirectoryError> {
+    let org = stored(turn, id, permission)?;
+    expected.hold("org", Some(&line(org)))?;
+    Ok(org.clone())
+}
+
+/// A stored org to which the asker may do this.
+pub(super) fn stored<'a>(turn: &'a Turn<'_>, id: Id<Org>, permission: Permission) -> Result<&'a Org, DirectoryError> {
     let org = turn.known().org_by_id(id)?;
+    turn.actor.may(permission, Over::Org(id))?;
     if org.declared {
         return Err(DirectoryError::Declared { kind: "org", name: org.name.clone() });
     }
-    expected.hold("org", Some(&line(org)))?;
-    Ok(org.clone())
+    Ok(org)
 }
 
 fn keep(turn: Turn<'_>, org: Org) -> OrgLine {
@@ -192,8 +204,7 @@ fn keep(turn: Turn<'_>, org: Org) -> OrgLine {
 pub async fn delete(access: &Access, id: Id<Org>, expected: Expected) -> Result<(), DirectoryError> {
     let part = Part::of([Need::Org(id), Need::Workspaces(Some(id), part::Page::first(1))]);
     let rule = move |turn: Turn<'_>| {
-        let mut org = changed(&turn, id, &expected)?;
-        turn.actor.may(Permission::OrgManage, Over::Platform)?;
+        let mut org = changed(&turn, id, Permission::OrgManage, &expected)?;
         if let Some(workspace) = turn.known().workspaces().find(|one| one.org == id) {
             return Err(DirectoryError::InUse {
                 kind: "org",

@@ -3,3 +3,4 @@
 mod catalogue;
 mod frame;
 pub(crate) mod office;
+mod tenancy;

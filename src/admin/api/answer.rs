@@ -45,7 +45,6 @@ pub(crate) struct Created<T> {
 
 /// A new thing with a secret that is in this answer and in no other: a replay has `null` in its place.
 #[derive(Debug)]
-#[expect(dead_code, reason = "for what has a secret")]
 pub(crate) struct CreatedOnce<T> {
     pub(crate) shown: T,
     pub(crate) location: String,
@@ -156,7 +155,6 @@ impl<T: Serialize + ToSchema + Send + 'static> Answer for Created<T> {
 
 /// A thing with its secret beside its own fields.
 #[derive(Serialize)]
-#[expect(dead_code, reason = "as `CreatedOnce`")]
 struct WithToken<'a, T> {
     #[serde(flatten)]
     shown: &'a T,

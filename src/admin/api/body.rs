@@ -7,6 +7,7 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{Object, Schema};
 
 use super::problem::{Fault, Problem};
+use super::strict::Strict;
 use crate::domain::nearest::nearest;
 use crate::domain::refusal::Refusal;
 
@@ -116,7 +117,7 @@ fn object<T: ToSchema>() -> Object {
 }
 
 fn part<T: DeserializeOwned>(fields: Map<String, Value>, more: &[String]) -> Result<T, Problem> {
-    serde_path_to_error::deserialize(Value::Object(fields))
+    serde_path_to_error::deserialize(Strict(Value::Object(fields)))
         .map_err(|error| wrong_field(&error.path().to_string(), &error.into_inner().to_string(), more))
 }
 
@@ -134,17 +135,11 @@ impl<T: DeserializeOwned + ToSchema + Send + 'static> Body for Merge<T> {
 
 fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let bytes = if bytes.is_empty() { b"{}" } else { bytes };
-    let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let read: T = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+    let value = serde_json::from_slice(bytes).map_err(|error| malformed(&error))?;
+    serde_path_to_error::deserialize(Strict(value)).map_err(|error| {
         let path = error.path().to_string();
-        let inner = error.into_inner();
-        match inner.is_data() {
-            true => wrong_field(&path, &plain(&inner), &[]),
-            false => malformed(&inner),
-        }
-    })?;
-    reader.end().map_err(|error| malformed(&error))?;
-    Ok(read)
+        wrong_field(&path, &error.into_inner().to_string(), &[])
+    })
 }
 
 fn malformed(error: &serde_json::Error) -> Problem {
@@ -274,7 +269,8 @@ mod tests {
         let problem = refused(r#"{"name": "x", "limits": {"parallel": "many"}}"#);
         assert_eq!(problem.field.as_deref(), Some("limits.parallel"));
         assert_eq!(refused(r#"{"name": 1}"#).field.as_deref(), Some("name"));
-        let problem = refused("[]");
+        assert_eq!(refused(r#"{"name": "x", "limits": [1]}"#).field.as_deref(), Some("limits"));
+        let problem = refused(r#"["x"]"#);
         assert_eq!(
             (problem.field.as_deref(), problem.detail.as_str()),
             (None, "invalid type: sequence, expected an object")

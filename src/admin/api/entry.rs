@@ -141,11 +141,12 @@ fn token_id(headers: &HeaderMap) -> Option<String> {
 
 fn access(api: &Api, caller: &Caller) -> Access {
     let ground = api.ground.load();
+    let actor = Actor::token(caller.token(), caller.view().org.id);
     Access {
         store: api.store.clone(),
         declared: ground.declared.clone(),
         egress: ground.egress.clone(),
-        actor: Actor::token(caller.token(), caller.view().org.id),
+        actor: if caller.asserted_user().is_some() { actor.asserting() } else { actor },
     }
 }
 

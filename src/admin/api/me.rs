@@ -23,7 +23,7 @@ pub(super) fn rows() -> Vec<Row> {
     "tokenId": "6f1c8c1e-6f0b-4b52-9d6c-4f7f6a1f2b11", "label": "ci", "kind": "chat", "role": "member",
     "orgId": "0b6e7f3a-0d0c-5f0e-8a54-5d1f6c1f9a10", "org": "acme",
     "workspaceId": "1c5a3f0e-3d55-4b07-9c0a-90b1b7a3c9de", "workspace": "research",
-    "userId": null, "user": null, "permissions": ["ChatSessionCreate", "AIProviderView"], "expiresAt": null,
+    "userId": null, "user": null, "madeByItsUser": false, "permissions": ["ChatSessionCreate", "AIProviderView"], "expiresAt": null,
 }))]
 struct Me {
     #[schema(value_type = uuid::Uuid)]
@@ -44,6 +44,8 @@ struct Me {
     /// The user's email.
     #[schema(required)]
     user: Option<String>,
+    /// Is it a token of the user's own, which can set and spend their own keys?
+    made_by_its_user: bool,
     /// Wherever the role counts.
     #[schema(value_type = Vec<String>)]
     permissions: Vec<Permission>,
@@ -64,6 +66,7 @@ async fn get(ask: Ask) -> Result<Report<Me>, Problem> {
         workspace: view.workspace.name.clone(),
         user_id: token.user,
         user: ask.caller.user().map(|user| user.email.clone()),
+        made_by_its_user: token.made_by_its_user,
         permissions: Permission::ALL.into_iter().filter(|permission| role.holds(*permission)).collect(),
         expires_at: token.expires_at.map(|at| at.iso8601()),
     }))

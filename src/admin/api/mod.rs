@@ -16,7 +16,8 @@
 //! A handler is thin: it reads ids with `ask.id::<T>("id", "kind")?`, calls one function of `directory` with `&ask.access`
 //! (and `ask.expected`, where it changes or deletes one thing: the rule holds it against the thing as it was shown), and
 //! shapes the answer. What it shows is what its tag is of, so `directory` makes the shown struct, inside the transaction.
-//! Errors turn into problems by `?`.
+//! Errors turn into problems by `?`. Then say in `tests/spec/admin/matrix.rs` what a request for each new row is: the test
+//! asks for all of them with every kind of token; and write `docs/permissions.md` anew (KEYWAY_WRITE_DOCS=1, its own test).
 //!
 //! `entry` has done the rest before a handler runs: the token, the row's permission (held anywhere: else 403), `If-Match`,
 //! `Idempotency-Key`, the body's size and media type; and after it: the change is in force on this replica before the answer
@@ -26,6 +27,7 @@
 
 mod answer;
 mod ask;
+mod audit;
 mod body;
 mod catalog;
 mod credentials;
@@ -33,9 +35,14 @@ mod document;
 mod endpoints;
 mod entry;
 mod failures;
+mod gates;
+mod identities;
+mod limits;
 mod me;
+mod members;
 mod models;
 mod orgs;
+mod own;
 mod owner;
 mod page;
 mod permissions;
@@ -43,7 +50,11 @@ mod problem;
 mod providers;
 mod resolve;
 mod routes;
+mod strict;
 pub mod table;
+mod tokens;
+mod users;
+mod workspaces;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -112,7 +123,15 @@ impl Api {
 fn resources() -> Vec<Row> {
     let all = [
         me::rows(),
+        own::rows(),
         orgs::rows(),
+        gates::rows(),
+        workspaces::rows(),
+        users::rows(),
+        members::rows(),
+        tokens::rows(),
+        identities::rows(),
+        limits::rows(),
         providers::rows(),
         models::rows(),
         routes::rows(),
@@ -120,6 +139,7 @@ fn resources() -> Vec<Row> {
         catalog::rows(),
         endpoints::rows(),
         resolve::rows(),
+        audit::rows(),
     ];
     all.into_iter().flatten().collect()
 }

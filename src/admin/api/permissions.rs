@@ -24,6 +24,8 @@ impl Place {
             Self::Org => "the org",
             Self::Workspace => "the workspace",
             Self::Owner => "the owner (the platform or a workspace)",
+            Self::Member => "the org or the workspace",
+            Self::Everywhere => "wherever the user has a role",
         }
     }
 }

@@ -28,6 +28,10 @@ pub enum Place {
     Workspace,
     /// Whoever owns the thing: the platform or a workspace.
     Owner,
+    /// The org or the workspace that the query names.
+    Member,
+    /// Every org and workspace in which the user has a role.
+    Everywhere,
 }
 
 /// Who may ask.

@@ -164,6 +164,8 @@ async fn what_has_no_line_in_the_table_can_not_be_asked_for() {
     assert_eq!((wrong.status, wrong.code().as_str()), (405, "method_not_allowed"));
     let allow = wrong.header("allow").unwrap();
     assert!(allow.contains("GET") && allow.contains("POST"), "{allow}");
+    let nobodys = root.sends(Method::TRACE, "/api/v1/orgs", String::new(), &[]).await;
+    assert_eq!((nobodys.status, nobodys.header("allow")), (405, Some("GET, POST, PUT, PATCH, DELETE")));
 }
 
 #[tokio::test]
