@@ -47,10 +47,19 @@ pub struct CatalogEntry {
 
 /// The platform's enabled providers, in the order in which calls prefer them.
 pub async fn list(access: &Access, workspace: Id<Workspace>) -> Result<Vec<CatalogLine>, DirectoryError> {
+    lines(access, workspace, Owner::Platform).await
+}
+
+/// Likewise, with the workspace's own.
+pub async fn visible(access: &Access, workspace: Id<Workspace>) -> Result<Vec<CatalogLine>, DirectoryError> {
+    lines(access, workspace, Owner::Workspace(workspace)).await
+}
+
+async fn lines(access: &Access, workspace: Id<Workspace>, owner: Owner) -> Result<Vec<CatalogLine>, DirectoryError> {
     let stored = access.load(part(access, workspace)).await?;
     let known = access.known(&stored);
     let workspace = known.workspace_by_id(workspace)?;
-    let mut found: Vec<&Provider> = listed(known).collect();
+    let mut found: Vec<&Provider> = listed(known, owner).collect();
     found.sort_by(|a, b| (a.priority, &a.name, a.id).cmp(&(b.priority, &b.name, b.id)));
     Ok(found.into_iter().map(|one| line(known, workspace, one)).collect())
 }
@@ -62,7 +71,7 @@ pub async fn get(access: &Access, workspace: Id<Workspace>, id: Id<Provider>) ->
     known.may_see(Permission::AIProviderView, Owner::Platform)?;
     let workspace = known.workspace_by_id(workspace)?;
     let unknown = || DirectoryError::NotFound { kind: "provider", name: id.to_string(), hint: String::new() };
-    let found = listed(known).find(|one| one.id == id).ok_or_else(unknown)?;
+    let found = listed(known, Owner::Platform).find(|one| one.id == id).ok_or_else(unknown)?;
     let mut models: Vec<&Model> = known.models_of(id).filter(|one| one.enabled).collect();
     models.sort_by(|a, b| (&a.model_id, a.id).cmp(&(&b.model_id, b.id)));
     Ok(CatalogEntry {
@@ -76,8 +85,8 @@ fn part(access: &Access, workspace: Id<Workspace>) -> Part {
     access.catalogue(Owner::Workspace(workspace)).and(own)
 }
 
-fn listed<'a>(known: Known<'a>) -> impl Iterator<Item = &'a Provider> {
-    known.providers_for(Owner::Platform).filter(|one| one.enabled)
+fn listed<'a>(known: Known<'a>, owner: Owner) -> impl Iterator<Item = &'a Provider> {
+    known.providers_for(owner).filter(|one| one.enabled)
 }
 
 fn line(known: Known<'_>, workspace: &Workspace, provider: &Provider) -> CatalogLine {

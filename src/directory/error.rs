@@ -35,7 +35,7 @@ pub enum DirectoryError {
         remedy: String,
     },
     #[error(
-        "the org `{org}` does not let its workspaces bring keys of their own; \
+        "Enterprise features are not enabled: the org `{org}` does not let its workspaces bring keys of their own; \
          have its feature `byok` switched on, or use a platform credential"
     )]
     EnterpriseRequired { org: String },

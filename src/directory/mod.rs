@@ -21,6 +21,7 @@ pub mod limits;
 pub mod model_config;
 pub mod models;
 pub mod named;
+pub mod numbered;
 pub mod orgs;
 pub mod page;
 pub mod providers;

@@ -187,7 +187,7 @@ pub async fn delete(access: &Access, id: Id<Route>, expected: Expected) -> Resul
     access.change(Previous::Keep, "delete", format!("route {id}"), Need::Route(id), rule).await
 }
 
-fn found<'a>(known: Known<'a>, id: Id<Route>) -> Result<&'a Route, DirectoryError> {
+pub(super) fn found<'a>(known: Known<'a>, id: Id<Route>) -> Result<&'a Route, DirectoryError> {
     let found = known.routes().find(|one| one.id == id && known.sees_owner(one.owner));
     found.ok_or_else(|| DirectoryError::NotFound { kind: "route", name: id.to_string(), hint: String::new() })
 }

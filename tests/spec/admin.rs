@@ -1,5 +1,6 @@
 //! The admin API: its frame, its resources, and who may ask for what.
 
+mod aliases;
 mod catalogue;
 mod frame;
 pub(crate) mod office;

@@ -14,7 +14,7 @@ use utoipa::{PartialSchema as _, ToSchema as _};
 
 use super::ROOT;
 use super::problem::Said;
-use super::table::{Needs, Row, rows};
+use super::table::{Needs, Row, alias_rows, rows};
 use crate::directory::page::{PAGE_DEFAULT, PAGE_MAX};
 
 const PROBLEM: &str = "application/problem+json";
@@ -26,11 +26,11 @@ pub fn openapi() -> String {
     components.schemas.insert(Said::name().into_owned(), Said::schema());
     let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("A Keyway token: `kw_…`"));
     components.add_security_scheme(TOKEN, SecurityScheme::Http(bearer.build()));
-    for row in rows() {
+    for row in rows().into_iter().chain(alias_rows()) {
         for (name, schema) in row.facts.takes.schemas.iter().chain(&row.facts.gives.schemas) {
             components.schemas.insert(name.clone(), schema.clone());
         }
-        let (path, method) = (format!("{ROOT}{}", row.written()), method(&row.method));
+        let (path, method) = (row.written(), method(&row.method));
         paths.add_path_operation(path, vec![method], operation(&row));
     }
     paths.paths.insert(format!("{ROOT}/openapi.json"), PathItem::new(HttpMethod::Get, this_document()));
@@ -87,7 +87,7 @@ fn any_object() -> Content {
 }
 
 fn operation(row: &Row) -> OperationBuilder {
-    let resource = row.path.split('/').nth(1).unwrap_or_default();
+    let resource = if row.is_alias() { "aliases" } else { row.path.split('/').nth(1).unwrap_or_default() };
     let operation = OperationBuilder::new()
         .tag(resource)
         .operation_id(Some(operation_id(row)))
@@ -126,7 +126,7 @@ fn who(needs: Needs) -> String {
 }
 
 fn parameters(row: &Row) -> Vec<Parameter> {
-    let mut all: Vec<Parameter> = row.path_names().map(path_parameter).collect();
+    let mut all: Vec<Parameter> = row.path_names().map(|name| path_parameter(name, row)).collect();
     all.extend(row.facts.parameters.iter().cloned());
     if row.facts.paged {
         let limit = ObjectBuilder::new()
@@ -151,8 +151,9 @@ fn parameters(row: &Row) -> Vec<Parameter> {
     all
 }
 
-fn path_parameter(name: &str) -> Parameter {
-    let schema = match name.ends_with("id") || name.ends_with("Id") {
+fn path_parameter(name: &str, row: &Row) -> Parameter {
+    // Aliases take numbers and names too.
+    let schema = match !row.is_alias() && (name.ends_with("id") || name.ends_with("Id")) {
         true => text().format(Some(SchemaFormat::KnownFormat(KnownFormat::Uuid))),
         false => text(),
     };

@@ -31,6 +31,7 @@ pub(super) fn rows() -> Vec<Row> {
         row(Method::GET, all, view, "What calls can name as `endpoint:ID`: own keys, and the platform's.", list),
         row(Method::POST, all, manage, "Bind a provider, a key, an address and a model to a workspace.", bind),
         row(Method::GET, one, view, "One endpoint; it is changed as the credential with its id.", get),
+        row(Method::DELETE, one, manage, "Delete an endpoint of the workspace's own; its key is destroyed.", delete),
         row(
             Method::GET,
             config,
@@ -94,13 +95,19 @@ async fn bind(ask: Ask<Json<NewBinding>>) -> Result<Created<EndpointLine>, Probl
     let workspace = id(&ask)?;
     let model = ask.body.0.model.clone().map_or(Change::Keep, Change::Set);
     let binding = Binding { model, purpose: Purpose::NewEndpoint, ..ask.body.0.to(workspace) };
-    let shown = endpoints::bind(&ask.access, binding).await?;
+    let shown = endpoints::bind(&ask.access, ask.expected, binding).await?;
     let location = format!("/workspaces/{workspace}/model-endpoints/{}", shown.id);
     Ok(Created { shown, location })
 }
 
 async fn get(ask: Ask) -> Result<Shown<EndpointLine>, Problem> {
     Ok(Shown(endpoints::get(&ask.access, id(&ask)?, ask.id("endpointId", "model endpoint")?).await?))
+}
+
+async fn delete(ask: Ask) -> Result<Done, Problem> {
+    let (workspace, endpoint) = (id(&ask)?, ask.id("endpointId", "model endpoint")?);
+    endpoints::delete(&ask.access, workspace, endpoint, ask.expected).await?;
+    Ok(Done)
 }
 
 async fn configured(ask: Ask) -> Result<Shown<Configured>, Problem> {

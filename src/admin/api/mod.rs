@@ -25,6 +25,7 @@
 //!
 //! It must never name the proxy or the wiring, and decides nothing that `directory` can decide.
 
+mod aliases;
 mod answer;
 mod ask;
 mod audit;
@@ -147,9 +148,8 @@ fn resources() -> Vec<Row> {
 /// The API's paths. The document alone is open to everyone: it says nothing that the manual does not.
 pub(super) fn router<S: Clone + Send + Sync + 'static>(api: &Arc<Api>) -> Router<S> {
     let mut router = Router::new();
-    for row in table::rows() {
-        let path = format!("{ROOT}{}", row.path);
-        router = router.route(&path, method_router(api.clone(), Arc::new(row)));
+    for row in table::rows().into_iter().chain(table::alias_rows()) {
+        router = router.route(&row.whole(), method_router(api.clone(), Arc::new(row)));
     }
     let document: Arc<str> = openapi().into();
     let shown = move || {

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::ROOT;
-use super::table::{Needs, Place, rows};
+use super::table::{Needs, Place, Row, alias_rows, rows};
 use crate::domain::permission::{AccessRole, Permission};
 
 const HEAD: &str = "\
@@ -45,14 +45,21 @@ pub fn permissions_page() -> String {
         }
         page.push('\n');
     }
-    let _ = write!(page, "\n## What each path takes\n\nBelow `{ROOT}`. `/openapi.json` is open to everyone.\n\n");
+    let _ = write!(page, "\n## What each path takes\n\n`{ROOT}/openapi.json` is open to everyone.\n\n");
+    table(&mut page, &rows());
+    page.push_str("\n## The same under paths that other products' clients know\n\n");
+    table(&mut page, &alias_rows());
+    page
+}
+
+fn table(page: &mut String, rows: &[Row]) {
     page.push_str("| method | path | permission | over | does |\n|---|---|---|---|---|\n");
-    for row in rows() {
+    for row in rows {
         let (permission, over) = match row.needs {
             Needs::Token => ("any token".to_string(), "what it can see"),
             Needs::Permission(permission, place) => (format!("`{permission:?}`"), place.words()),
         };
+        // Writing into a string does not fail.
         let _ = writeln!(page, "| {} | `{}` | {permission} | {over} | {} |", row.method, row.written(), row.summary);
     }
-    page
 }

@@ -152,7 +152,17 @@ impl Problem {
         self
     }
 
-    /// As a part of another answer.
+    /// The same, where the field at fault is called otherwise.
+    pub(super) fn spelt(mut self, fields: &[(&str, &str)]) -> Self {
+        if let Some(field) = &mut self.0.field
+            && let Some((_, theirs)) = fields.iter().find(|(ours, _)| field == ours)
+        {
+            *field = theirs.to_string();
+        }
+        self
+    }
+
+    /// As a part of another answer, and back.
     pub(super) fn said(self) -> Said {
         *self.0
     }
@@ -178,6 +188,12 @@ impl Problem {
             headers.insert(HeaderName::from_static("connection"), HeaderValue::from_static("close"));
         }
         response
+    }
+}
+
+impl From<Said> for Problem {
+    fn from(said: Said) -> Self {
+        Self(Box::new(said))
     }
 }
 

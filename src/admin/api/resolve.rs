@@ -31,10 +31,20 @@ struct Asked {
 pub(super) struct Resolved {
     model: String,
     #[serde(flatten)]
-    pub(super) explanation: Explanation,
+    explanation: Explanation,
     /// What a call would hear, where no target is left.
     #[schema(required)]
-    pub(super) refusal: Option<Said>,
+    refusal: Option<Said>,
+}
+
+impl Resolved {
+    /// The plan, where a call would have one.
+    pub(super) fn plan(self) -> Result<Explanation, Problem> {
+        match self.refusal {
+            None => Ok(self.explanation),
+            Some(said) => Err(said.into()),
+        }
+    }
 }
 
 /// What a call of this asker would do. A model that no rule reads is a problem itself.

@@ -14,7 +14,7 @@ use super::answer::{Answer, Ready};
 use super::ask::{Ask, Entered, Query};
 use super::body::{Body, Described};
 use super::problem::Problem;
-use super::resources;
+use super::{ROOT, aliases, resources};
 use crate::domain::permission::Permission;
 
 /// Where a permission must be held.
@@ -46,8 +46,9 @@ pub enum Needs {
 /// One line of the table.
 pub struct Row {
     pub method: Method,
-    /// Below `/api/v1`.
+    /// Below `/api/v1`, but for an alias, whose path is whole.
     pub path: &'static str,
+    root: &'static str,
     pub needs: Needs,
     pub summary: &'static str,
     pub(super) facts: Facts,
@@ -72,6 +73,11 @@ pub(super) struct Facts {
 /// All of them, resource by resource.
 pub fn rows() -> Vec<Row> {
     resources()
+}
+
+/// The same things under the paths, and in the shapes, that clients of other products know.
+pub fn alias_rows() -> Vec<Row> {
+    aliases::rows()
 }
 
 /// A line, its facts taken from the handler's types: what it takes, what it gives.
@@ -106,13 +112,32 @@ where
         paged: A::PAGED,
         parameters: <Q as IntoParams>::into_params(|| Some(ParameterIn::Query)),
     };
-    Row { method, path, needs, summary, facts, run: Arc::new(run) }
+    Row { method, path, root: ROOT, needs, summary, facts, run: Arc::new(run) }
 }
 
 impl Row {
-    /// The path as documents write it: with braces, and no star in them where the rest of the path is meant.
+    /// The same line for a path that is whole, where some fields are called otherwise: ours, theirs.
+    pub(super) fn spelt(self, fields: &'static [(&'static str, &'static str)]) -> Self {
+        let run = self.run;
+        let renamed = move |entered: Entered| -> Running {
+            let running = run(entered);
+            Box::pin(async move { running.await.map_err(|problem| problem.spelt(fields)) })
+        };
+        Self { root: "", run: Arc::new(renamed), ..self }
+    }
+
+    pub(super) fn is_alias(&self) -> bool {
+        self.root.is_empty()
+    }
+
+    /// The whole path.
+    pub fn whole(&self) -> String {
+        format!("{}{}", self.root, self.path)
+    }
+
+    /// As documents write it: with braces, and no star in them where the rest of the path is meant.
     pub(super) fn written(&self) -> String {
-        self.path.replace("{*", "{")
+        self.whole().replace("{*", "{")
     }
 
     /// The names in the path's braces.
@@ -141,8 +166,8 @@ mod tests {
     #[test]
     fn no_two_lines_are_the_same_and_every_path_is_spelt_one_way() {
         let mut seen = HashSet::new();
-        for row in rows() {
-            assert!(seen.insert((row.method.clone(), row.path)), "{} {}", row.method, row.path);
+        for row in rows().into_iter().chain(alias_rows()) {
+            assert!(seen.insert((row.method.clone(), row.whole())), "{} {}", row.method, row.path);
             assert!(row.path.starts_with('/') && !row.path.ends_with('/'), "{}", row.path);
             assert!(!row.summary.is_empty() && row.summary.ends_with('.'), "{}", row.path);
         }

@@ -51,6 +51,9 @@ pub struct CredentialLine {
     pub provider: String,
     #[schema(value_type = uuid::Uuid)]
     pub provider_id: Id<Provider>,
+    /// The provider's number, for those who go by numbers.
+    #[serde(skip)]
+    pub provider_number: Option<u32>,
     pub label: String,
     pub active: bool,
     /// Was it entered for an address that is no longer its provider's? Then it waits until its holder confirms.
@@ -137,6 +140,7 @@ pub(in crate::directory) fn line(known: Known<'_>, credential: &Credential) -> C
         },
         provider: known.provider_name(credential.provider),
         provider_id: credential.provider,
+        provider_number: known.provider_by_id(credential.owner, credential.provider).ok().and_then(|one| one.number),
         label: credential.label.clone(),
         active: credential.active,
         address_changed: address(known, credential).is_some_and(|address| !credential.is_for(address)),

@@ -284,7 +284,7 @@ pub async fn to_try(access: &Access, id: Id<Credential>) -> Result<(Provider, Ar
     Ok((known.any_provider(found.provider)?.clone(), Arc::new(found.clone())))
 }
 
-fn shown<'a>(known: Known<'a>, id: Id<Credential>) -> Result<&'a Credential, DirectoryError> {
+pub(super) fn shown<'a>(known: Known<'a>, id: Id<Credential>) -> Result<&'a Credential, DirectoryError> {
     let found = known.credentials().find(|one| one.id == id);
     found.filter(|one| is_shown(known, one)).ok_or_else(|| unknown(id))
 }

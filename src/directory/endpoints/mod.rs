@@ -16,6 +16,7 @@ use super::credentials::{self, CredentialChange, Keys, Place};
 use super::error::{self, DirectoryError};
 use super::known::Known;
 use super::providers::{self, ProviderChange};
+use super::tag::Expected;
 use super::{Access, Turn};
 use crate::domain::address::BaseUrl;
 use crate::domain::change::Change;
@@ -114,18 +115,57 @@ fn unknown(id: Id<Credential>) -> DirectoryError {
 }
 
 /// Binds a provider to a workspace, to be picked: makes the provider if it is to be the workspace's own, and puts the key.
-pub async fn bind(access: &Access, binding: Binding) -> Result<EndpointLine, DirectoryError> {
+pub async fn bind(access: &Access, expected: Expected, binding: Binding) -> Result<EndpointLine, DirectoryError> {
     debug_assert!(!matches!(binding.purpose, Purpose::Default(_)), "`model_config` sets the default");
     let (keys, owner) = (Keys::of(access), Owner::Workspace(binding.workspace));
     let previous = if binding.key.is_some() { Previous::Forget } else { Previous::Keep };
     let entity = format!("endpoint of workspace {}", binding.workspace);
     let rule = move |mut turn: Turn<'_>| {
         let workspace = binding.workspace;
+        held(turn.known(), &binding, &expected)?;
         // Only a default goes without a credential of the workspace's own.
         let id = bound(&mut turn, &keys, binding)?.ok_or(DirectoryError::Raced { kind: "model endpoint" })?;
         shown(turn.known(), workspace, id)
     };
     access.change(previous, "bind", entity, access.catalogue(owner), rule).await
+}
+
+/// Is the endpoint for that provider still as the asker last saw it?
+fn held(known: Known<'_>, binding: &Binding, expected: &Expected) -> Result<(), DirectoryError> {
+    if *expected == Expected::Anything {
+        return Ok(());
+    }
+    let owner = Owner::Workspace(binding.workspace);
+    let there = match choose(known, owner, &binding.provider)? {
+        Choice::There(provider) => Place::of(known, owner, provider.id, None).find(&known.stored.credentials),
+        Choice::New(..) => None,
+    };
+    let line = there.map(|one| shown(known, binding.workspace, one.id)).transpose()?;
+    expected.hold("model endpoint", line.as_ref())
+}
+
+/// Deletes one of the workspace's own, with its key. What the platform granted is not the workspace's to delete.
+pub async fn delete(
+    access: &Access,
+    workspace: Id<Workspace>,
+    id: Id<Credential>,
+    expected: Expected,
+) -> Result<(), DirectoryError> {
+    let owner = Owner::Workspace(workspace);
+    let rule = move |turn: Turn<'_>| {
+        let known = turn.known();
+        known.may(Permission::CredentialManage, owner)?;
+        let own = known.credentials().find(|one| one.id == id && one.owner == owner).ok_or_else(|| unknown(id))?;
+        let line = shown(known, workspace, own.id)?;
+        if line.declared {
+            return Err(DirectoryError::Declared { kind: "model endpoint", name: line.provider });
+        }
+        expected.hold("model endpoint", Some(&line))?;
+        turn.stored.credentials.retain(|one| one.id != id);
+        Ok(())
+    };
+    let entity = format!("endpoint {id} of workspace {workspace}");
+    access.change(Previous::Forget, "delete", entity, access.catalogue(owner), rule).await
 }
 
 /// The part of binding that other changes share: the endpoint's credential, if it has one.

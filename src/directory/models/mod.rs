@@ -324,7 +324,7 @@ fn shown(known: Known<'_>, id: Id<Model>) -> Result<ModelLine, DirectoryError> {
 }
 
 /// A living model of a living provider that the asker sees.
-fn found<'a>(known: Known<'a>, id: Id<Model>) -> Result<(&'a Model, &'a Provider), DirectoryError> {
+pub(super) fn found<'a>(known: Known<'a>, id: Id<Model>) -> Result<(&'a Model, &'a Provider), DirectoryError> {
     let unknown = || DirectoryError::NotFound { kind: "model", name: id.to_string(), hint: String::new() };
     let model = known.models().find(|one| one.id == id).ok_or_else(unknown)?;
     let provider = known.any_provider(model.provider).map_err(|_| unknown())?;

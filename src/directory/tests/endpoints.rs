@@ -22,7 +22,7 @@ fn default_of(world: &World, provider: &str, model: &str) -> Binding {
 }
 
 async fn bound(access: &Access, binding: Binding) -> EndpointLine {
-    endpoints::bind(access, binding).await.unwrap()
+    endpoints::bind(access, Expected::Anything, binding).await.unwrap()
 }
 
 async fn configured(access: &Access, binding: Binding) -> Result<ConfigLine, DirectoryError> {
@@ -43,7 +43,7 @@ async fn an_endpoint_is_for_the_platform_s_provider_where_there_is_one_and_else_
     let own = bound(&admin, named(&world, "deepseek")).await;
     assert_eq!(own.provider_workspace_id, Some(world.team.id));
     assert_eq!(own.base_url.to_string(), "https://api.deepseek.com/v1");
-    let unknown = endpoints::bind(&admin, named(&world, "opanai")).await.unwrap_err().to_string();
+    let unknown = endpoints::bind(&admin, Expected::Anything, named(&world, "opanai")).await.unwrap_err().to_string();
     assert!(unknown.contains("did you mean `openai`?"), "{unknown}");
     let chosen = Chosen::OfPreset("grok".into(), preset("custom").unwrap());
     let grok = Binding {
@@ -60,7 +60,10 @@ async fn a_workspace_has_one_endpoint_a_provider_and_a_second_one_is_told_so() {
     let world = World::new().await;
     let first = bound(&world.access, named(&world, "openai")).await;
     let again = Binding { purpose: Purpose::NewEndpoint, ..named(&world, "openai") };
-    assert!(matches!(endpoints::bind(&world.access, again).await, Err(DirectoryError::Exists { .. })));
+    assert!(matches!(
+        endpoints::bind(&world.access, Expected::Anything, again).await,
+        Err(DirectoryError::Exists { .. })
+    ));
     let eu = Change::Set("https://eu.api.openai.com/v1".parse().unwrap());
     let moved =
         Binding { base_url: eu, model: Change::Set("gpt-4o".into()), active: Some(false), ..named(&world, "openai") };
@@ -107,7 +110,10 @@ async fn the_list_holds_one_s_own_and_what_was_granted_and_of_that_no_key() {
     assert_eq!(lines[0].api_key_masked.as_deref(), Some("***********1234"));
     assert_eq!(lines[1].api_key_masked, None);
     assert!(matches!(endpoints::list(&admin, other.id).await, Err(DirectoryError::NotFound { .. })));
-    assert!(matches!(endpoints::bind(&member, named(&world, "openai")).await, Err(DirectoryError::Denied { .. })));
+    assert!(matches!(
+        endpoints::bind(&member, Expected::Anything, named(&world, "openai")).await,
+        Err(DirectoryError::Denied { .. })
+    ));
 }
 
 #[tokio::test]

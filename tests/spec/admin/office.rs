@@ -35,7 +35,7 @@ use tokio::time::timeout;
 /// Two providers that gateway.toml declares.
 const DECLARED: &str = "
 [egress]
-http = [\"127.0.0.1\"]
+http = [\"127.0.0.1\", \"your-local-model-server\"]
 [[provider]]
 id = \"openai\"
 kind = \"openai\"
@@ -219,11 +219,22 @@ impl Client {
         body: Option<Value>,
         headers: &[(&str, &str)],
     ) -> Heard {
+        self.asks_at(method, &format!("/api/v1{path}"), body, headers).await
+    }
+
+    /// At a whole path.
+    pub(crate) async fn asks_at(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+        headers: &[(&str, &str)],
+    ) -> Heard {
         let mut all = headers.to_vec();
         if body.is_some() && !headers.iter().any(|(name, _)| *name == "content-type") {
             all.push(("content-type", "application/json"));
         }
-        self.sends(method, &format!("/api/v1{path}"), body.map(|body| body.to_string()).unwrap_or_default(), &all).await
+        self.sends(method, path, body.map(|body| body.to_string()).unwrap_or_default(), &all).await
     }
 
     pub(crate) async fn sends(&self, method: Method, path: &str, body: String, headers: &[(&str, &str)]) -> Heard {
