@@ -8,9 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::attempt::probe::{Key, Probe, ProbeError, Subject};
 use crate::directory::discovery::{self, Discovered, Repriced, Taking};
+use crate::directory::endpoints::{self, Binding};
 use crate::directory::{Access, DirectoryError, credentials};
 use crate::domain::address::BaseUrl;
 use crate::domain::entity::{Credential, Owner, Provider};
@@ -29,7 +31,7 @@ pub enum Depth {
 }
 
 /// How a test went. That it failed is an answer too.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Tested {
     pub success: bool,
@@ -114,6 +116,21 @@ fn fails(error: &ProbeError) -> Tested {
 
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Tests what a workspace would bind, with a model, before anything is saved.
+pub async fn test_binding(
+    access: &Access,
+    probe: &Probe,
+    binding: Binding,
+    model: &str,
+) -> Result<Tested, ProbingError> {
+    let key = binding.key.as_ref().map(|key| Secret::new(key.expose().to_vec()));
+    let (provider, credential) = endpoints::preview(access, binding).await?;
+    let subject = Subject::stored(&provider, Some(Arc::new(credential)));
+    // What was entered is kept nowhere, so nothing is noted of it.
+    let subject = Subject { key: key.map_or(subject.key, |key| Key::Entered(Arc::new(key))), ..subject };
+    Ok(test(probe, &subject, Depth::Ping(Some(model.to_string())), None).await)
 }
 
 /// Asks a provider for its models and takes them. What was just previewed is what is taken.

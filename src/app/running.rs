@@ -18,6 +18,7 @@ use super::{Source, Trouble, gauges, log, settings, state};
 use crate::admin::api::{Api, Ground, Live};
 use crate::admin::{self, Admin, Desk};
 use crate::attempt::client::{Connect, Network};
+use crate::attempt::probe::Probe;
 use crate::config::Config;
 use crate::listen::{self, Reception, Setup};
 use crate::metrics::{Cells, Registry};
@@ -36,6 +37,7 @@ pub(super) struct Server {
     pub(super) following: Following,
     pub(super) state: State,
     pub(super) gateway: Arc<Gateway>,
+    probe: Arc<Probe>,
     pub(super) network: Arc<Network>,
     pub(super) admin: Arc<ArcSwap<admin::Settings>>,
     pub(super) ground: Arc<ArcSwap<Ground>>,
@@ -137,6 +139,7 @@ impl Server {
             following,
             state: assembled.gateway.state.clone(),
             gateway: assembled.gateway.clone(),
+            probe: assembled.probe.clone(),
             network,
             registry: assembled.registry.clone(),
             cells: assembled.cells.clone(),
@@ -156,6 +159,8 @@ impl Server {
             self.ground.clone(),
             Arc::new(InForce(Arc::downgrade(&self))),
             Arc::new(self.state.clone()),
+            self.probe.clone(),
+            self.state.clone(),
         );
         let admin = Admin {
             metrics: Arc::new(move || shown.metrics_text()),

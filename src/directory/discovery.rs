@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::error::DirectoryError;
 use super::known::Known;
@@ -30,12 +31,14 @@ pub enum Taking {
 }
 
 /// How a provider's models differ from those that it was found to have.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Discovered {
+    #[schema(value_type = uuid::Uuid)]
     pub provider_id: Id<Provider>,
     pub provider: String,
     #[serde(with = "moment")]
+    #[schema(value_type = String, format = DateTime)]
     pub discovered_at: Timestamp,
     /// Model ids that are new.
     pub added: Vec<String>,
@@ -50,7 +53,7 @@ pub struct Discovered {
 }
 
 /// A model that the directory's rules keep out.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Unfit {
     pub model_id: String,
@@ -58,9 +61,10 @@ pub struct Unfit {
 }
 
 /// How models' prices differ from those that were found.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Repriced {
+    #[schema(value_type = uuid::Uuid)]
     pub provider_id: Id<Provider>,
     pub provider: String,
     pub changes: Vec<PriceDifference>,
@@ -68,7 +72,7 @@ pub struct Repriced {
     pub unpriced: Vec<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PriceDifference {
     pub model_id: String,

@@ -5,3 +5,4 @@ mod catalogue;
 mod frame;
 pub(crate) mod office;
 mod tenancy;
+mod outside;

@@ -25,7 +25,6 @@ pub(crate) struct Plain {}
 
 /// One request, by somebody who may ask for it somewhere; whether here is for the directory to say.
 pub(crate) struct Ask<B = Nothing, Q = Plain> {
-    #[expect(dead_code, reason = "for handlers that need more than the directory")]
     pub(crate) api: Arc<Api>,
     /// The directory, for this asker.
     pub(crate) access: Access,

@@ -1,18 +1,23 @@
 //! `/credentials`: the keys that calls show providers. What is written is never read back.
 
+use std::collections::HashMap;
+
 use http::Method;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::answer::{Done, Made, Shown};
+use super::answer::{Detail, Done, Made, Shown};
 use super::ask::Ask;
 use super::body::{Merge, New, Nothing};
 use super::problem::Problem;
 use super::table::{Needs, Row, row};
+use crate::directory::Tag;
 use crate::directory::credentials::{self, CredentialChange, CredentialLine, NewCredential, Set, Which, Whose};
 use crate::directory::page::Paged;
-use crate::domain::entity::{Credential, Provider, Scope, Workspace};
+use crate::domain::entity::{Credential, Provider, SavedCredential, Scope, Workspace};
 use crate::domain::id::Id;
+use crate::domain::time::Timestamp;
+use crate::store::state::{State, Used};
 
 pub(super) fn rows() -> Vec<Row> {
     let (all, one) = ("/credentials", "/credentials/{id}");
@@ -70,14 +75,59 @@ struct CredentialsAsked {
     workspace_id: Option<Id<Workspace>>,
 }
 
+/// A credential with what traffic shows of it, which is no part of its tag.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = CredentialSeen)]
+struct Seen {
+    #[serde(flatten)]
+    line: CredentialLine,
+    /// `ok`, `rejected`, `quota_exhausted`, `undecryptable` or `address_changed`.
+    state: &'static str,
+    #[schema(required, format = DateTime)]
+    state_since: Option<String>,
+    /// `null`: never, or nobody can say right now.
+    #[schema(required, format = DateTime)]
+    last_used_at: Option<String>,
+}
+
+impl Seen {
+    fn new(state: &State, line: CredentialLine, last_used: Option<Timestamp>) -> Self {
+        let noted = state.credential(SavedCredential { id: line.id, at: line.updated_at });
+        let (state, since) = match &line {
+            CredentialLine { undecryptable: true, .. } => ("undecryptable", None),
+            CredentialLine { address_changed: true, .. } => ("address_changed", None),
+            _ => (noted.name(), noted.at()),
+        };
+        let (state_since, last_used_at) = (since.map(Timestamp::iso8601), last_used.map(Timestamp::iso8601));
+        Self { line, state, state_since, last_used_at }
+    }
+
+    async fn one(state: &State, line: CredentialLine) -> Self {
+        let used = last_uses(state, std::slice::from_ref(&line)).await;
+        let last_used = used.first().map(|(_, at)| *at);
+        Self::new(state, line, last_used)
+    }
+}
+
+async fn last_uses(state: &State, of: &[CredentialLine]) -> Vec<(Used, Timestamp)> {
+    state.last_uses(of.iter().map(|one| Used::Credential(one.id)).collect()).await.unwrap_or_default()
+}
+
 fn id<B, Q>(ask: &Ask<B, Q>) -> Result<Id<Credential>, Problem> {
     ask.id("id", "credential")
 }
 
-async fn list(ask: Ask<Nothing, CredentialsAsked>) -> Result<Paged<CredentialLine>, Problem> {
+async fn list(ask: Ask<Nothing, CredentialsAsked>) -> Result<Paged<Seen>, Problem> {
     let whose = Whose { scope: ask.query.scope, workspace: ask.query.workspace_id };
     let found = credentials::list(&ask.access, Which::Of(whose.owner(&ask.access.actor)?)).await?;
-    Ok(Paged::of(found.into_iter().map(|one| (one.id.uuid(), one)), ask.page, |one| one))
+    let page = Paged::of(found.into_iter().map(|one| (one.id.uuid(), one)), ask.page, |one| one);
+    let used: HashMap<Used, Timestamp> = last_uses(&ask.api.state, &page.items).await.into_iter().collect();
+    let seen = |one: CredentialLine| {
+        let last_used = used.get(&Used::Credential(one.id)).copied();
+        Seen::new(&ask.api.state, one, last_used)
+    };
+    Ok(Paged { items: page.items.into_iter().map(seen).collect(), next: page.next })
 }
 
 async fn set(ask: Ask<New<Head, CredentialChange>>) -> Result<Made<Set>, Problem> {
@@ -89,8 +139,9 @@ async fn set(ask: Ask<New<Head, CredentialChange>>) -> Result<Made<Set>, Problem
     Ok(Made { report, location })
 }
 
-async fn get(ask: Ask) -> Result<Shown<CredentialLine>, Problem> {
-    Ok(Shown(credentials::get(&ask.access, id(&ask)?).await?))
+async fn get(ask: Ask) -> Result<Detail<Seen>, Problem> {
+    let line = credentials::get(&ask.access, id(&ask)?).await?;
+    Ok(Detail { tag: Tag::of(&line), shown: Seen::one(&ask.api.state, line).await })
 }
 
 async fn update(ask: Ask<Merge<CredentialChange>>) -> Result<Shown<CredentialLine>, Problem> {

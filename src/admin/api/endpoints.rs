@@ -50,13 +50,13 @@ pub(super) fn rows() -> Vec<Row> {
 #[schema(as = ModelBinding, example = json!({
     "provider": "anthropic", "model": "claude-opus-4-6", "apiKey": "sk-ant-…", "baseUrl": null,
 }))]
-struct NewBinding {
+pub(super) struct NewBinding {
     /// The id, number or name of a provider that the workspace can see, else the name of a preset, of which the workspace
     /// then gets one of its own.
     #[schema(min_length = 1)]
     provider: String,
     /// Of calls that name none; without one the provider's default.
-    model: Option<String>,
+    pub(super) model: Option<String>,
     /// Left out, the one there is stays; what the platform granted, or what needs none, goes without.
     #[schema(value_type = Option<String>, write_only)]
     api_key: Option<Secret>,
@@ -71,7 +71,7 @@ struct NewBinding {
 }
 
 impl NewBinding {
-    fn to(self, workspace: Id<Workspace>) -> Binding {
+    pub(super) fn to(self, workspace: Id<Workspace>) -> Binding {
         Binding {
             key: self.api_key,
             base_url: self.base_url,

@@ -44,6 +44,7 @@ mod members;
 mod models;
 mod orgs;
 mod own;
+mod outside;
 mod owner;
 mod page;
 mod permissions;
@@ -75,11 +76,13 @@ pub use self::problem::{CODES, Problem};
 
 use self::failures::Failures;
 use self::table::Row;
+use crate::attempt::probe::Probe;
 use crate::domain::address::Egress;
 use crate::domain::directory::Directory;
 use crate::domain::refusal::Refusal;
 use crate::snapshot::World;
 use crate::store::Store;
+use crate::store::state::State;
 use crate::store::state::replays::Replays;
 
 /// Where the API's paths begin.
@@ -92,6 +95,9 @@ pub struct Api {
     pub ground: Arc<ArcSwap<Ground>>,
     pub live: Arc<dyn Live>,
     pub replays: Arc<dyn Replays>,
+    pub probe: Arc<Probe>,
+    /// How credentials fare, as traffic shows it.
+    pub state: State,
     failures: Failures,
 }
 
@@ -115,8 +121,10 @@ impl Api {
         ground: Arc<ArcSwap<Ground>>,
         live: Arc<dyn Live>,
         replays: Arc<dyn Replays>,
+        probe: Arc<Probe>,
+        state: State,
     ) -> Self {
-        Self { world, store, ground, live, replays, failures: Failures::default() }
+        Self { world, store, ground, live, replays, probe, state, failures: Failures::default() }
     }
 }
 
@@ -137,6 +145,7 @@ fn resources() -> Vec<Row> {
         models::rows(),
         routes::rows(),
         credentials::rows(),
+        outside::rows(),
         catalog::rows(),
         endpoints::rows(),
         resolve::rows(),

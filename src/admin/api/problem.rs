@@ -9,13 +9,15 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::admin::probing::ProbingError;
+use crate::attempt::probe::ProbeError;
 use crate::directory::DirectoryError;
 use crate::domain::refusal::Refusal;
 use crate::store::StoreError;
 
 /// How soon it is worth asking a store again that could not answer.
 const STORE_RETRY: Duration = Duration::from_secs(2);
-/// How soon a request under the same idempotency key has probably ended.
+/// How soon what is under way has probably ended: a request under the same idempotency key, a question to a provider.
 const UNDERWAY_RETRY: Duration = Duration::from_secs(1);
 
 /// An error, for programs by `code` and for people by `detail`. Boxed, for it travels behind every result.
@@ -63,15 +65,21 @@ pub(super) enum Fault {
     TooManyFailures,
     KeyReused,
     KeyUnderway,
+    ProviderFailed,
+    ProviderUnlisted,
+    AskingTooMuch,
     Failed,
 }
 
 /// Every code of the API that no call on the data plane hears, for the documents are held to all of them.
-pub const CODES: [(&str, u16); 4] = [
+pub const CODES: [(&str, u16); 7] = [
     ("query_invalid", 400),
     ("too_many_failures", 429),
     ("idempotency_key_reused", 422),
     ("idempotency_key_underway", 409),
+    ("provider_failed", 502),
+    ("provider_unlisted", 400),
+    ("asking_too_much", 429),
 ];
 
 impl Fault {
@@ -81,6 +89,9 @@ impl Fault {
             Self::TooManyFailures => CODES[1],
             Self::KeyReused => CODES[2],
             Self::KeyUnderway => CODES[3],
+            Self::ProviderFailed => CODES[4],
+            Self::ProviderUnlisted => CODES[5],
+            Self::AskingTooMuch => CODES[6],
             Self::Failed => ("internal_error", 500),
         }
     }
@@ -104,7 +115,7 @@ impl Problem {
         let (code, status) = fault.row();
         let problem = Self::new(code, status, detail);
         match fault {
-            Fault::KeyUnderway => problem.retry_after(UNDERWAY_RETRY),
+            Fault::KeyUnderway | Fault::AskingTooMuch => problem.retry_after(UNDERWAY_RETRY),
             _ => problem,
         }
     }
@@ -169,7 +180,7 @@ impl Problem {
 
     /// Whether the answer is for the log too: the asker can do nothing about it.
     pub(super) fn is_ours(&self) -> bool {
-        self.status >= 500
+        self.status >= 500 && self.code != CODES[4].0
     }
 
     pub(crate) fn into_response(self) -> Response {
@@ -229,6 +240,22 @@ impl From<DirectoryError> for Problem {
             DirectoryError::Egress(_) => Self::new(code, status, error.to_string()).with_field("baseUrl"),
             error => Self::new(code, status, error.to_string()),
         }
+    }
+}
+
+/// A provider that was asked and did not answer well is not ours to mend.
+impl From<ProbingError> for Problem {
+    fn from(error: ProbingError) -> Self {
+        let error = match error {
+            ProbingError::Directory(error) => return error.into(),
+            ProbingError::Probe(error) => error,
+        };
+        let fault = match error {
+            ProbeError::Failed(_) | ProbeError::Unreadable => Fault::ProviderFailed,
+            ProbeError::Unlisted(_) | ProbeError::Unspoken(_) => Fault::ProviderUnlisted,
+            ProbeError::Busy => Fault::AskingTooMuch,
+        };
+        Self::of(fault, error.to_string())
     }
 }
 

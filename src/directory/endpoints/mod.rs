@@ -26,6 +26,7 @@ use crate::domain::permission::Permission;
 use crate::domain::preset::preset;
 use crate::domain::protocol::Protocol;
 use crate::domain::secret::Secret;
+use crate::domain::time::Timestamp;
 use crate::store::{Need, Previous};
 
 /// What a workspace binds to a provider. What is not stated stays as it is.
@@ -128,6 +129,23 @@ pub async fn bind(access: &Access, expected: Expected, binding: Binding) -> Resu
         shown(turn.known(), workspace, id)
     };
     access.change(previous, "bind", entity, access.catalogue(owner), rule).await
+}
+
+/// The provider and the credential as they would be: everything is asked and checked, and nothing kept.
+pub async fn preview(access: &Access, binding: Binding) -> Result<(Provider, Credential), DirectoryError> {
+    let (keys, owner) = (Keys::of(access), Owner::Workspace(binding.workspace));
+    let mut copy = access.load(access.catalogue(owner)).await?;
+    let mut turn = Turn {
+        stored: &mut copy,
+        declared: &access.declared,
+        actor: &access.actor,
+        keyring: access.store.keyring(),
+        now: Timestamp::now(),
+    };
+    let id = bound(&mut turn, &keys, binding)?.ok_or(DirectoryError::Raced { kind: "model endpoint" })?;
+    let known = turn.known();
+    let credential = known.credentials().find(|one| one.id == id).ok_or_else(|| unknown(id))?;
+    Ok((known.provider_by_id(owner, credential.provider)?.clone(), credential.clone()))
 }
 
 /// Is the endpoint for that provider still as the asker last saw it?

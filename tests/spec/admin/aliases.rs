@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use http::Method;
-use keyway::admin::api::table::alias_rows;
+use keyway::admin::api::table::{Needs, alias_rows};
 use keyway::directory::{Expected, orgs};
 use keyway::domain::entity::Workspace;
 use keyway::domain::id::Id;
@@ -15,16 +15,16 @@ use super::office::{Client, Heard, Office};
 /// Ends like the key that a manual shows masked.
 const KEY: &str = "sk-of-the-workspace-api0";
 
-fn example(name: &str) -> Value {
+pub(super) fn example(name: &str) -> Value {
     let path = Path::new("tests/data").join(name);
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
-async fn get(client: &Client, path: &str) -> Heard {
+pub(super) async fn get(client: &Client, path: &str) -> Heard {
     client.asks_at(Method::GET, path, None, &[]).await
 }
 
-async fn post(client: &Client, path: &str, body: Value) -> Heard {
+pub(super) async fn post(client: &Client, path: &str, body: Value) -> Heard {
     client.asks_at(Method::POST, path, Some(body), &[]).await
 }
 
@@ -40,7 +40,7 @@ async fn delete(client: &Client, path: &str) -> Heard {
     client.asks_at(Method::DELETE, path, None, &[]).await
 }
 
-async fn admin(office: &Office, name: &str) -> (Client, Id<Workspace>) {
+pub(super) async fn admin(office: &Office, name: &str) -> (Client, Id<Workspace>) {
     let (_, workspace) = office.org(name).await;
     (office.client(workspace, AccessRole::WorkspaceAdmin).await, workspace)
 }
@@ -52,7 +52,7 @@ fn keys(object: &Value) -> Vec<&str> {
 }
 
 /// A body with some of its fields otherwise.
-fn with(mut body: Value, more: Value) -> Value {
+pub(super) fn with(mut body: Value, more: Value) -> Value {
     body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     body
 }
@@ -76,10 +76,12 @@ fn every_path_that_a_manual_prints_is_served() {
         "GET /api/v1/admin/model-config",
         "PUT /api/v1/admin/model-config",
         "DELETE /api/v1/admin/model-config",
+        "POST /api/v1/admin/model-config/test",
         "GET /api/workspaces/{workspaceId}/model-endpoints",
         "GET /api/settings/aiprovider",
         "PUT /api/settings/aiprovider/{name}",
         "GET /{workspaceId}/ai-settings/providers/{id}/models",
+        "POST /{workspaceId}/ai-settings/providers/{id}/discover-models",
         "GET /api/ai/providers",
         "GET /api/ai/providers/{id}",
         "POST /api/ai/providers",
@@ -99,8 +101,47 @@ fn every_path_that_a_manual_prints_is_served() {
         "GET /api/ai/credentials",
         "POST /api/ai/credentials",
         "DELETE /api/ai/credentials/{id}",
+        "POST /api/ai/credentials/{id}/validate",
+        "POST /api/ai/sync-pricing",
     ] {
         assert!(served.iter().any(|path| path == printed), "{printed}");
+    }
+}
+
+#[test]
+fn every_path_takes_the_permission_that_its_manual_prints() {
+    let takes = |method: &str, path: &str| {
+        let all = alias_rows();
+        let row = all.iter().find(|row| row.method == method && row.path == path).unwrap();
+        match row.needs {
+            Needs::Token => "(any auth)".to_string(),
+            Needs::Permission(permission, _) => format!("{permission:?}"),
+        }
+    };
+    for (method, path, permission) in [
+        ("GET", "providers", "AIProviderView"),
+        ("GET", "providers/{id}", "AIProviderView"),
+        ("POST", "providers", "AIProviderManage"),
+        ("PATCH", "providers/{id}", "AIProviderManage"),
+        ("DELETE", "providers/{id}", "AIProviderManage"),
+        ("GET", "models", "AIModelView"),
+        ("GET", "models/{id}", "AIModelView"),
+        ("POST", "models", "AIModelManage"),
+        ("PATCH", "models/{id}", "AIModelManage"),
+        ("DELETE", "models/{id}", "AIModelManage"),
+        ("GET", "routes", "AIRouteView"),
+        ("POST", "routes", "AIRouteManage"),
+        ("DELETE", "routes/{id}", "AIRouteManage"),
+        ("GET", "resolve/{*modelId}", "AIModelView"),
+        ("POST", "sync-pricing", "AIModelManage"),
+        ("GET", "catalog", "(any auth)"),
+        ("GET", "catalog/{id}", "AIProviderView"),
+        ("GET", "credentials", "(any auth)"),
+        ("POST", "credentials", "(any auth)"),
+        ("DELETE", "credentials/{id}", "(any auth)"),
+        ("POST", "credentials/{id}/validate", "(any auth)"),
+    ] {
+        assert_eq!(takes(method, &format!("/api/ai/{path}")), permission, "{method} {path}");
     }
 }
 

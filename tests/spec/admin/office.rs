@@ -13,6 +13,9 @@ use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use keyway::admin::api::{Api, Ground, Live};
 use keyway::admin::{Admin, Desk, Readiness, Ready, Settings};
+use keyway::attempt::breaker::{self, Breakers};
+use keyway::attempt::client::{Client as Upstream, ClientSettings, Network, authorities};
+use keyway::attempt::probe::Probe;
 use keyway::config::Config;
 use keyway::directory::tokens::{self, NewToken};
 use keyway::directory::users::{self, NewUser};
@@ -30,7 +33,7 @@ use keyway::store::{Need, Store};
 use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// Two providers that gateway.toml declares.
 const DECLARED: &str = "
@@ -84,6 +87,14 @@ impl Readiness for Always {
     }
 }
 
+/// Whoever asks providers, over real sockets, and notes of keys what calls would.
+fn probe(config: &Config, store: &Store, state: State) -> Probe {
+    let settings = ClientSettings::default();
+    let network = Network::new(&settings, config.egress.rules.clone(), authorities(None).unwrap());
+    let breakers = Breakers::new(breaker::Settings::default(), Instant::now()).noting(state);
+    Probe::new(Upstream::new(settings, Arc::new(network)), store.keyring().clone(), Arc::new(breakers))
+}
+
 impl Office {
     pub(crate) async fn opens() -> Self {
         Self::opens_with(Settings::new([127, 0, 0, 1].into(), true, 64 * 1024)).await
@@ -109,9 +120,10 @@ impl Office {
             egress: ground.egress.clone(),
             actor: Actor::operator("cli:ada"),
         };
+        let probe = Arc::new(probe(&config, &store, state.clone()));
         let live = Arc::new(Follows { store: store.clone(), world: world.clone(), config: config.clone() });
         let ground = Arc::new(ArcSwap::from_pointee(ground));
-        let api = Arc::new(Api::new(world.clone(), store, ground, live, Arc::new(state)));
+        let api = Arc::new(Api::new(world.clone(), store, ground, live, Arc::new(state.clone()), probe, state));
         let desk = Desk::new(Admin {
             readiness: Arc::new(Always),
             metrics: Arc::new(|| "keyway_up 1\n".to_string()),

@@ -66,6 +66,13 @@ pub(crate) struct Provider {
 }
 
 impl Provider {
+    /// One on a port of its own, with its scheme, host and port.
+    pub(crate) fn on_loopback(name: &str) -> (Self, String) {
+        let provider = Self { name: name.to_string(), state: Arc::default() };
+        let host = listens(&provider);
+        (provider, host)
+    }
+
     /// From now on this, whatever was said before.
     pub(crate) fn answers(&self, answer: Answer) -> &Self {
         *self.state.script.lock().unwrap() = [answer].into();

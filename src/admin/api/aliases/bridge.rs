@@ -10,7 +10,9 @@ use super::super::ask::Ask;
 use super::super::problem::Problem;
 use super::super::table::{Needs, Place, Row, row};
 use super::{provider, workspace};
+use crate::admin::probing;
 use crate::directory::catalog::{self, CatalogLine};
+use crate::directory::discovery::Taking;
 use crate::directory::models::{self, ModelLine};
 use crate::directory::providers;
 use crate::domain::entity::{Provider, Scope, Source, Workspace};
@@ -23,16 +25,13 @@ const PLATFORM_MANAGED: &str = "Platform-managed";
 
 pub(super) fn rows() -> Vec<Row> {
     let view = Needs::Permission(Permission::AIModelView, Place::Workspace);
+    let manage = Needs::Permission(Permission::AIModelManage, Place::Owner);
     let (all, models) = ("/{workspaceId}/ai-settings/providers", "/{workspaceId}/ai-settings/providers/{id}/models");
+    let discover = "/{workspaceId}/ai-settings/providers/{id}/discover-models";
     vec![
         row(Method::GET, all, view, "The providers that a workspace's people pick from.", list),
-        row(
-            Method::GET,
-            models,
-            view,
-            "The models of one of them, as they were last discovered or registered.",
-            list_models,
-        ),
+        row(Method::GET, models, view, "The models of one of them, as last discovered or registered.", list_models),
+        row(Method::POST, discover, manage, "Ask one of them for its models, and take those that are new.", discovered),
     ]
 }
 
@@ -80,7 +79,7 @@ impl From<CatalogLine> for Pickable {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = PickableModels)]
-pub(super) struct Pickables {
+struct Pickables {
     #[schema(value_type = uuid::Uuid)]
     provider_id: Id<Provider>,
     /// When the provider was last asked.
@@ -122,12 +121,20 @@ async fn list(ask: Ask) -> Result<Report<Vec<Pickable>>, Problem> {
     Ok(Report(found.into_iter().map(Pickable::from).collect()))
 }
 
+async fn discovered(ask: Ask) -> Result<Report<Pickables>, Problem> {
+    let (workspace, provider) = (workspace(&ask).await?, provider(&ask).await?);
+    // A provider that this workspace can't see is not asked.
+    pickables(&ask, workspace, provider).await?;
+    probing::discover(&ask.access, &ask.api.probe, provider, Taking::Apply).await?;
+    Ok(Report(pickables(&ask, workspace, provider).await?))
+}
+
 async fn list_models(ask: Ask) -> Result<Report<Pickables>, Problem> {
     let (workspace, provider) = (workspace(&ask).await?, provider(&ask).await?);
     Ok(Report(pickables(&ask, workspace, provider).await?))
 }
 
-pub(super) async fn pickables<B, Q>(
+async fn pickables<B, Q>(
     ask: &Ask<B, Q>,
     workspace: Id<Workspace>,
     provider: Id<Provider>,

@@ -12,6 +12,7 @@ use super::super::body::Json;
 use super::super::problem::Problem;
 use super::super::table::{Needs, Place, Row, row};
 use super::spelling;
+use crate::admin::probing::{self, Tested};
 use crate::directory::Tag;
 use crate::directory::endpoints::{Binding, Chosen, Purpose};
 use crate::directory::model_config::{self, ConfigLine, Configured};
@@ -30,6 +31,13 @@ pub(super) fn rows() -> Vec<Row> {
         row(Method::GET, path, manage, "The workspace's model configuration; `null`: the platform's default.", get),
         row(Method::PUT, path, manage, "Set it; without a key the one there is stays.", put),
         row(Method::DELETE, path, manage, "Go back to the platform's default; the key is destroyed.", delete),
+        row(
+            Method::POST,
+            "/api/v1/admin/model-config/test",
+            manage,
+            "Test one with a small call; nothing is saved.",
+            test,
+        ),
     ]
 }
 
@@ -89,21 +97,27 @@ fn shown(configured: Configured) -> Detail<Shown> {
 #[schema(as = AdminModelConfigPut, example = json!({
     "provider": "anthropic", "model": "claude-opus-4-6", "apiKey": "sk-ant-...", "baseUrl": null,
 }))]
-pub(super) struct Put {
+struct Put {
     /// `anthropic`, `openai`, `azure-openai` or `custom`.
-    pub(super) provider: String,
+    provider: String,
     #[schema(min_length = 1, max_length = 512)]
-    pub(super) model: String,
+    model: String,
     #[schema(value_type = Option<String>, write_only)]
-    pub(super) api_key: Option<Secret>,
+    api_key: Option<Secret>,
     /// Where Azure or the custom provider is.
     #[schema(value_type = Option<String>)]
-    pub(super) base_url: Option<BaseUrl>,
+    base_url: Option<BaseUrl>,
 }
 
 impl Put {
+    fn binding(self, workspace: Id<Workspace>, purpose: Purpose) -> Result<Binding, Problem> {
+        let chosen = Chosen::Named(self.preset()?.name.to_string());
+        let base_url = self.base_url.map_or(Change::Clear, Change::Set);
+        Ok(Binding { key: self.api_key, base_url, purpose, ..Binding::of(workspace, chosen) })
+    }
+
     /// One of the four kinds, and where it is if that is nowhere usual.
-    pub(super) fn preset(&self) -> Result<&'static Preset, Problem> {
+    fn preset(&self) -> Result<&'static Preset, Problem> {
         let found = spelling::preset_called(&self.provider);
         let found = found.filter(|one| matches!(one.name, "anthropic" | "openai" | "azure-openai" | "custom"));
         let wrong = || {
@@ -121,19 +135,39 @@ impl Put {
     }
 }
 
+/// How a test went.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = AdminModelConfigTested, example = json!({
+    "success": true, "message": "Connection successful.", "modelName": "claude-opus-4-6",
+}))]
+struct TestAnswer {
+    success: bool,
+    message: String,
+    #[schema(required)]
+    model_name: Option<String>,
+}
+
+async fn test(ask: Ask<Json<Put>>) -> Result<Report<TestAnswer>, Problem> {
+    let (put, workspace) = (ask.body.0, ask.caller.workspace());
+    if put.api_key.is_none() {
+        return Err(Problem::field("apiKey", "`apiKey` is missing").with_remedy("give the key that is to be tested"));
+    }
+    let model = put.model.clone();
+    let binding = put.binding(workspace, Purpose::Endpoint)?;
+    let tested = probing::test_binding(&ask.access, &ask.api.probe, binding, &model).await?;
+    let Tested { success, message, model_name, .. } = tested;
+    Ok(Report(TestAnswer { success, message, model_name }))
+}
+
 async fn get(ask: Ask) -> Result<Detail<Shown>, Problem> {
     Ok(shown(model_config::get(&ask.access, ask.caller.workspace()).await?))
 }
 
 async fn put(ask: Ask<Json<Put>>) -> Result<Detail<Shown>, Problem> {
     let put = ask.body.0;
-    let chosen = Chosen::Named(put.preset()?.name.to_string());
-    let binding = Binding {
-        key: put.api_key,
-        base_url: put.base_url.map_or(Change::Clear, Change::Set),
-        purpose: Purpose::Default(Some(put.model)),
-        ..Binding::of(ask.caller.workspace(), chosen)
-    };
+    let purpose = Purpose::Default(Some(put.model.clone()));
+    let binding = put.binding(ask.caller.workspace(), purpose)?;
     Ok(shown(model_config::put(&ask.access, ask.expected, binding).await?))
 }
 

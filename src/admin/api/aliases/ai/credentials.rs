@@ -10,6 +10,7 @@ use super::super::super::body::Json;
 use super::super::super::problem::Problem;
 use super::super::super::table::{Needs, Row, row};
 use super::super::called;
+use crate::admin::probing::{self, Depth};
 use crate::directory::credentials::{self, CredentialChange, CredentialLine, NewCredential, Which, Whose};
 use crate::directory::numbered::{self, Called};
 use crate::domain::entity::{Credential, Provider, Scope};
@@ -22,6 +23,7 @@ pub(super) fn rows() -> Vec<Row> {
         row(Method::GET, all, Needs::Token, "The workspace's keys, or the user's own, masked.", list),
         row(Method::POST, all, Needs::Token, "Set a key for a provider.", set),
         row(Method::DELETE, one, Needs::Token, "Delete a key; its sealed bytes are destroyed.", delete),
+        row(Method::POST, "/api/ai/credentials/{id}/validate", Needs::Token, "Show a key to its provider.", validate),
     ]
 }
 
@@ -96,6 +98,22 @@ async fn set(ask: Ask<Json<Post>>) -> Result<Made<AiCredential>, Problem> {
     let set = credentials::set(&ask.access, NewCredential { owner, provider, change }).await?;
     let location = format!("/credentials/{}", set.credential.id);
     Ok(Made { report: set.credential.into(), location })
+}
+
+/// Whether the provider took a key.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({"success": true}))]
+struct AiValidated {
+    success: bool,
+    /// Why not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<String>,
+}
+
+async fn validate(ask: Ask) -> Result<Report<AiValidated>, Problem> {
+    let id = numbered::credential(&ask.access, &called(&ask, "credential")?).await?;
+    let tested = probing::test_stored(&ask.access, &ask.api.probe, id, Depth::List).await?;
+    Ok(Report(AiValidated { success: tested.success, message: tested.code.map(|_| tested.message) }))
 }
 
 async fn delete(ask: Ask) -> Result<Done, Problem> {

@@ -4,6 +4,7 @@
 mod catalog;
 mod credentials;
 mod models;
+mod pricing;
 mod providers;
 mod resolve;
 mod routes;
@@ -23,7 +24,14 @@ pub(super) const FIELDS: [(&str, &str); 8] = [
 ];
 
 pub(super) fn rows() -> Vec<Row> {
-    let all =
-        [providers::rows(), models::rows(), routes::rows(), resolve::rows(), catalog::rows(), credentials::rows()];
+    let all = [
+        providers::rows(),
+        models::rows(),
+        routes::rows(),
+        resolve::rows(),
+        catalog::rows(),
+        credentials::rows(),
+        pricing::rows(),
+    ];
     all.into_iter().flatten().collect()
 }
