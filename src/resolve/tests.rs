@@ -165,6 +165,28 @@ fn providers_that_share_a_prefix_are_told_apart_by_the_model_id() {
 }
 
 #[test]
+fn a_provider_that_keeps_its_prefix_is_sent_it() {
+    let house = |strip| {
+        let change = |one: &mut Provider| (one.prefix, one.strip_prefix) = ("ai-02".into(), strip);
+        House::new().provider("local", 1, change).model("local", "qwen3-4b", |_| ()).platform_key("local")
+    };
+    let sent = |strip, model| {
+        house(strip).asks(Question::of_model(model, None), |plan| plan.unwrap().first().sent_model().to_string())
+    };
+    assert_eq!(sent(true, "ai-02:qwen3-4b"), "qwen3-4b");
+    assert_eq!(sent(false, "ai-02:qwen3-4b"), "ai-02:qwen3-4b");
+    assert_eq!(sent(false, "ai-02:other"), "ai-02:other");
+}
+
+#[test]
+fn where_neither_credential_nor_provider_has_a_default_the_protocols_is_called() {
+    let mut house = House::new().provider("a", 1, |_| ()).key("mine", "a", Owner::Workspace(id("w")), |_| ());
+    assert_eq!(house.plan("default"), "model_not_found");
+    house.routing.protocol_default = vec![(Protocol::Chat, "usual".into())];
+    assert_eq!(house.plan("default"), "a/usual");
+}
+
+#[test]
 fn a_role_is_a_failover_list_unless_a_model_has_its_name() {
     let house = two().route(RouteKind::Role, "summariser", "a", Some("gpt"), 2).route(
         RouteKind::Role,

@@ -83,6 +83,13 @@ impl State {
     /// Notes how a credential fares. Only news costs anything.
     pub fn note(&self, credential: SavedCredential, state: CredentialState) {
         if self.shared.board.note(credential, state) {
+            if matches!(state, CredentialState::Undecryptable { .. }) {
+                let id = credential.id;
+                tracing::warn!(
+                    credential = %id,
+                    "Failed to decrypt workspace API key; bring back the encryption key that sealed it, or save it again"
+                );
+            }
             self.tell(Note::Credential(credential, state));
         }
     }

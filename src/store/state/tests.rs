@@ -101,3 +101,38 @@ async fn trouble_of_an_older_key_is_never_written_over_that_of_a_newer_one() {
     write(2, CredentialState::Ok).await;
     assert_eq!(db.troubled().await.unwrap(), []);
 }
+
+/// Everything that a log is told.
+#[derive(Clone, Default)]
+struct Lines(Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl std::io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_key_that_does_not_open_is_said_once_in_the_log() {
+    use crate::store::seal::{MasterKey, Salt};
+
+    let (lines, key) = (Lines::default(), MasterKey::parse(&MasterKey::generate().unwrap()).unwrap());
+    let writer = lines.clone();
+    let log = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
+    let keyring = Arc::new(Keyring::new(&[key], Salt::random().unwrap()).unwrap());
+    let (state, _keeper) = State::new(Keeping::Memory, keyring);
+    let credential = SavedCredential { id: Id::random(), at: Timestamp(1) };
+    tracing::subscriber::with_default(log, || {
+        for at in 2..5 {
+            state.note(credential, CredentialState::Undecryptable { at: Timestamp(at) });
+        }
+    });
+    let said = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    assert_eq!(said.matches("Failed to decrypt workspace API key").count(), 1, "{said}");
+    assert!(said.contains(&credential.id.to_string()) && said.contains("save it again"));
+}
