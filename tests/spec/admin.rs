@@ -4,5 +4,5 @@ mod aliases;
 mod catalogue;
 mod frame;
 pub(crate) mod office;
-mod tenancy;
 mod outside;
+mod tenancy;
