@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use keyway::domain::directory::Directory;
 use keyway::domain::entity::{Identity, Owner};
@@ -419,11 +419,15 @@ async fn a_writer_killed_at_any_moment_leaves_the_old_or_the_new_and_nothing_it_
     const KILLS: u32 = 200;
     let world = World::new();
     let store = world.store().await;
+    // How long a start and a first change take here and now.
+    let began = Instant::now();
+    another_process(&world.file(), 1).wait().unwrap();
+    let first = began.elapsed();
     for kill in 0..KILLS {
         let before = store.take_up().await.unwrap().last_number;
         let mut process = another_process(&world.file(), u32::MAX);
         // Spread over start, reading, writing, renaming and syncing; real time, for the process is a real one.
-        std::thread::sleep(Duration::from_micros(u64::from(2_000 + kill * 97 % 19_000)));
+        std::thread::sleep(first * (kill * 97 % KILLS) / (KILLS / 2));
         process.kill().unwrap();
         process.wait().unwrap();
         let promised = done(&mut process).last().copied().unwrap_or(before);

@@ -80,7 +80,7 @@ async fn a_workspace_keeps_the_newest_of_a_kind_up_to_its_bound() {
     db.trim(workspace, ObjectKind::File, 5).await.unwrap();
     assert_eq!(known(&db, workspace, &["f0"]).await, ["f0"]);
     db.trim(workspace, ObjectKind::File, 2).await.unwrap();
-    assert_eq!(known(&db, workspace, &["f0", "f1", "f2", "f3", "f4", "batch"]).await, ["f3", "f4", "batch"]);
+    assert_eq!(known(&db, workspace, &["f0", "f1", "f2", "f3", "f4", "batch"]).await, ["f4", "f3", "batch"]);
     assert_eq!(known(&db, other, &["f0"]).await, ["f0"]);
 }
 
