@@ -18,6 +18,11 @@ const MIGRATIONS: [(i64, &str, &str); 2] =
 /// Where the database keeps which ones it has had.
 const APPLIED: &str = "keyway.migrations";
 
+/// Two processes that make the schema at the same moment would stumble over each other, so they take turns: a lock, by a number
+/// drawn once for Keyway, that lives as long as this one transaction.
+const MAKE: &str =
+    "select pg_advisory_xact_lock(7738725088349454338); create schema if not exists keyway; set search_path = keyway";
+
 /// How a database stands to this version of Keyway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Schema {
@@ -43,7 +48,7 @@ pub(in crate::store) async fn migrate(url: &Secret) -> Result<Schema, StoreError
     let schema = schema(&mut connection).await?;
     // Asked first: a role that may not create anything can run on a schema that is complete.
     if schema.pending > 0 {
-        link::answered(connection.execute("create schema if not exists keyway; set search_path = keyway")).await?;
+        link::answered(connection.execute(MAKE)).await?;
         // The lock goes with the connection, whatever happens.
         migrator().run_direct(None, &mut connection, false).await.map_err(refused)?;
     }
