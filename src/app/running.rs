@@ -15,7 +15,7 @@ use super::following::{Following, follow};
 use super::reload::{Reloads, Troubles};
 use super::signals::{self, Signals};
 use super::{Source, Trouble, gauges, log, settings, state};
-use crate::admin::api::{Api, Ground, Live};
+use crate::admin::api::{Api, Ground, Live, Traffic};
 use crate::admin::{self, Admin, Desk};
 use crate::attempt::client::{Connect, Network};
 use crate::attempt::probe::Probe;
@@ -159,8 +159,11 @@ impl Server {
             self.ground.clone(),
             Arc::new(InForce(Arc::downgrade(&self))),
             Arc::new(self.state.clone()),
-            self.probe.clone(),
-            self.state.clone(),
+            Traffic {
+                probe: self.probe.clone(),
+                breakers: self.gateway.attempts.breakers.clone(),
+                state: self.state.clone(),
+            },
         );
         let admin = Admin {
             metrics: Arc::new(move || shown.metrics_text()),

@@ -21,7 +21,7 @@ pub enum Reader {
 }
 
 /// A plan in words: the rule, each target with whose credential it uses, each dropped one and why.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Explanation {
     /// Which of the rules read the model string.

@@ -4,7 +4,7 @@ use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa::openapi::Ref;
-use utoipa::openapi::schema::{AllOfBuilder, ObjectBuilder, Schema, SchemaType, Type};
+use utoipa::openapi::schema::{AllOfBuilder, ArrayBuilder, ObjectBuilder, Schema, SchemaType, Type};
 
 use super::body::Described;
 use super::page::cursor;
@@ -26,6 +26,10 @@ pub(crate) struct Detail<T> {
     pub(crate) shown: T,
     pub(crate) tag: Tag,
 }
+
+/// All of them at once, as a plain array: for aliases, whose clients know no pages.
+#[derive(Debug)]
+pub(crate) struct Listed<T>(pub(crate) Vec<T>);
 
 /// What making a thing did, and the path it is now found under.
 #[derive(Debug)]
@@ -110,6 +114,22 @@ impl<T: Serialize + ToSchema + Send + 'static> Answer for Detail<T> {
 
     fn describe(described: &mut Described) {
         described.with::<T>();
+    }
+}
+
+impl<T: Serialize + ToSchema + Send + 'static> Answer for Listed<T> {
+    const STATUS: StatusCode = StatusCode::OK;
+
+    fn ready(self) -> Ready {
+        Ready::json(Self::STATUS, &self.0)
+    }
+
+    fn describe(described: &mut Described) {
+        described.with::<T>();
+        let name = format!("{}List", T::name());
+        let all = ArrayBuilder::new().items(Ref::from_schema_name(T::name())).build();
+        described.schemas.push((name.clone(), Schema::Array(all).into()));
+        described.name = Some(name);
     }
 }
 

@@ -122,10 +122,10 @@ async fn list(ask: Ask<Nothing, CredentialsAsked>) -> Result<Paged<Seen>, Proble
     let whose = Whose { scope: ask.query.scope, workspace: ask.query.workspace_id };
     let found = credentials::list(&ask.access, Which::Of(whose.owner(&ask.access.actor)?)).await?;
     let page = Paged::of(found.into_iter().map(|one| (one.id.uuid(), one)), ask.page, |one| one);
-    let used: HashMap<Used, Timestamp> = last_uses(&ask.api.state, &page.items).await.into_iter().collect();
+    let used: HashMap<Used, Timestamp> = last_uses(&ask.api.traffic.state, &page.items).await.into_iter().collect();
     let seen = |one: CredentialLine| {
         let last_used = used.get(&Used::Credential(one.id)).copied();
-        Seen::new(&ask.api.state, one, last_used)
+        Seen::new(&ask.api.traffic.state, one, last_used)
     };
     Ok(Paged { items: page.items.into_iter().map(seen).collect(), next: page.next })
 }
@@ -141,7 +141,7 @@ async fn set(ask: Ask<New<Head, CredentialChange>>) -> Result<Made<Set>, Problem
 
 async fn get(ask: Ask) -> Result<Detail<Seen>, Problem> {
     let line = credentials::get(&ask.access, id(&ask)?).await?;
-    Ok(Detail { tag: Tag::of(&line), shown: Seen::one(&ask.api.state, line).await })
+    Ok(Detail { tag: Tag::of(&line), shown: Seen::one(&ask.api.traffic.state, line).await })
 }
 
 async fn update(ask: Ask<Merge<CredentialChange>>) -> Result<Shown<CredentialLine>, Problem> {

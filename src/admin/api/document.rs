@@ -27,7 +27,7 @@ pub fn openapi() -> String {
     let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("A Keyway token: `kw_…`"));
     components.add_security_scheme(TOKEN, SecurityScheme::Http(bearer.build()));
     for row in rows().into_iter().chain(alias_rows()) {
-        for (name, schema) in row.facts.takes.schemas.iter().chain(&row.facts.gives.schemas) {
+        for (name, schema) in row.facts.schemas() {
             components.schemas.insert(name.clone(), schema.clone());
         }
         let (path, method) = (row.written(), method(&row.method));

@@ -76,6 +76,7 @@ pub use self::problem::{CODES, Problem};
 
 use self::failures::Failures;
 use self::table::Row;
+use crate::attempt::breaker::Breakers;
 use crate::attempt::probe::Probe;
 use crate::domain::address::Egress;
 use crate::domain::directory::Directory;
@@ -95,10 +96,15 @@ pub struct Api {
     pub ground: Arc<ArcSwap<Ground>>,
     pub live: Arc<dyn Live>,
     pub replays: Arc<dyn Replays>,
-    pub probe: Arc<Probe>,
-    /// How credentials fare, as traffic shows it.
-    pub state: State,
+    pub traffic: Traffic,
     failures: Failures,
+}
+
+/// What calls show, and who asks providers outside of them.
+pub struct Traffic {
+    pub probe: Arc<Probe>,
+    pub breakers: Arc<Breakers>,
+    pub state: State,
 }
 
 /// What the configuration says that a reload may change.
@@ -121,10 +127,9 @@ impl Api {
         ground: Arc<ArcSwap<Ground>>,
         live: Arc<dyn Live>,
         replays: Arc<dyn Replays>,
-        probe: Arc<Probe>,
-        state: State,
+        traffic: Traffic,
     ) -> Self {
-        Self { world, store, ground, live, replays, probe, state, failures: Failures::default() }
+        Self { world, store, ground, live, replays, traffic, failures: Failures::default() }
     }
 }
 

@@ -94,7 +94,7 @@ async fn check(ask: Ask<Json<Validation>>) -> Result<Report<Tested>, Problem> {
         Thoroughness::List => Depth::List,
         Thoroughness::Ping => Depth::Ping(model),
     };
-    Ok(Report(probing::test_stored(&ask.access, &ask.api.probe, id, depth).await?))
+    Ok(Report(probing::test_stored(&ask.access, &ask.api.traffic.probe, id, depth).await?))
 }
 
 async fn try_out(ask: Ask<Json<NewBinding>>) -> Result<Report<Tested>, Problem> {
@@ -102,17 +102,17 @@ async fn try_out(ask: Ask<Json<NewBinding>>) -> Result<Report<Tested>, Problem> 
     let missing = || Problem::field("model", "`model` is missing").with_remedy("name the one that is to answer");
     let model = ask.body.0.model.clone().ok_or_else(missing)?;
     let binding: Binding = ask.body.0.to(workspace);
-    Ok(Report(probing::test_binding(&ask.access, &ask.api.probe, binding, &model).await?))
+    Ok(Report(probing::test_binding(&ask.access, &ask.api.traffic.probe, binding, &model).await?))
 }
 
 async fn discover(ask: Ask<Nothing, Looking>) -> Result<Report<Discovered>, Problem> {
     let provider = ask.id("id", "provider")?;
-    Ok(Report(probing::discover(&ask.access, &ask.api.probe, provider, ask.query.taking()).await?))
+    Ok(Report(probing::discover(&ask.access, &ask.api.traffic.probe, provider, ask.query.taking()).await?))
 }
 
 async fn sync(ask: Ask<Json<Source>, Looking>) -> Result<Report<Synced>, Problem> {
     let source = ask.body.0.from.map_or(PriceSource::OpenRouter, PriceSource::List);
-    let providers = probing::sync_prices(&ask.access, &ask.api.probe, &source, ask.query.taking()).await?;
+    let providers = probing::sync_prices(&ask.access, &ask.api.traffic.probe, &source, ask.query.taking()).await?;
     let updated = providers.iter().map(|one| one.changes.len()).sum();
     Ok(Report(Synced { updated, providers }))
 }

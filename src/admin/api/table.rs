@@ -9,6 +9,7 @@ use std::sync::Arc;
 use http::{Method, StatusCode};
 use utoipa::IntoParams;
 use utoipa::openapi::path::{Parameter, ParameterIn};
+use utoipa::openapi::{RefOr, Schema};
 
 use super::answer::{Answer, Ready};
 use super::ask::{Ask, Entered, Query};
@@ -68,6 +69,13 @@ pub(super) struct Facts {
     pub(super) located: bool,
     pub(super) paged: bool,
     pub(super) parameters: Vec<Parameter>,
+}
+
+impl Facts {
+    /// What its body and its answer are made of, by the names under which the document has them.
+    pub(super) fn schemas(&self) -> impl Iterator<Item = &(String, RefOr<Schema>)> {
+        self.takes.schemas.iter().chain(&self.gives.schemas)
+    }
 }
 
 /// All of them, resource by resource.
@@ -159,9 +167,19 @@ impl Row {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
+    use std::collections::{HashMap, HashSet};
 
     use super::*;
+
+    #[test]
+    fn no_two_schemas_have_one_name() {
+        let all: Vec<Row> = rows().into_iter().chain(alias_rows()).collect();
+        let mut seen: HashMap<&str, &RefOr<Schema>> = HashMap::new();
+        for (name, schema) in all.iter().flat_map(|row| row.facts.schemas()) {
+            let first = seen.entry(name).or_insert(schema);
+            assert_eq!(serde_json::to_value(first).unwrap(), serde_json::to_value(schema).unwrap(), "{name}");
+        }
+    }
 
     #[test]
     fn no_two_lines_are_the_same_and_every_path_is_spelt_one_way() {

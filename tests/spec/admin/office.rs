@@ -11,7 +11,7 @@ use http::{HeaderMap, Method, Request};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
-use keyway::admin::api::{Api, Ground, Live};
+use keyway::admin::api::{Api, Ground, Live, Traffic};
 use keyway::admin::{Admin, Desk, Readiness, Ready, Settings};
 use keyway::attempt::breaker::{self, Breakers};
 use keyway::attempt::client::{Client as Upstream, ClientSettings, Network, authorities};
@@ -87,12 +87,14 @@ impl Readiness for Always {
     }
 }
 
-/// Whoever asks providers, over real sockets, and notes of keys what calls would.
-fn probe(config: &Config, store: &Store, state: State) -> Probe {
+/// Providers are asked over real sockets, and of keys is noted what calls would note.
+fn traffic(config: &Config, store: &Store, state: State) -> Traffic {
     let settings = ClientSettings::default();
     let network = Network::new(&settings, config.egress.rules.clone(), authorities(None).unwrap());
-    let breakers = Breakers::new(breaker::Settings::default(), Instant::now()).noting(state);
-    Probe::new(Upstream::new(settings, Arc::new(network)), store.keyring().clone(), Arc::new(breakers))
+    let breakers = Arc::new(Breakers::new(breaker::Settings::default(), Instant::now()).noting(state.clone()));
+    let client = Upstream::new(settings, Arc::new(network));
+    let probe = Arc::new(Probe::new(client, store.keyring().clone(), breakers.clone()));
+    Traffic { probe, breakers, state }
 }
 
 impl Office {
@@ -120,10 +122,10 @@ impl Office {
             egress: ground.egress.clone(),
             actor: Actor::operator("cli:ada"),
         };
-        let probe = Arc::new(probe(&config, &store, state.clone()));
+        let traffic = traffic(&config, &store, state.clone());
         let live = Arc::new(Follows { store: store.clone(), world: world.clone(), config: config.clone() });
         let ground = Arc::new(ArcSwap::from_pointee(ground));
-        let api = Arc::new(Api::new(world.clone(), store, ground, live, Arc::new(state.clone()), probe, state));
+        let api = Arc::new(Api::new(world.clone(), store, ground, live, Arc::new(state), traffic));
         let desk = Desk::new(Admin {
             readiness: Arc::new(Always),
             metrics: Arc::new(|| "keyway_up 1\n".to_string()),

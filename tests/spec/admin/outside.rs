@@ -43,12 +43,15 @@ async fn a_stored_key_is_tried_with_its_provider_and_that_it_failed_is_an_answer
     assert_eq!(post(&ours, &alias, json!({})).await.with(200)["success"], false);
     let seen = ours.get(&format!("/credentials/{}", stored["id"].as_str().unwrap())).await.with(200);
     assert_eq!((&seen["state"], seen["stateSince"].is_string()), (&json!("rejected"), true));
+    let target = || async { ours.get("/resolve/stands:m").await.with(200)["targets"][0].clone() };
+    assert_eq!((&target().await["breaker"], target().await["until"].is_string()), (&json!("open"), true));
 
     provider.answers(Answer::whole("pong"));
     let pinged = ours.post(&at, json!({"depth": "ping", "model": "m"})).await.with(200);
     assert_eq!((&pinged["success"], &pinged["modelName"]), (&json!(true), &json!("m")));
     assert_eq!(ours.post(&at, json!({"depth": "ping"})).await.with(200)["code"], "model_missing");
     assert_eq!(ours.get("/credentials").await.with(200)["items"][0]["state"], "ok", "success heals it");
+    assert_eq!((&target().await["breaker"], &target().await["until"]), (&json!("closed"), &Value::Null));
 
     let (theirs, _) = admin(&office, "theirs").await;
     assert_eq!(theirs.post(&at, json!({})).await.status, 404);

@@ -5,11 +5,11 @@ use http::Method;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::super::answer::Report;
-use super::super::ask::Ask;
-use super::super::problem::Problem;
-use super::super::table::{Needs, Place, Row, row};
 use super::{provider, workspace};
+use crate::admin::api::answer::{Listed, Report};
+use crate::admin::api::ask::Ask;
+use crate::admin::api::problem::Problem;
+use crate::admin::api::table::{Needs, Place, Row, row};
 use crate::admin::probing;
 use crate::directory::catalog::{self, CatalogLine};
 use crate::directory::discovery::Taking;
@@ -115,17 +115,17 @@ impl From<ModelLine> for PickableModel {
     }
 }
 
-async fn list(ask: Ask) -> Result<Report<Vec<Pickable>>, Problem> {
+async fn list(ask: Ask) -> Result<Listed<Pickable>, Problem> {
     let workspace = workspace(&ask).await?;
     let found = catalog::visible(&ask.access, workspace).await?;
-    Ok(Report(found.into_iter().map(Pickable::from).collect()))
+    Ok(Listed(found.into_iter().map(Pickable::from).collect()))
 }
 
 async fn discovered(ask: Ask) -> Result<Report<Pickables>, Problem> {
     let (workspace, provider) = (workspace(&ask).await?, provider(&ask).await?);
     // A provider that this workspace can't see is not asked.
     pickables(&ask, workspace, provider).await?;
-    probing::discover(&ask.access, &ask.api.probe, provider, Taking::Apply).await?;
+    probing::discover(&ask.access, &ask.api.traffic.probe, provider, Taking::Apply).await?;
     Ok(Report(pickables(&ask, workspace, provider).await?))
 }
 

@@ -5,13 +5,13 @@ use http::Method;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::super::answer::{Detail, Done, Made, Report};
-use super::super::ask::Ask;
-use super::super::body::Json;
-use super::super::problem::Problem;
-use super::super::table::{Needs, Place, Row, row};
 use super::spelling;
 use super::workspace;
+use crate::admin::api::answer::{Detail, Done, Listed, Made};
+use crate::admin::api::ask::Ask;
+use crate::admin::api::body::Json;
+use crate::admin::api::problem::Problem;
+use crate::admin::api::table::{Needs, Place, Row, row};
 use crate::directory::Tag;
 use crate::directory::endpoints::{self, Binding, Chosen, EndpointLine, Purpose};
 use crate::domain::address::BaseUrl;
@@ -109,10 +109,10 @@ struct Post {
     model_name: Option<String>,
 }
 
-async fn list(ask: Ask) -> Result<Report<Vec<Endpoint>>, Problem> {
+async fn list(ask: Ask) -> Result<Listed<Endpoint>, Problem> {
     let workspace = workspace(&ask).await?;
     let found = endpoints::list(&ask.access, workspace).await?;
-    Ok(Report(found.into_iter().map(|one| Endpoint::of(one, workspace)).collect()))
+    Ok(Listed(found.into_iter().map(|one| Endpoint::of(one, workspace)).collect()))
 }
 
 async fn create(ask: Ask<Json<Post>>) -> Result<Made<Endpoint>, Problem> {

@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::super::answer::{Detail, Report};
-use super::super::ask::Ask;
-use super::super::body::Json;
-use super::super::problem::Problem;
-use super::super::table::{Needs, Place, Row, row};
 use super::spelling;
+use crate::admin::api::answer::{Detail, Report};
+use crate::admin::api::ask::Ask;
+use crate::admin::api::body::Json;
+use crate::admin::api::problem::Problem;
+use crate::admin::api::table::{Needs, Place, Row, row};
 use crate::admin::probing::{self, Tested};
 use crate::directory::Tag;
 use crate::directory::endpoints::{Binding, Chosen, Purpose};
@@ -155,7 +155,7 @@ async fn test(ask: Ask<Json<Put>>) -> Result<Report<TestAnswer>, Problem> {
     }
     let model = put.model.clone();
     let binding = put.binding(workspace, Purpose::Endpoint)?;
-    let tested = probing::test_binding(&ask.access, &ask.api.probe, binding, &model).await?;
+    let tested = probing::test_binding(&ask.access, &ask.api.traffic.probe, binding, &model).await?;
     let Tested { success, message, model_name, .. } = tested;
     Ok(Report(TestAnswer { success, message, model_name }))
 }

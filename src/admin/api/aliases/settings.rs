@@ -4,13 +4,13 @@ use http::Method;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::super::answer::{Detail, Done, Made, Report};
-use super::super::ask::Ask;
-use super::super::body::Json;
-use super::super::problem::Problem;
-use super::super::table::{Needs, Place, Row, row};
 use super::missing;
 use super::spelling;
+use crate::admin::api::answer::{Detail, Done, Listed, Made};
+use crate::admin::api::ask::Ask;
+use crate::admin::api::body::Json;
+use crate::admin::api::problem::Problem;
+use crate::admin::api::table::{Needs, Place, Row, row};
 use crate::directory::Tag;
 use crate::directory::endpoints::{self, Binding, Chosen, EndpointLine, Purpose};
 use crate::domain::address::BaseUrl;
@@ -139,8 +139,8 @@ async fn found<B, Q>(ask: &Ask<B, Q>) -> Result<EndpointLine, Problem> {
     at.map(|at| all.swap_remove(at)).ok_or_else(|| missing("record", name))
 }
 
-async fn list(ask: Ask) -> Result<Report<Vec<Record>>, Problem> {
-    Ok(Report(own(&ask).await?.into_iter().map(Record::from).collect()))
+async fn list(ask: Ask) -> Result<Listed<Record>, Problem> {
+    Ok(Listed(own(&ask).await?.into_iter().map(Record::from).collect()))
 }
 
 async fn create(ask: Ask<Json<Written>>) -> Result<Made<Record>, Problem> {

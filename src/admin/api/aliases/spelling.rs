@@ -1,6 +1,6 @@
 //! What other products call kinds of providers and protocols.
 
-use super::super::problem::Problem;
+use crate::admin::api::problem::Problem;
 use crate::domain::nearest::nearest;
 use crate::domain::preset::{Kind, Preset, preset};
 use crate::domain::protocol::Protocol;

@@ -4,13 +4,13 @@ use http::Method;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::super::super::answer::Report;
-use super::super::super::ask::Ask;
-use super::super::super::problem::Problem;
-use super::super::super::table::{Needs, Place, Row, row};
 use super::super::provider;
 use super::models::AiModel;
 use super::providers::AiProvider;
+use crate::admin::api::answer::{Listed, Report};
+use crate::admin::api::ask::Ask;
+use crate::admin::api::problem::Problem;
+use crate::admin::api::table::{Needs, Place, Row, row};
 use crate::directory::catalog::{self, CatalogLine};
 use crate::domain::entity::Scope;
 use crate::domain::permission::Permission;
@@ -48,9 +48,9 @@ struct AiCatalogEntry {
     models: Vec<AiModel>,
 }
 
-async fn list(ask: Ask) -> Result<Report<Vec<AiCatalogProvider>>, Problem> {
+async fn list(ask: Ask) -> Result<Listed<AiCatalogProvider>, Problem> {
     let found = catalog::list(&ask.access, ask.caller.workspace()).await?;
-    Ok(Report(found.into_iter().map(AiCatalogProvider::from).collect()))
+    Ok(Listed(found.into_iter().map(AiCatalogProvider::from).collect()))
 }
 
 async fn get(ask: Ask) -> Result<Report<AiCatalogEntry>, Problem> {

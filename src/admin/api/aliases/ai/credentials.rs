@@ -4,12 +4,12 @@ use http::Method;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::super::super::answer::{Done, Made, Report};
-use super::super::super::ask::Ask;
-use super::super::super::body::Json;
-use super::super::super::problem::Problem;
-use super::super::super::table::{Needs, Row, row};
 use super::super::called;
+use crate::admin::api::answer::{Done, Listed, Made, Report};
+use crate::admin::api::ask::Ask;
+use crate::admin::api::body::Json;
+use crate::admin::api::problem::Problem;
+use crate::admin::api::table::{Needs, Row, row};
 use crate::admin::probing::{self, Depth};
 use crate::directory::credentials::{self, CredentialChange, CredentialLine, NewCredential, Which, Whose};
 use crate::directory::numbered::{self, Called};
@@ -84,10 +84,10 @@ struct Post {
     label: Option<String>,
 }
 
-async fn list(ask: Ask) -> Result<Report<Vec<AiCredential>>, Problem> {
+async fn list(ask: Ask) -> Result<Listed<AiCredential>, Problem> {
     let owner = Whose::default().owner(&ask.access.actor)?;
     let found = credentials::list(&ask.access, Which::Of(owner)).await?;
-    Ok(Report(found.into_iter().map(AiCredential::from).collect()))
+    Ok(Listed(found.into_iter().map(AiCredential::from).collect()))
 }
 
 async fn set(ask: Ask<Json<Post>>) -> Result<Made<AiCredential>, Problem> {
@@ -112,7 +112,7 @@ struct AiValidated {
 
 async fn validate(ask: Ask) -> Result<Report<AiValidated>, Problem> {
     let id = numbered::credential(&ask.access, &called(&ask, "credential")?).await?;
-    let tested = probing::test_stored(&ask.access, &ask.api.probe, id, Depth::List).await?;
+    let tested = probing::test_stored(&ask.access, &ask.api.traffic.probe, id, Depth::List).await?;
     Ok(Report(AiValidated { success: tested.success, message: tested.code.map(|_| tested.message) }))
 }
 

@@ -5,12 +5,12 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
-use super::super::super::answer::{Detail, Done, Made, Report};
-use super::super::super::ask::Ask;
-use super::super::super::body::{Merge, New, Nothing};
-use super::super::super::problem::Problem;
-use super::super::super::table::{Needs, Place, Row, row};
 use super::super::{called, called_in_query};
+use crate::admin::api::answer::{Detail, Done, Listed, Made};
+use crate::admin::api::ask::Ask;
+use crate::admin::api::body::{Merge, New, Nothing};
+use crate::admin::api::problem::Problem;
+use crate::admin::api::table::{Needs, Place, Row, row};
 use crate::directory::Tag;
 use crate::directory::models::{self, Filter, ModelChange, ModelLine, PriceChange};
 use crate::directory::numbered::{self, Called};
@@ -222,14 +222,14 @@ async fn id<B, Q>(ask: &Ask<B, Q>) -> Result<Id<Model>, Problem> {
     Ok(numbered::model(&ask.access, &called(ask, "model")?).await?)
 }
 
-async fn list(ask: Ask<Nothing, Asked>) -> Result<Report<Vec<AiModel>>, Problem> {
+async fn list(ask: Ask<Nothing, Asked>) -> Result<Listed<AiModel>, Problem> {
     let provider = match &ask.query.provider_id {
         Some(text) => Some(numbered::provider(&ask.access, &called_in_query("providerId", text)?).await?),
         None => None,
     };
     let (workspace, enabled_only) = (Some(ask.caller.workspace()), ask.query.enabled_only);
     let found = models::list(&ask.access, Filter { workspace, provider, enabled_only }).await?;
-    Ok(Report(found.into_iter().map(AiModel::from).collect()))
+    Ok(Listed(found.into_iter().map(AiModel::from).collect()))
 }
 
 async fn create(ask: Ask<New<Head, AiChange>>) -> Result<Made<AiModel>, Problem> {

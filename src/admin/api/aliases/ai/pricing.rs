@@ -4,10 +4,10 @@ use http::Method;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::super::super::answer::Report;
-use super::super::super::ask::Ask;
-use super::super::super::problem::Problem;
-use super::super::super::table::{Needs, Place, Row, row};
+use crate::admin::api::answer::Report;
+use crate::admin::api::ask::Ask;
+use crate::admin::api::problem::Problem;
+use crate::admin::api::table::{Needs, Place, Row, row};
 use crate::admin::probing::{self, PriceSource};
 use crate::directory::discovery::Taking;
 use crate::domain::permission::Permission;
@@ -26,6 +26,7 @@ struct AiSynced {
 }
 
 async fn sync(ask: Ask) -> Result<Report<AiSynced>, Problem> {
-    let found = probing::sync_prices(&ask.access, &ask.api.probe, &PriceSource::OpenRouter, Taking::Apply).await?;
+    let found =
+        probing::sync_prices(&ask.access, &ask.api.traffic.probe, &PriceSource::OpenRouter, Taking::Apply).await?;
     Ok(Report(AiSynced { success: true, updated: found.iter().map(|one| one.changes.len()).sum() }))
 }

@@ -7,14 +7,14 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
 
-use super::super::super::answer::{Detail, Done, Made, Report};
-use super::super::super::ask::Ask;
-use super::super::super::body::{Merge, New, Nothing};
-use super::super::super::problem::Problem;
-use super::super::super::table::{Needs, Place, Row, row};
 use super::super::provider;
 use super::super::spelling;
 use super::models::AiModel;
+use crate::admin::api::answer::{Detail, Done, Listed, Made};
+use crate::admin::api::ask::Ask;
+use crate::admin::api::body::{Merge, New, Nothing};
+use crate::admin::api::problem::Problem;
+use crate::admin::api::table::{Needs, Place, Row, row};
 use crate::directory::Tag;
 use crate::directory::models;
 use crate::directory::providers::{self, Filter, NewProvider, ProviderChange, ProviderLine};
@@ -215,10 +215,10 @@ struct Asked {
     enabled_only: bool,
 }
 
-async fn list(ask: Ask<Nothing, Asked>) -> Result<Report<Vec<AiProvider>>, Problem> {
+async fn list(ask: Ask<Nothing, Asked>) -> Result<Listed<AiProvider>, Problem> {
     let filter = Filter { workspace: Some(ask.caller.workspace()), enabled_only: ask.query.enabled_only };
     let found = providers::list(&ask.access, filter).await?;
-    Ok(Report(found.into_iter().map(AiProvider::from).collect()))
+    Ok(Listed(found.into_iter().map(AiProvider::from).collect()))
 }
 
 async fn create(ask: Ask<New<Head, AiChange>>) -> Result<Made<AiProvider>, Problem> {

@@ -4,17 +4,16 @@ use http::Method;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::super::super::answer::Report;
-use super::super::super::ask::Ask;
-use super::super::super::body::Nothing;
-use super::super::super::problem::Problem;
-use super::super::super::resolve::resolved;
-use super::super::super::table::{Needs, Place, Row, row};
 use super::super::missing;
+use crate::admin::api::answer::Report;
+use crate::admin::api::ask::Ask;
+use crate::admin::api::body::Nothing;
+use crate::admin::api::problem::Problem;
+use crate::admin::api::resolve::{Resolved, resolved};
+use crate::admin::api::table::{Needs, Place, Row, row};
 use crate::directory::providers;
 use crate::domain::address::BaseUrl;
 use crate::domain::permission::Permission;
-use crate::resolve::Explanation;
 
 pub(super) fn rows() -> Vec<Row> {
     let view = Needs::Permission(Permission::AIModelView, Place::Workspace);
@@ -50,21 +49,21 @@ struct AiResolved {
     /// How many more there are to fail over to.
     fallbacks: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
-    explain: Option<Explanation>,
+    explain: Option<Resolved>,
 }
 
 async fn get(ask: Ask<Nothing, Asked>) -> Result<Report<AiResolved>, Problem> {
     let model = ask.path("modelId");
     let plan = resolved(&ask, model, None)?.plan()?;
-    let first = plan.targets.first().ok_or_else(|| missing("model", model))?;
+    let first = plan.targets.first().map(|one| one.line.clone()).ok_or_else(|| missing("model", model))?;
     let wanted = ask.query.explain.as_deref().is_some_and(|text| matches!(text, "" | "1" | "true"));
     Ok(Report(AiResolved {
-        model_id: first.model.clone(),
+        model_id: first.model,
         provider_id: providers::get(&ask.access, first.provider_id).await?.number,
-        provider_name: first.provider.clone(),
-        base_url: first.base_url.clone(),
+        provider_name: first.provider,
+        base_url: first.base_url,
         rule: plan.rule,
         fallbacks: plan.targets.len() - 1,
-        explain: wanted.then(|| plan.clone()),
+        explain: wanted.then_some(plan),
     }))
 }

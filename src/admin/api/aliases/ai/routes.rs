@@ -4,13 +4,13 @@ use http::Method;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::super::super::answer::{Done, Made, Report};
-use super::super::super::ask::Ask;
-use super::super::super::body::{Json, Nothing};
-use super::super::super::owner;
-use super::super::super::problem::Problem;
-use super::super::super::table::{Needs, Place, Row, row};
 use super::super::called;
+use crate::admin::api::answer::{Done, Listed, Made};
+use crate::admin::api::ask::Ask;
+use crate::admin::api::body::{Json, Nothing};
+use crate::admin::api::owner;
+use crate::admin::api::problem::Problem;
+use crate::admin::api::table::{Needs, Place, Row, row};
 use crate::directory::models;
 use crate::directory::numbered::{self, Called};
 use crate::directory::routes::{self, Filter, NewRoute, RouteChange, RouteLine};
@@ -96,11 +96,11 @@ struct Asked {
     role: Option<String>,
 }
 
-async fn list(ask: Ask<Nothing, Asked>) -> Result<Report<Vec<AiRoute>>, Problem> {
+async fn list(ask: Ask<Nothing, Asked>) -> Result<Listed<AiRoute>, Problem> {
     let filter = Filter { workspace: Some(ask.caller.workspace()), role: ask.query.role };
     let found = routes::list(&ask.access, filter).await?;
     let is_role = |one: &RouteLine| one.kind == RouteKind::Role;
-    Ok(Report(found.into_iter().filter(is_role).map(AiRoute::from).collect()))
+    Ok(Listed(found.into_iter().filter(is_role).map(AiRoute::from).collect()))
 }
 
 async fn create(ask: Ask<Json<Post>>) -> Result<Made<AiRoute>, Problem> {
