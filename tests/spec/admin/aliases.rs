@@ -208,7 +208,9 @@ async fn a_model_config_takes_the_four_providers_an_admin_and_the_plan_that_has_
     for provider in ["azure-openai", "custom"] {
         let body = json!({"provider": provider, "model": "m", "apiKey": KEY});
         assert_eq!(put(&ours, path, body.clone()).await.with(400)["field"], "baseUrl", "{provider}");
-        let set = put(&ours, path, with(body, json!({"baseUrl": "https://models.example.com/v1"}))).await.with(200);
+        let placed = with(body.clone(), json!({"baseUrl": "https://models.example.com/v1"}));
+        let set = put(&ours, path, placed).await.with(200);
+        assert_eq!(put(&ours, path, body).await.with(400)["field"], "baseUrl", "{provider}, also when it is there");
         assert_eq!(
             (&set["config"]["provider"], &set["config"]["baseUrl"]),
             (&json!(provider), &json!("https://models.example.com/v1"))
