@@ -143,6 +143,8 @@ class Keyway(Target):
     name, label = "keyway", "keyway"
     program = None
     scraped = True
+    # The address of a Postgres that keeps the directory in place of the sealed file. What Keyway has there goes.
+    postgres = None
 
     def prepare(self):
         self.admin_port = stages.free_port()
@@ -189,7 +191,7 @@ admin = "127.0.0.1:{keyway.admin_port}"
 
 [data]
 dir = "{folder}/data"
-
+{empty_store(keyway.postgres)}
 [encryption]
 keys = [{{ file = "{folder}/keyway.key" }}]
 
@@ -227,6 +229,15 @@ features = ["byok"]
     (folder / "bearers").write_text("\n".join(tokens) + "\n")
     (folder / "bearers").chmod(0o600)
     keyway.bearers = folder / "bearers"
+
+
+def empty_store(postgres):
+    """The settings of a database in which Keyway has nothing yet; nothing for the sealed file."""
+    if not postgres:
+        return ""
+    drop = ["psql", "--quiet", postgres, "-c", "set client_min_messages = error; drop schema if exists keyway cascade"]
+    subprocess.run(drop, check=True, timeout=60)
+    return f'[store]\nkind = "postgres"\nurl = "{postgres}"\n'
 
 
 def run_keyway(keyway, arguments, stdin=""):
