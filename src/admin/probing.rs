@@ -151,10 +151,13 @@ pub async fn sync_prices(
     source: &PriceSource,
     taking: Taking,
 ) -> Result<Vec<Repriced>, ProbingError> {
+    // Who may not change prices has nothing fetched.
+    let providers = discovery::priced_providers(access).await?;
     let mut repriced = Vec::new();
     match source {
         PriceSource::OpenRouter => {
-            for provider in discovery::priced_providers(access, Kind::OpenRouter.name()).await? {
+            let asked = providers.into_iter().filter(|(preset, _)| *preset == Kind::OpenRouter.name());
+            for (_, provider) in asked {
                 let found = ask(access, probe, provider, taking).await?;
                 repriced.push(discovery::reprice(access, provider, found, taking).await?);
             }
@@ -164,11 +167,11 @@ pub async fn sync_prices(
             for line in probe.price_list(at).await? {
                 by_preset.entry(line.preset).or_default().push(line.model);
             }
-            for (preset, found) in by_preset {
-                let found: Arc<[FoundModel]> = found.into();
-                for provider in discovery::priced_providers(access, preset).await? {
-                    repriced.push(discovery::reprice(access, provider, found.clone(), taking).await?);
-                }
+            let by_preset: HashMap<_, Arc<[FoundModel]>> =
+                by_preset.into_iter().map(|(key, found)| (key, found.into())).collect();
+            for (preset, provider) in providers {
+                let Some(found) = by_preset.get(preset) else { continue };
+                repriced.push(discovery::reprice(access, provider, found.clone(), taking).await?);
             }
             repriced.sort_by(|a: &Repriced, b| a.provider.cmp(&b.provider));
         }

@@ -96,13 +96,13 @@ pub async fn whom_to_ask(
     Ok((provider.clone(), newest.cloned().map(Arc::new)))
 }
 
-/// The providers of the platform whose models a list of prices may price: those of these presets.
-pub async fn priced_providers(access: &Access, preset: &str) -> Result<Vec<Id<Provider>>, DirectoryError> {
+/// The providers of the platform, whose models a list may price, each with its preset's name.
+pub async fn priced_providers(access: &Access) -> Result<Vec<(&'static str, Id<Provider>)>, DirectoryError> {
     let stored = access.load(access.catalogue(Owner::Platform)).await?;
     let known = access.known(&stored);
     known.may(Permission::AIModelManage, Owner::Platform)?;
-    let of_preset = |one: &&Provider| one.owner == Owner::Platform && one.facts().name == preset;
-    Ok(known.providers_for(Owner::Platform).filter(of_preset).map(|one| one.id).collect())
+    let of_platform = known.providers_for(Owner::Platform).filter(|one| one.owner == Owner::Platform);
+    Ok(of_platform.map(|one| (one.facts().name, one.id)).collect())
 }
 
 /// Takes the models that a provider was found to have.

@@ -3,6 +3,7 @@
 mod aliases;
 mod catalogue;
 mod frame;
+mod matrix;
 pub(crate) mod office;
 mod outside;
 mod tenancy;

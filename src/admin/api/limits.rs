@@ -19,7 +19,7 @@ pub(super) fn rows() -> Vec<Row> {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(example = json!({"token": {"parallel": 4}, "user": null, "workspace": {}, "org": {"moneyPerDay": "25"}}))]
-struct Held {
+struct InForce {
     token: LimitsLine,
     #[schema(required)]
     user: Option<LimitsLine>,
@@ -27,9 +27,9 @@ struct Held {
     org: LimitsLine,
 }
 
-async fn get(ask: Ask) -> Result<Report<Held>, Problem> {
+async fn get(ask: Ask) -> Result<Report<InForce>, Problem> {
     let view = ask.caller.view();
-    Ok(Report(Held {
+    Ok(Report(InForce {
         token: LimitsLine::from(&ask.caller.token().limits),
         user: ask.caller.user().map(|user| LimitsLine::from(&user.limits)),
         workspace: LimitsLine::from(&view.workspace.limits),

@@ -42,7 +42,8 @@ pub struct ProviderLine {
     pub weight: u32,
     pub timeout_ms: u64,
     pub strip_prefix: bool,
-    /// Does it take any model id, or only those listed?
+    /// Does it take any model id, or only those listed? Its models themselves may stand beside this as `models`.
+    #[serde(rename = "listing")]
     #[schema(inline)]
     pub models: Listing,
     #[schema(required)]

@@ -80,7 +80,7 @@ pub struct ProviderChange {
     #[schema(nullable = false)]
     pub strip_prefix: Option<bool>,
     /// Does it take any model id, or only those listed?
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, rename = "listing", deserialize_with = "present")]
     #[schema(nullable = false, inline)]
     pub models: Option<Listing>,
     /// Calls in flight to it at once.

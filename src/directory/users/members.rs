@@ -135,7 +135,7 @@ async fn change(
         if old.is_none() && new.is_none() {
             return Err(no_member(id));
         }
-        expected.hold("member", old.map(|_| line(&user, place)).as_ref())?;
+        expected.hold("member", is_in(known, &user, place).then(|| line(&user, place)).as_ref())?;
         set(&mut user, place, new);
         let shown = line(&user, place);
         keep(&mut turn, user);
