@@ -71,6 +71,20 @@ pub(super) async fn whole(body: &mut AnswerBody, kind: &[u8], limit_bytes: usize
     Ok(if ended { Judged::Whole(beginning) } else { Judged::Longer(first.into_iter().collect()) })
 }
 
+/// All of a whole answer, where it must be read before anything of it can go on.
+pub(super) async fn collected(body: &mut AnswerBody, limit_bytes: usize) -> Result<Bytes, Failure> {
+    let mut all = Pieces::default();
+    let mut bytes = 0;
+    while let Some(piece) = next(body).await? {
+        bytes += piece.len();
+        if bytes > limit_bytes {
+            return Err(Failure::AnswerTooLarge { limit_bytes });
+        }
+        all.push(piece);
+    }
+    Ok(all.joined())
+}
+
 /// The next piece of data; trailers are passed over.
 async fn next(body: &mut AnswerBody) -> Result<Option<Bytes>, Failure> {
     while let Some(frame) = body.frame().await {

@@ -16,6 +16,7 @@ mod request;
 mod round;
 pub mod sign;
 mod tap;
+mod translation;
 mod upload;
 mod window;
 
@@ -37,6 +38,7 @@ use self::sign::Signer;
 use crate::domain::call::Call;
 use crate::domain::refusal::Refusal;
 use crate::domain::trail::{Attempt, End, Trail};
+use crate::hands::Hands;
 use crate::resolve::{Plan, Target};
 use crate::snapshot::Caller;
 use crate::store::seal::Keyring;
@@ -91,9 +93,17 @@ pub struct Outcome {
 
 impl Attempts {
     /// Runs the plan. The trail gets a line for every target that was tried or skipped.
-    pub async fn run(&self, core: &Core, caller: &Caller, plan: &Plan<'_>, call: &Call, trail: &mut Trail) -> Outcome {
+    pub async fn run(
+        &self,
+        core: &Core,
+        hands: &Hands,
+        caller: &Caller,
+        plan: &Plan<'_>,
+        call: &Call,
+        trail: &mut Trail,
+    ) -> Outcome {
         let settings = **self.settings.load();
-        let run = Run { attempts: self, core, caller, call, settings: &settings };
+        let run = Run { attempts: self, core, hands, caller, call, settings: &settings };
         let mut round = Round::new(&settings, call, Instant::now());
         core.budget(round.now, RetryBudget::called);
         for target in plan.targets() {
@@ -127,6 +137,8 @@ impl Attempts {
 struct Run<'r> {
     attempts: &'r Attempts,
     core: &'r Core,
+    /// For bodies that take long to translate.
+    hands: &'r Hands,
     caller: &'r Caller,
     call: &'r Call,
     settings: &'r Settings,

@@ -15,11 +15,12 @@ use super::reply::{Accused, Reply, ReplyBody, Rest};
 use super::request::Request;
 use super::round::Deadline;
 use super::tap::Tap;
+use super::translation::Translation;
 use super::{Run, gate, places, request};
 use crate::domain::call::Call;
 use crate::domain::entity::Scope;
 use crate::domain::failure::Failure;
-use crate::domain::protocol::Delivery;
+use crate::domain::protocol::{Delivery, Protocol};
 use crate::protocol;
 use crate::resolve::Target;
 
@@ -55,7 +56,7 @@ pub(super) async fn once(
     now: Instant,
 ) -> Result<Box<Reply>, Failed> {
     let (places, now) = places::take(&run.attempts.parallel, target, run.settings.per_address, deadline, now).await?;
-    let (destination, mut request) = request::build(run, target, now)?;
+    let (destination, mut request) = request::build(run, target, now).await?;
     let until = deadline.at.min(now + target.timeout());
     // Pinned here, for what is given a future by value moves all of it.
     let answering = pin!(answered(run, target, &destination, &mut request, places));
@@ -72,17 +73,22 @@ async fn answered(
 ) -> Result<Box<Reply>, Failed> {
     let sent = run.core.client.send(destination, request).await;
     let mut answer = sent.map_err(|failure| request.broke.instead_of(failure))?;
-    let headers = passed_headers(target, run.call, &answer.headers);
+    let upstream = request.upstream;
+    let mut headers = passed_headers(target, upstream, run.call, &answer.headers);
     if !answer.status.is_success() {
-        return Err(Box::pin(failed(answer, headers, target, request.shown())).await);
+        return Err(Box::pin(failed(answer, headers, request)).await);
     }
     if is_coded(&answer.headers) {
         return Err(Failure::Garbage("its body is coded, which nobody asked for".into()).into());
     }
+    let status = answer.status;
     let kind = answer.headers.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
     let rest = |body| Rest::new(body, places, Accused::new(&run.attempts.breakers, run.caller.workspace(), target));
-    let body = if run.call.delivery == Delivery::Streamed && is_events(kind) {
-        let mut tap = Tap::new(run.call.protocol, request.drops_usage);
+    let body = if let Some(translation) = request.translation.take() {
+        translation.head(&mut headers, run.call.delivery);
+        Box::pin(translated(run, answer, translation, rest)).await?
+    } else if run.call.delivery == Delivery::Streamed && is_events(kind) {
+        let mut tap = Tap::new(upstream, request.drops_usage);
         let held = gate::events(&mut answer.body, &mut tap, run.settings).await?;
         ReplyBody::Events { held, tap, rest: rest(answer.body) }
     } else {
@@ -91,7 +97,33 @@ async fn answered(
             Judged::Longer(first) => ReplyBody::Passing { first, rest: rest(answer.body) },
         }
     };
-    Ok(Box::new(Reply { status: answer.status, headers, body, from: target.answerer(), at: Instant::now() }))
+    Ok(Box::new(Reply { status, headers, body, from: target.answerer(), upstream, at: Instant::now() }))
+}
+
+/// The answer in the client's protocol, on its way to it or altogether.
+async fn translated(
+    run: &Run<'_>,
+    mut answer: Answer,
+    translation: Box<Translation>,
+    rest: impl FnOnce(AnswerBody) -> Rest,
+) -> Result<ReplyBody, Failed> {
+    let limit_bytes = run.settings.answer_limit_bytes;
+    match run.call.delivery {
+        Delivery::Streamed if translation.is_stream(&answer.headers) => {
+            let mut tap = Tap::translating(*translation)?;
+            let held = gate::events(&mut answer.body, &mut tap, run.settings).await?;
+            Ok(ReplyBody::Events { held, tap, rest: rest(answer.body) })
+        }
+        Delivery::Streamed => {
+            let said = gate::collected(&mut answer.body, limit_bytes).await?;
+            let failure = protocol::failure_under_success(&said);
+            Err(failure.unwrap_or(Failure::Garbage("it is no stream, as was asked for".into())).into())
+        }
+        Delivery::Whole => {
+            let whole = gate::collected(&mut answer.body, limit_bytes).await?;
+            Ok(ReplyBody::Whole(translation.whole(run.hands, whole).await?))
+        }
+    }
 }
 
 fn is_events(kind: &[u8]) -> bool {
@@ -104,20 +136,24 @@ fn is_coded(headers: &HeaderMap) -> bool {
 }
 
 /// The answer's headers that the client may see. Rate limits of a shared credential are nobody's business.
-fn passed_headers(target: &Target<'_>, call: &Call, from: &HeaderMap) -> HeaderMap {
+fn passed_headers(target: &Target<'_>, upstream: Protocol, call: &Call, from: &HeaderMap) -> HeaderMap {
     let is_own = target.scope().is_some_and(|scope| scope != Scope::Platform);
-    protocol::answer_headers(target.protocol(), call.operation, from, is_own)
+    protocol::answer_headers(upstream, call.operation, from, is_own)
 }
 
 /// Reads what the provider says of its failure, within bounds, and classifies it.
-async fn failed(answer: Answer, headers: HeaderMap, target: &Target<'_>, shown: Option<&HeaderValue>) -> Failed {
-    let (status, protocol) = (answer.status, target.protocol());
+async fn failed(answer: Answer, headers: HeaderMap, request: &mut Request<'_>) -> Failed {
+    let (status, upstream) = (answer.status, request.upstream);
     let said = error_body(answer.body).await;
-    let failure = protocol::classify(protocol, status, &answer.headers, &said, SystemTime::now());
+    let failure = protocol::classify(upstream, status, &answer.headers, &said, SystemTime::now());
     // Some providers repeat the key they were shown.
-    let body = shown.map_or(said.clone(), |shown| protocol::scrub(&said, key_of(shown)));
+    let body = request.shown().map_or(said.clone(), |shown| protocol::scrub(&said, key_of(shown)));
+    if let Some(translation) = &request.translation {
+        let said = translation.error(&failure, headers, &body);
+        return Failed { failure, said: Some(Box::new(said)) };
+    }
     let said = Said { status, headers, body };
-    let is_readable = protocol::is_error_body(protocol, &said.body);
+    let is_readable = protocol::is_error_body(upstream, &said.body);
     Failed { failure, said: is_readable.then(|| Box::new(said)) }
 }
 

@@ -17,6 +17,7 @@ use crate::domain::address::Address;
 use crate::domain::entity::{SavedCredential, Workspace};
 use crate::domain::failure::Failure;
 use crate::domain::id::Id;
+use crate::domain::protocol::Protocol;
 use crate::domain::trail::Answerer;
 use crate::resolve::Target;
 
@@ -27,6 +28,8 @@ pub struct Reply {
     pub headers: HeaderMap,
     pub body: ReplyBody,
     pub from: Answerer,
+    /// The protocol that it came in. If it isn't the client's, what it is called in it lies at no provider.
+    pub upstream: Protocol,
     /// When it was committed.
     pub at: Instant,
 }

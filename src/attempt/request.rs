@@ -6,12 +6,16 @@ use tokio::time::Instant;
 
 use super::Run;
 use super::client::{Destination, Head, Http2, Outgoing, Recipe};
+use super::sign::Proof;
+use super::sign::sigv4::{AccessKeys, Signed, region_of};
+use super::translation::{self, Translation};
 use super::upload::{self, Broke};
 use crate::domain::call::{Call, CallBody};
 use crate::domain::failure::Failure;
 use crate::domain::protocol::Protocol;
+use crate::domain::time::Timestamp;
 use crate::protocol;
-use crate::protocol::chat::request::{Rewrite, edits};
+use crate::protocol::chat::rewrite::{Rewrite, edits};
 use crate::protocol::scan::model_edit;
 use crate::protocol::splice::apply;
 use crate::resolve::Target;
@@ -23,53 +27,72 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// out on, which nearly always is one.
 pub(super) struct Request<'a> {
     call: &'a Call,
-    protocol: Protocol,
+    /// The protocol in which it goes out.
+    pub(super) upstream: Protocol,
     path: PathAndQuery,
-    /// The header that shows the credential.
-    shown: Option<(HeaderName, HeaderValue)>,
+    shown: Shown,
     body: Outgoing,
     /// The answer's usage event is kept from the client, who did not ask for it.
     pub(super) drops_usage: bool,
     pub(super) broke: Broke,
+    /// How its answer becomes the client's, where that speaks another protocol.
+    pub(super) translation: Option<Box<Translation>>,
 }
 
-pub(super) fn build<'a>(
+/// The headers that show the credential.
+enum Shown {
+    Nothing,
+    /// With nearly every provider it is one.
+    Header(HeaderName, HeaderValue),
+    Signature(Box<HeaderMap>),
+}
+
+pub(super) async fn build<'a>(
     run: &Run<'a>,
     target: &Target<'_>,
     now: Instant,
 ) -> Result<(Destination, Request<'a>), Failure> {
+    let call = run.call;
+    // Resolving lets no target through that could not be spoken to.
+    let upstream = target.spoken(call.protocol, call.operation).unwrap_or(call.protocol);
+    let Body { body, drops_usage, broke, translation } = if upstream == call.protocol {
+        body(target, call)?
+    } else {
+        // Boxed, so that a call that needs none of it does not keep its room.
+        let (body, translation) = Box::pin(translation::request(run, target, upstream)).await?;
+        Body { translation: Some(Box::new(translation)), ..body.into() }
+    };
+    let path = path(target, call, upstream)?;
+    let shown = shown(run, target, &path, &body, now)?;
     let destination = Destination {
         address: target.base_url().address.clone(),
         credential: target.credential.map(|one| one.id()),
         http2: Http2::Offered,
     };
-    let Body { body, drops_usage, broke } = body(target, run.call)?;
-    let request = Request {
-        call: run.call,
-        protocol: target.protocol(),
-        path: path(target, run.call)?,
-        shown: shown(run, target, now)?,
-        body,
-        drops_usage,
-        broke,
-    };
-    Ok((destination, request))
+    Ok((destination, Request { call, upstream, path, shown, body, drops_usage, broke, translation }))
 }
 
 impl Request<'_> {
-    /// What shows the credential, so that it can be taken out of what the provider says.
-    pub(super) fn shown(&self) -> Option<&HeaderValue> {
-        self.shown.as_ref().map(|(_, value)| value)
+    /// What shows the credential, so that it can be taken out of what the provider says. A signature tells nobody anything.
+    pub(super) const fn shown(&self) -> Option<&HeaderValue> {
+        match &self.shown {
+            Shown::Header(_, value) => Some(value),
+            Shown::Nothing | Shown::Signature(_) => None,
+        }
     }
 
     fn headers(&self) -> HeaderMap {
-        let mut headers = protocol::request_headers(self.protocol, &self.call.headers);
+        let mut headers = protocol::request_headers(self.upstream, &self.call.headers);
         headers.insert(header::USER_AGENT, USER_AGENT);
         if let Some(content_type) = content_type(&self.call.body) {
             headers.insert(header::CONTENT_TYPE, content_type);
         }
-        if let Some((name, value)) = &self.shown {
-            headers.insert(name.clone(), value.clone());
+        match &self.shown {
+            Shown::Nothing => {}
+            Shown::Header(name, value) => {
+                headers.insert(name.clone(), value.clone());
+            }
+            Shown::Signature(signature) => headers.extend((**signature).clone()),
         }
         headers
     }
@@ -86,9 +109,44 @@ impl Recipe for Request<'_> {
     }
 }
 
-fn shown(run: &Run<'_>, target: &Target<'_>, now: Instant) -> Result<Option<(HeaderName, HeaderValue)>, Failure> {
-    let Some(credential) = target.credential else { return Ok(None) };
-    run.core.signer.header(&run.attempts.keyring, credential, target.provider.preset.key, now)
+fn shown(
+    run: &Run<'_>,
+    target: &Target<'_>,
+    path: &PathAndQuery,
+    body: &Outgoing,
+    now: Instant,
+) -> Result<Shown, Failure> {
+    let Some(credential) = target.credential else { return Ok(Shown::Nothing) };
+    let proof = run.core.signer.proof(&run.attempts.keyring, credential, target.provider.preset.key, now)?;
+    Ok(match proof {
+        None => Shown::Nothing,
+        Some(Proof::Header(name, value)) => Shown::Header(name, value),
+        Some(Proof::Signature(keys)) => Shown::Signature(Box::new(signature(run.call, target, &keys, path, body)?)),
+    })
+}
+
+fn signature(
+    call: &Call,
+    target: &Target<'_>,
+    keys: &AccessKeys,
+    path: &PathAndQuery,
+    body: &Outgoing,
+) -> Result<HeaderMap, Failure> {
+    let address = &target.base_url().address;
+    let region = target.settings().region.as_deref().or_else(|| region_of(&address.host));
+    let region = region.ok_or(Failure::CredentialUnusable("its provider names no region to sign for"))?;
+    let Some(Outgoing::Whole(body)) = body.again() else {
+        return Err(Failure::CredentialUnusable("it can't sign a body that passes through"));
+    };
+    let content_type = content_type(&call.body).unwrap_or(JSON);
+    let signed = Signed {
+        method: call.method.as_str(),
+        host: &address.authority(),
+        path: path.path(),
+        content_type: content_type.to_str().unwrap_or_default(),
+        region,
+    };
+    signed.headers(keys, body, Timestamp::now())
 }
 
 fn content_type(body: &CallBody) -> Option<HeaderValue> {
@@ -100,9 +158,9 @@ fn content_type(body: &CallBody) -> Option<HeaderValue> {
     }
 }
 
-fn path(target: &Target<'_>, call: &Call) -> Result<PathAndQuery, Failure> {
+fn path(target: &Target<'_>, call: &Call, upstream: Protocol) -> Result<PathAndQuery, Failure> {
     let kind = target.provider.provider.kind;
-    let path = protocol::upstream_path(kind, target.base_url(), target.settings(), call, target.model_id);
+    let path = protocol::upstream_path(kind, target.base_url(), target.settings(), call, upstream, target.model_id);
     PathAndQuery::try_from(path).map_err(|_| Failure::Internal("the provider's path is no path"))
 }
 
@@ -110,11 +168,12 @@ struct Body {
     body: Outgoing,
     drops_usage: bool,
     broke: Broke,
+    translation: Option<Box<Translation>>,
 }
 
 impl<T: Into<Outgoing>> From<T> for Body {
     fn from(body: T) -> Self {
-        Self { body: body.into(), drops_usage: false, broke: Broke::default() }
+        Self { body: body.into(), drops_usage: false, broke: Broke::default(), translation: None }
     }
 }
 
@@ -128,7 +187,7 @@ fn body(target: &Target<'_>, call: &Call) -> Result<Body, Failure> {
             let edit = model
                 .and_then(|model| model_edit(&upload.beginning, &upload.content_type, upload.model.as_ref(), &model));
             let (body, broke) = upload::outgoing(upload, edit.as_ref())?;
-            Body { body, drops_usage: false, broke }
+            Body { broke, ..body.into() }
         }
         CallBody::Json { bytes, .. } | CallBody::Multipart { bytes, .. } if !names_model => bytes.clone().into(),
         CallBody::Multipart { bytes, content_type, model } => {

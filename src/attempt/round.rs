@@ -178,6 +178,8 @@ fn last_word(target: &Target<'_>, failed: Failed, now: Instant) -> Result<Box<Re
         (Failure::TimedOut | Failure::ClientTimedOut | Failure::ConnectTimedOut, _) => Err(Refusal::TimedOut),
         (Failure::Busy, _) => Err(Refusal::ProviderBusy { provider }),
         (Failure::UploadBroken, _) => Err(Refusal::BodyBroken),
+        (Failure::Unsayable(field), _) => Err(Refusal::FieldUnsupported { provider, field }),
+        (Failure::Unreadable { field, why }, _) => Err(Refusal::FieldInvalid { field, why }),
         (Failure::Internal(_), _) => Err(Refusal::Internal),
         (Failure::RateLimited { retry_after }, None) => {
             Err(Refusal::CredentialHeld { provider, retry_after: retry_after.unwrap_or(Duration::from_secs(1)) })
@@ -189,5 +191,12 @@ fn last_word(target: &Target<'_>, failed: Failed, now: Instant) -> Result<Box<Re
 
 fn passed_on(target: &Target<'_>, said: Said, at: Instant) -> Box<Reply> {
     let Said { status, headers, body } = said;
-    Box::new(Reply { status, headers, body: ReplyBody::Whole(body), from: target.answerer(), at })
+    Box::new(Reply {
+        status,
+        headers,
+        body: ReplyBody::Whole(body),
+        from: target.answerer(),
+        upstream: target.protocol(),
+        at,
+    })
 }

@@ -1,16 +1,18 @@
-//! The tap on a stream: it watches what goes by, and keeps from the client what only we asked for.
+//! The tap on a stream: it watches what goes by, and keeps from the client what only we asked for, or puts all of it into
+//! the client's protocol.
 
 use bytes::Bytes;
 
+use super::translation::Translation;
+use crate::domain::failure::Failure;
 use crate::domain::protocol::Protocol;
 use crate::domain::usage::Usage;
 use crate::protocol::chat::UsageFilter;
-use crate::protocol::{Ending, Progress, Watch};
+use crate::protocol::translate::Translator;
+use crate::protocol::{self, Ending, Progress, Watch};
 
 pub struct Tap {
-    watch: Box<Watch>,
-    /// Only where we asked for usage and the client did not.
-    filter: Option<UsageFilter>,
+    through: Through,
     ending: Option<Ending>,
     /// Hears the id of each item of a response.
     hears_items: Option<HearsItem>,
@@ -19,25 +21,51 @@ pub struct Tap {
 /// Whoever wants to know what a response consists of.
 pub type HearsItem = Box<dyn FnMut(String) + Send>;
 
+/// What the stream goes through.
+enum Through {
+    /// It stays as it is.
+    Watch {
+        watch: Box<Watch>,
+        /// Only where we asked for usage and the client did not.
+        filter: Option<UsageFilter>,
+    },
+    Translator(Box<Translator>),
+}
+
 impl Tap {
     pub(super) fn new(protocol: Protocol, drops_usage: bool) -> Self {
-        Self {
-            watch: Box::new(Watch::of(protocol)),
-            filter: drops_usage.then(UsageFilter::default),
-            ending: None,
-            hears_items: None,
-        }
+        let (watch, filter) = (Box::new(Watch::of(protocol)), drops_usage.then(UsageFilter::default));
+        Self::through(Through::Watch { watch, filter })
+    }
+
+    pub(super) fn translating(translation: Translation) -> Result<Self, Failure> {
+        let translator = translation.translator().ok_or(Failure::Internal("what was asked for is no stream"))?;
+        Ok(Self::through(Through::Translator(Box::new(translator))))
+    }
+
+    const fn through(through: Through) -> Self {
+        Self { through, ending: None, hears_items: None }
     }
 
     /// Takes the next piece; what of it is for the client goes out.
     pub fn push(&mut self, piece: Bytes, out: &mut Vec<Bytes>) -> Progress {
-        let progress = self.watch.push(&piece);
-        self.tell_items();
-        match &mut self.filter {
-            None => out.push(piece),
-            Some(filter) => out.extend(filter.push(piece)),
+        match &mut self.through {
+            Through::Watch { watch, filter } => {
+                let progress = watch.push(&piece);
+                match filter {
+                    None => out.push(piece),
+                    Some(filter) => out.extend(filter.push(piece)),
+                }
+                self.tell_items();
+                progress
+            }
+            Through::Translator(translator) => {
+                let mut said = Vec::new();
+                let progress = translator.push(&piece, &mut said);
+                give(said, out);
+                progress
+            }
         }
-        progress
     }
 
     /// The stream is over: what was held back goes out, and how it ended is told.
@@ -45,12 +73,47 @@ impl Tap {
         if let Some(ending) = self.ending {
             return ending;
         }
-        if let Some(filter) = &mut self.filter {
-            out.push(filter.finish());
+        let ending = match &mut self.through {
+            Through::Watch { watch, filter } => {
+                if let Some(filter) = filter {
+                    out.push(filter.finish());
+                }
+                watch.finish();
+                let ending = watch.ending();
+                self.tell_items();
+                ending
+            }
+            Through::Translator(translator) => {
+                let mut said = Vec::new();
+                let ending = translator.finish(&mut said);
+                give(said, out);
+                ending
+            }
+        };
+        *self.ending.insert(ending)
+    }
+
+    /// The last words for a client whose stream broke.
+    pub fn broken(&mut self, client: Protocol, why: &'static str) -> Bytes {
+        match &mut self.through {
+            // An event cut in its middle must not run into ours.
+            Through::Watch { watch, .. } => protocol::broken_event(client, watch.at_boundary(), why),
+            Through::Translator(translator) => {
+                let mut said = Vec::new();
+                translator.broken(why, &mut said);
+                said.into()
+            }
         }
-        self.watch.finish();
-        self.tell_items();
-        *self.ending.insert(self.watch.ending())
+    }
+
+    /// What bridges a silence without saying anything.
+    pub fn keep_alive(&self, client: Protocol) -> Bytes {
+        match &self.through {
+            Through::Watch { .. } => protocol::keep_alive(client),
+            Through::Translator(translator) => {
+                translator.keep_alive().map_or_else(|| protocol::keep_alive(client), Bytes::from_static)
+            }
+        }
     }
 
     /// Tells of each item that came and is still to come.
@@ -59,37 +122,63 @@ impl Tap {
         self.tell_items();
     }
 
+    /// The ids of a translated answer are ours, and lie at no provider.
     fn tell_items(&mut self) {
-        if let Some(hears) = &mut self.hears_items {
-            self.watch.take_item_ids().into_iter().for_each(hears);
+        if let (Some(hears), Through::Watch { watch, .. }) = (&mut self.hears_items, &mut self.through) {
+            watch.take_item_ids().into_iter().for_each(hears);
         }
     }
 
     /// The client has been told by the provider itself that it failed.
     pub fn has_failed(&self) -> bool {
-        self.watch.has_failed()
+        match &self.through {
+            Through::Watch { watch, .. } => watch.has_failed(),
+            Through::Translator(translator) => translator.has_failed(),
+        }
     }
 
     /// The id of what the stream makes, once it was named.
     pub fn object_id(&self) -> Option<&str> {
-        self.watch.object_id()
+        match &self.through {
+            Through::Watch { watch, .. } => watch.object_id(),
+            Through::Translator(_) => None,
+        }
     }
 
     pub fn usage(&self) -> Option<Usage> {
-        self.watch.usage()
+        match &self.through {
+            Through::Watch { watch, .. } => watch.usage(),
+            Through::Translator(translator) => translator.usage(),
+        }
     }
 
     /// Units that a broken stream never reported, estimated by its events with content.
     pub fn content_events(&self) -> u64 {
-        self.watch.content_events()
+        match &self.through {
+            Through::Watch { watch, .. } => watch.content_events(),
+            Through::Translator(translator) => translator.content_events(),
+        }
     }
 
     pub fn events(&self) -> u64 {
-        self.watch.events()
+        match &self.through {
+            Through::Watch { watch, .. } => watch.events(),
+            Through::Translator(translator) => translator.events(),
+        }
     }
 
     /// May something of our own be put in here? Not into an event, nor before one that is held back.
     pub fn is_between_events(&self) -> bool {
-        self.watch.at_boundary()
+        match &self.through {
+            Through::Watch { watch, .. } => watch.at_boundary(),
+            // It gives whole events only.
+            Through::Translator(_) => true,
+        }
+    }
+}
+
+fn give(said: Vec<u8>, out: &mut Vec<Bytes>) {
+    if !said.is_empty() {
+        out.push(said.into());
     }
 }

@@ -27,7 +27,7 @@ pub struct Call {
     pub model: Option<String>,
     pub method: http::Method,
     /// What follows the operation's own path, for operations on provider-side objects; the query without our own
-    /// parameters.
+    /// parameters. Of Gemini's query only that its stream shall be one of events.
     pub tail: Option<String>,
     pub query: Option<String>,
     /// The client's headers; only those on a protocol's allow-list go on.
@@ -130,6 +130,11 @@ impl Call {
         }
     }
 
+    /// Is its stream one JSON array, in which no word means nothing?
+    pub fn is_one_array(&self) -> bool {
+        self.protocol == Protocol::Gemini && self.delivery == Delivery::Streamed && self.query.is_none()
+    }
+
     /// What weights are drawn from: the conversation where the client names one, else this call alone.
     pub fn seed(&self) -> u64 {
         let (high, low) = self.id.as_u64_pair();
@@ -174,7 +179,7 @@ pub struct Found {
     pub temperature: bool,
     pub max_tokens: Option<Option<u64>>,
     pub max_completion_tokens: Option<Option<u64>>,
-    /// `max_output_tokens` of Responses.
+    /// `max_output_tokens` of Responses, `maxOutputTokens` of Gemini.
     pub max_output_tokens: Option<Option<u64>>,
     /// How many answers are asked for, where that is said.
     pub n: Option<u64>,
@@ -182,6 +187,10 @@ pub struct Found {
     /// `messages` of a chat body, `input` of a Responses body where that is an array.
     pub messages: Option<Messages>,
     pub instructions: bool,
+    /// `system` of Messages, `systemInstruction` of Gemini.
+    pub system: bool,
+    /// `generationConfig` of Gemini.
+    pub generation_config: Option<Inside>,
     /// Where the fields that defaults may fill in have their values.
     pub places: Places,
     pub prompt_cache_key: Option<Range<usize>>,
@@ -204,6 +213,17 @@ pub struct Places {
     pub max_completion_tokens: Option<Range<usize>>,
     pub max_output_tokens: Option<Range<usize>>,
     pub instructions: Option<Range<usize>>,
+    pub system: Option<Range<usize>>,
+}
+
+/// An object in the body, into which fields may be put.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inside {
+    /// The whole value.
+    pub value: Range<usize>,
+    /// Just behind its opening brace; `None` where the value is `null`.
+    pub inside: Option<usize>,
+    pub is_empty: bool,
 }
 
 /// Where `stream_options` stands and what it says of usage.

@@ -50,6 +50,12 @@ pub enum Failure {
     /// The client's upload broke off while it was sent on.
     #[error("the client's body broke off")]
     UploadBroken,
+    /// The provider speaks another protocol, in which this can't be said.
+    #[error("`{0}` can't be said in its protocol")]
+    Unsayable(String),
+    /// What the client sent can't be read, so it can't be said in other words.
+    #[error("`{field}` is not valid: {why}")]
+    Unreadable { field: &'static str, why: &'static str },
     /// Our own doing. Counts against nobody.
     #[error("an error of our own: {0}")]
     Internal(&'static str),
@@ -92,7 +98,10 @@ impl Failure {
             | Self::ErrorUnderSuccess
             | Self::BrokeOff
             | Self::AnswerTooLarge { .. }
-            | Self::Busy => Next::OtherTarget,
+            | Self::Busy
+            // One that speaks the call's own protocol may understand it.
+            | Self::Unsayable(_)
+            | Self::Unreadable { .. } => Next::OtherTarget,
             Self::CredentialRefused { .. } | Self::QuotaExhausted { .. } | Self::CredentialUnusable(_) => {
                 Next::OtherCredential
             }
@@ -122,6 +131,8 @@ impl Failure {
             | Self::CredentialUnusable(_)
             | Self::CallRejected(_)
             | Self::UploadBroken
+            | Self::Unsayable(_)
+            | Self::Unreadable { .. }
             | Self::Internal(_) => Blame::Nobody,
         }
     }
@@ -149,6 +160,8 @@ impl Failure {
             Self::CredentialUnusable(_) => "credential_unusable",
             Self::CallRejected(_) => "call_rejected",
             Self::UploadBroken => "upload_broken",
+            Self::Unsayable(_) => "unsayable",
+            Self::Unreadable { .. } => "unreadable",
             Self::Internal(_) => "internal",
         }
     }

@@ -56,6 +56,22 @@ pub enum Operation {
     Conversations,
     Files,
     Batches,
+    Messages,
+    /// How long a call is, asked without making it: in Messages and in Gemini.
+    CountTokens,
+    GenerateContent,
+    EmbedContent,
+    BatchEmbedContents,
+}
+
+/// What an operation is about, whatever its protocol calls it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// A model goes on with a conversation: every protocol has this.
+    Answer,
+    Embedding,
+    /// Something that only its own protocol has.
+    Other,
 }
 
 impl Operation {
@@ -78,6 +94,41 @@ impl Operation {
             Self::Conversations => "conversations",
             Self::Files => "files",
             Self::Batches => "batches",
+            Self::Messages => "messages",
+            Self::CountTokens => "count_tokens",
+            Self::GenerateContent => "generate_content",
+            Self::EmbedContent => "embed_content",
+            Self::BatchEmbedContents => "batch_embed_contents",
+        }
+    }
+
+    pub const fn purpose(self) -> Purpose {
+        match self {
+            Self::ChatCompletions | Self::Responses | Self::Messages | Self::GenerateContent => Purpose::Answer,
+            Self::Embeddings | Self::EmbedContent | Self::BatchEmbedContents => Purpose::Embedding,
+            Self::Completions
+            | Self::Moderations
+            | Self::Rerank
+            | Self::ImageGenerations
+            | Self::ImageEdits
+            | Self::ImageVariations
+            | Self::Speech
+            | Self::Transcriptions
+            | Self::Translations
+            | Self::StoredResponse
+            | Self::Conversations
+            | Self::Files
+            | Self::Batches
+            | Self::CountTokens => Purpose::Other,
+        }
+    }
+
+    /// Can a call of this kind be put into another protocol's words?
+    pub const fn is_translated_to(self, upstream: Protocol) -> bool {
+        match (self.purpose(), upstream) {
+            (Purpose::Answer, _) | (Purpose::Embedding, Protocol::Chat | Protocol::Gemini) => true,
+            (Purpose::Embedding, Protocol::Responses | Protocol::Messages | Protocol::Bedrock)
+            | (Purpose::Other, _) => false,
         }
     }
 
@@ -86,7 +137,7 @@ impl Operation {
         !matches!(self, Self::StoredResponse | Self::Conversations | Self::Files | Self::Batches)
     }
 
-    /// The path below a provider's base URL, for operations that have a fixed one.
+    /// The path below a provider's base URL, for operations that have a fixed one: Gemini's hold the model.
     pub const fn upstream_path(self) -> Option<&'static str> {
         match self {
             Self::ChatCompletions => Some("/chat/completions"),
@@ -101,7 +152,15 @@ impl Operation {
             Self::Transcriptions => Some("/audio/transcriptions"),
             Self::Translations => Some("/audio/translations"),
             Self::Responses => Some("/responses"),
-            Self::StoredResponse | Self::Conversations | Self::Files | Self::Batches => None,
+            Self::Messages => Some("/messages"),
+            Self::CountTokens => Some("/messages/count_tokens"),
+            Self::StoredResponse
+            | Self::Conversations
+            | Self::Files
+            | Self::Batches
+            | Self::GenerateContent
+            | Self::EmbedContent
+            | Self::BatchEmbedContents => None,
         }
     }
 }

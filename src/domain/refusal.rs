@@ -72,6 +72,8 @@ pub enum Refusal {
     BatchesDenied,
     #[error("{provider} speaks another protocol than this call; {remedy}")]
     UnsupportedByTarget { provider: String, remedy: &'static str },
+    #[error("`{field}` can't be said to {provider}, which speaks another protocol; leave it out or name another model")]
+    FieldUnsupported { provider: String, field: String },
 
     // After the attempts.
     #[error("{provider} refused the {} credential; its holder must renew it", scope.name())]
@@ -156,7 +158,9 @@ impl Refusal {
             Self::StateAway => row(503, "state_unavailable", Server),
             Self::ObjectNotFound(_) => row(404, "object_not_found", NotFound),
             Self::BatchesDenied => row(403, "batches_denied", Permission),
-            Self::UnsupportedByTarget { .. } => row(400, "unsupported_by_target", InvalidRequest),
+            Self::UnsupportedByTarget { .. } | Self::FieldUnsupported { .. } => {
+                row(400, "unsupported_by_target", InvalidRequest)
+            }
             Self::CredentialRejected { .. } => final_row(502, "credential_rejected", Server),
             Self::QuotaExhausted { .. } => final_row(429, "insufficient_quota", Quota),
             Self::CredentialHeld { .. } => row(429, "rate_limit_exceeded", RateLimit),

@@ -3,11 +3,13 @@
 //! Bytes in; positions, slices and the first flaw out. Knows no field names. Speed is the point: nearly all bytes of a
 //! body lie in its strings, which `string` reads.
 
+mod look;
 mod string;
 mod text;
 
 use std::ops::Range;
 
+pub(super) use look::{nested_text, top_text};
 pub(super) use text::{NAME_LIMIT, Text, escape_into};
 
 /// Deeper bodies have no use that we know of, and recursion must end somewhere.
@@ -183,6 +185,11 @@ impl<'a> Reader<'a> {
         let start = self.at;
         self.skip()?;
         Ok(start..self.at)
+    }
+
+    /// Reads any value, and gives it as written.
+    pub(super) fn value(&mut self) -> Read<&'a [u8]> {
+        self.place().map(|place| &self.bytes[place])
     }
 
     /// Reads a number, `true`, `false` or `null`.

@@ -4,9 +4,11 @@
 //! folder. Below them lie the tools that know bytes only: `json` reads, `splice` edits, `sse` frames, `watch` looks on.
 //! Never knows who calls, where a call goes or what it costs.
 
+mod bedrock;
 pub mod catalogue;
 pub mod chat;
 mod gemini;
+pub mod hub;
 mod json;
 mod messages;
 pub mod path;
@@ -16,6 +18,7 @@ pub mod scan;
 pub mod scrub;
 pub mod splice;
 pub mod sse;
+pub mod translate;
 pub mod watch;
 
 use std::time::SystemTime;
@@ -31,19 +34,11 @@ use chat::refusal::ErrorObject;
 
 pub use chat::errors::classify_success_head as failure_under_success;
 pub use chat::headers::request_headers;
-pub use chat::models::{ModelRow, model_list, model_object};
+pub use chat::models::ModelRow;
 pub use chat::whole::object_id;
 pub use path::upstream_path;
 pub use scrub::scrub;
 pub use watch::{Ending, Progress, Watch};
-
-/// Can a provider be called in this protocol?
-pub const fn speaks(protocol: Protocol) -> bool {
-    match protocol {
-        Protocol::Chat | Protocol::Responses => true,
-        Protocol::Messages | Protocol::Gemini | Protocol::Bedrock => false,
-    }
-}
 
 /// A new head towards the client; rate limits only where the credential is the caller's or its workspace's own.
 pub fn answer_headers(protocol: Protocol, operation: Operation, provider: &HeaderMap, is_own: bool) -> HeaderMap {
@@ -57,10 +52,10 @@ pub fn answer_headers(protocol: Protocol, operation: Operation, provider: &Heade
 /// What a provider's answer with a status other than of success means.
 pub fn classify(protocol: Protocol, status: StatusCode, head: &HeaderMap, body: &[u8], now: SystemTime) -> Failure {
     match protocol {
-        // The other vendors' errors are read by the same table until they are spoken to.
-        Protocol::Chat | Protocol::Responses | Protocol::Messages | Protocol::Gemini | Protocol::Bedrock => {
-            chat::errors::classify(status.as_u16(), head, body, now)
-        }
+        Protocol::Chat | Protocol::Responses => chat::errors::classify(status.as_u16(), head, body, now),
+        Protocol::Bedrock => bedrock::errors::classify(status.as_u16(), head, body, now),
+        Protocol::Messages => messages::errors::classify(status.as_u16(), head, body, now),
+        Protocol::Gemini => gemini::errors::classify(status.as_u16(), head, body, now),
     }
 }
 
@@ -79,11 +74,40 @@ const USAGE_TAIL_BYTES: usize = 2 * 1024;
 /// The usage that a whole answer reports.
 pub fn usage_of_whole(protocol: Protocol, body: &[u8]) -> Option<Usage> {
     match protocol {
-        Protocol::Chat | Protocol::Responses | Protocol::Messages | Protocol::Gemini | Protocol::Bedrock => {
+        Protocol::Chat | Protocol::Responses | Protocol::Bedrock => {
             // It nearly always stands at the end, where it is found without reading the answer.
             let tail = &body[body.len().saturating_sub(USAGE_TAIL_BYTES)..];
             chat::usage::usage_of_tail(tail).or_else(|| chat::usage::usage_of_whole(body))
         }
+        Protocol::Messages => messages::usage::usage_of_whole(body),
+        Protocol::Gemini => gemini::usage::usage_of_whole(body),
+    }
+}
+
+/// The usage of a whole answer of which only the end was kept.
+pub fn usage_of_tail(protocol: Protocol, tail: &[u8]) -> Option<Usage> {
+    match protocol {
+        Protocol::Chat | Protocol::Responses | Protocol::Bedrock => chat::usage::usage_of_tail(tail),
+        Protocol::Messages => messages::usage::usage_of_tail(tail),
+        Protocol::Gemini => gemini::usage::usage_of_whole(tail),
+    }
+}
+
+/// The body of a list of models, in the shape of the client's protocol.
+pub fn model_list<'a>(protocol: Protocol, rows: impl Iterator<Item = ModelRow<'a>> + Clone) -> Bytes {
+    match protocol {
+        Protocol::Chat | Protocol::Responses | Protocol::Bedrock => chat::models::model_list(rows),
+        Protocol::Messages => messages::models::list(rows),
+        Protocol::Gemini => gemini::models::list(rows),
+    }
+}
+
+/// The body of one model.
+pub fn model_object(protocol: Protocol, row: ModelRow<'_>) -> Bytes {
+    match protocol {
+        Protocol::Chat | Protocol::Responses | Protocol::Bedrock => chat::models::model_object(row),
+        Protocol::Messages => messages::models::one(row),
+        Protocol::Gemini => gemini::models::one(row),
     }
 }
 
@@ -107,8 +131,11 @@ pub fn refusal_event(protocol: Protocol, refusal: &Refusal) -> Bytes {
 /// A provider's own error as the last event of such a stream, in protocols where an error's body is an event's data too.
 pub fn said_event(protocol: Protocol, body: &[u8]) -> Option<Bytes> {
     match protocol {
-        Protocol::Chat | Protocol::Bedrock => chat::refusal::said(body),
-        Protocol::Responses | Protocol::Messages | Protocol::Gemini => None,
+        Protocol::Chat | Protocol::Gemini | Protocol::Bedrock => chat::refusal::said(body),
+        Protocol::Messages => {
+            chat::refusal::said(body).map(|data| [b"event: error\n".as_slice(), &data].concat().into())
+        }
+        Protocol::Responses => None,
     }
 }
 
@@ -188,7 +215,7 @@ mod tests {
 
     #[test]
     fn our_own_error_event_is_known_as_one_by_our_own_watch() {
-        for protocol in ALL.into_iter().filter(|protocol| speaks(*protocol)) {
+        for protocol in ALL {
             let mut watch = Watch::of(protocol);
             watch.push(&broken_event(protocol, true, "it broke"));
             assert_eq!(watch.ending(), Ending::Failed);

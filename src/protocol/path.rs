@@ -6,13 +6,26 @@ use crate::domain::address::BaseUrl;
 use crate::domain::call::Call;
 use crate::domain::entity::ProviderSettings;
 use crate::domain::preset::Kind;
-use crate::domain::protocol::Operation;
+use crate::domain::protocol::{Delivery, Operation, Protocol, Purpose};
 
-/// The path and query of an upstream request.
-pub fn upstream_path(kind: Kind, base: &BaseUrl, settings: &ProviderSettings, call: &Call, model: &str) -> String {
+/// The path and query of an upstream request, in the protocol in which the call goes out.
+pub fn upstream_path(
+    kind: Kind,
+    base: &BaseUrl,
+    settings: &ProviderSettings,
+    call: &Call,
+    upstream: Protocol,
+    model: &str,
+) -> String {
+    let operation = if call.protocol == upstream { call.operation } else { translated(call.operation, upstream) };
+    match upstream {
+        Protocol::Gemini => return gemini(&base.path, operation, call, model),
+        Protocol::Bedrock => return bedrock(&base.path, call.delivery, model),
+        Protocol::Chat | Protocol::Responses | Protocol::Messages => {}
+    }
     let tail = call.tail.as_deref().unwrap_or_default();
     let mut path = match kind {
-        Kind::AzureOpenAi => azure(&base.path, settings, call.operation, model),
+        Kind::AzureOpenAi => azure(&base.path, settings, operation, model),
         Kind::OpenAi
         | Kind::Anthropic
         | Kind::Google
@@ -21,7 +34,7 @@ pub fn upstream_path(kind: Kind, base: &BaseUrl, settings: &ProviderSettings, ca
         | Kind::LlamaCpp
         | Kind::Custom
         | Kind::AgentSdk => {
-            let own = of(call.operation);
+            let own = of(operation);
             let mut path = String::with_capacity(base.path.len() + own.len() + tail.len());
             path.push_str(&base.path);
             path.push_str(own);
@@ -29,8 +42,47 @@ pub fn upstream_path(kind: Kind, base: &BaseUrl, settings: &ProviderSettings, ca
         }
     };
     path.push_str(tail);
-    add_query(&mut path, version(kind, settings), call.query.as_deref());
+    let query = call.query.as_deref().filter(|_| call.tail.is_some());
+    add_query(&mut path, version(kind, settings), query);
     path
+}
+
+/// What an operation is called in another protocol than its own.
+const fn translated(operation: Operation, upstream: Protocol) -> Operation {
+    match (operation.purpose(), upstream) {
+        (Purpose::Other, _) => operation,
+        (Purpose::Embedding, Protocol::Gemini) => Operation::BatchEmbedContents,
+        (Purpose::Embedding, _) => Operation::Embeddings,
+        (Purpose::Answer, Protocol::Chat) => Operation::ChatCompletions,
+        (Purpose::Answer, Protocol::Responses) => Operation::Responses,
+        (Purpose::Answer, Protocol::Messages) => Operation::Messages,
+        (Purpose::Answer, Protocol::Gemini | Protocol::Bedrock) => Operation::GenerateContent,
+    }
+}
+
+/// `…/models/{model}:{method}`. A stream is asked for as events, unless the client itself asked otherwise.
+fn gemini(base: &str, operation: Operation, call: &Call, model: &str) -> String {
+    let is_streamed = call.delivery == Delivery::Streamed;
+    let method = match operation {
+        Operation::CountTokens => "countTokens",
+        Operation::EmbedContent => "embedContent",
+        Operation::BatchEmbedContents => "batchEmbedContents",
+        _ if is_streamed => "streamGenerateContent",
+        _ => "generateContent",
+    };
+    let folder = if model.contains('/') { "" } else { "models/" };
+    let model: Vec<String> = model.split('/').map(escaped).collect();
+    let query = if is_streamed && !call.is_one_array() { "?alt=sse" } else { "" };
+    format!("{base}/{folder}{}:{method}{query}", model.join("/"))
+}
+
+/// `…/model/{model}/converse`. A model's name may hold anything, and is one segment.
+fn bedrock(base: &str, delivery: Delivery, model: &str) -> String {
+    let method = match delivery {
+        Delivery::Whole => "converse",
+        Delivery::Streamed => "converse-stream",
+    };
+    format!("{base}/model/{}/{method}", escaped(model))
 }
 
 /// The operation's own path, below the base URL.
@@ -119,7 +171,6 @@ pub(super) fn escaped(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::domain::call::CallBody;
-    use crate::domain::protocol::{Delivery, Protocol};
 
     fn call(operation: Operation, tail: Option<&str>, query: Option<&str>) -> Call {
         Call {
@@ -145,19 +196,39 @@ mod tests {
     fn azure_path(base: &str, version: Option<&str>, operation: Operation, model: &str) -> String {
         let settings = ProviderSettings { api_version: version.map(str::to_string), ..ProviderSettings::default() };
         let base: BaseUrl = format!("https://res.openai.azure.com{base}").parse().unwrap();
-        upstream_path(Kind::AzureOpenAi, &base, &settings, &call(operation, None, None), model)
+        upstream_path(Kind::AzureOpenAi, &base, &settings, &call(operation, None, None), Protocol::Chat, model)
     }
 
     #[test]
     fn an_operation_lies_below_the_base_url_with_its_tail_and_query() {
         let base: BaseUrl = "https://api.openai.com/v1".parse().unwrap();
         let path = |operation, tail, query| {
-            upstream_path(Kind::OpenAi, &base, &ProviderSettings::default(), &call(operation, tail, query), "m")
+            let call = call(operation, tail, query);
+            upstream_path(Kind::OpenAi, &base, &ProviderSettings::default(), &call, Protocol::Chat, "m")
         };
         assert_eq!(path(Operation::ChatCompletions, None, None), "/v1/chat/completions");
         assert_eq!(path(Operation::Files, Some("/file-1/content"), None), "/v1/files/file-1/content");
         assert_eq!(path(Operation::Batches, Some(""), Some("limit=2")), "/v1/batches?limit=2");
         assert_eq!(path(Operation::StoredResponse, Some("/resp_1/cancel"), None), "/v1/responses/resp_1/cancel");
+    }
+
+    #[test]
+    fn a_translated_call_lies_where_its_new_protocol_has_it() {
+        let base: BaseUrl = "https://h/v1".parse().unwrap();
+        let path = |delivery, operation, upstream, model| {
+            let call = Call { delivery, ..call(operation, None, None) };
+            upstream_path(Kind::Custom, &base, &ProviderSettings::default(), &call, upstream, model)
+        };
+        let (whole, streamed) = (Delivery::Whole, Delivery::Streamed);
+        let chat = Operation::ChatCompletions;
+        assert_eq!(path(whole, chat, Protocol::Messages, "m"), "/v1/messages");
+        assert_eq!(path(whole, chat, Protocol::Responses, "m"), "/v1/responses");
+        assert_eq!(path(whole, chat, Protocol::Gemini, "gemini-3"), "/v1/models/gemini-3:generateContent");
+        let streams = "/v1/models/gemini-3:streamGenerateContent?alt=sse";
+        assert_eq!(path(streamed, chat, Protocol::Gemini, "gemini-3"), streams);
+        let embeds = "/v1/models/e:batchEmbedContents";
+        assert_eq!(path(whole, Operation::Embeddings, Protocol::Gemini, "e"), embeds);
+        assert_eq!(path(streamed, chat, Protocol::Bedrock, "a.b-v1:0"), "/v1/model/a.b-v1%3A0/converse-stream");
     }
 
     #[test]

@@ -3,12 +3,15 @@
 //! Pure. The whole grammar is checked and no tree is built. What two parsers could read in two ways (a field that stands
 //! twice) is refused, so that what we decide by is what the provider acts on. Never knows where the call will go.
 
+mod field;
 mod items;
 mod multipart;
+mod options;
 mod values;
 
 use std::ops::Range;
 
+use field::Field;
 use items::Item;
 use values::{boolean, denied, given, id, present, stream_options};
 
@@ -105,63 +108,6 @@ enum Here {
     Opaque,
 }
 
-/// Fields at the top that are looked at. Each has a bit, so that a second one is found.
-#[derive(Clone, Copy)]
-enum Field {
-    Model,
-    Stream,
-    StreamOptions,
-    Messages,
-    Input,
-    Prompt,
-    Temperature,
-    MaxTokens,
-    MaxCompletionTokens,
-    MaxOutputTokens,
-    N,
-    Instructions,
-    PromptCacheKey,
-    PreviousResponseId,
-    Conversation,
-    Store,
-    Background,
-    Schemas,
-    Metadata,
-    Denied,
-    Other,
-}
-
-impl Field {
-    fn of(name: &[u8]) -> (Self, &'static str) {
-        match name {
-            b"model" => (Self::Model, "model"),
-            b"stream" => (Self::Stream, "stream"),
-            b"stream_options" => (Self::StreamOptions, "stream_options"),
-            b"messages" => (Self::Messages, "messages"),
-            b"input" => (Self::Input, "input"),
-            b"prompt" => (Self::Prompt, "prompt"),
-            b"temperature" => (Self::Temperature, "temperature"),
-            b"max_tokens" => (Self::MaxTokens, "max_tokens"),
-            b"max_completion_tokens" => (Self::MaxCompletionTokens, "max_completion_tokens"),
-            b"max_output_tokens" => (Self::MaxOutputTokens, "max_output_tokens"),
-            b"n" => (Self::N, "n"),
-            b"instructions" => (Self::Instructions, "instructions"),
-            b"prompt_cache_key" => (Self::PromptCacheKey, "prompt_cache_key"),
-            b"previous_response_id" => (Self::PreviousResponseId, "previous_response_id"),
-            b"conversation" => (Self::Conversation, "conversation"),
-            b"store" => (Self::Store, "store"),
-            b"background" => (Self::Background, "background"),
-            b"tools" | b"functions" | b"response_format" | b"text" => (Self::Schemas, ""),
-            b"metadata" => (Self::Metadata, ""),
-            b"api_base" => (Self::Denied, "api_base"),
-            b"base_url" => (Self::Denied, "base_url"),
-            b"api_key" => (Self::Denied, "api_key"),
-            b"custom_llm_provider" => (Self::Denied, "custom_llm_provider"),
-            _ => (Self::Other, ""),
-        }
-    }
-}
-
 struct Scan {
     found: Box<Found>,
     /// One bit for each `Field` that stood already.
@@ -193,6 +139,9 @@ impl Scan {
             Field::MaxOutputTokens => self.found.max_output_tokens = given(reader)?,
             Field::Temperature => self.found.temperature = given(reader)?.is_some(),
             Field::Instructions => self.found.instructions = self.is_given(reader, Here::Parts)?,
+            Field::System => self.found.system = self.is_given(reader, Here::Parts)?,
+            Field::GenerationConfig => self.found.generation_config = Some(self.generation_config(reader)?),
+            Field::Contents => self.walk(reader, Here::Parts)?,
             Field::Conversation if reader.peek() == Some(b'{') => self.reference(reader)?,
             Field::Conversation => self.objects(reader, Here::Text)?,
             Field::PromptCacheKey => self.found.prompt_cache_key = present(reader)?,
@@ -208,7 +157,7 @@ impl Scan {
 
     fn once(&mut self, field: Field, name: &'static str) -> Result<(), Stop> {
         match field {
-            Field::Other | Field::Schemas | Field::Metadata | Field::Denied => Ok(()),
+            Field::Other | Field::Contents | Field::Schemas | Field::Metadata | Field::Denied => Ok(()),
             _ if self.seen & (1 << field as u32) != 0 => invalid(name, "it stands twice"),
             _ => {
                 self.seen |= 1 << field as u32;
@@ -227,6 +176,7 @@ impl Scan {
             Field::MaxCompletionTokens => places.max_completion_tokens = Some(value),
             Field::MaxOutputTokens => places.max_output_tokens = Some(value),
             Field::Instructions => places.instructions = Some(value),
+            Field::System => places.system = Some(value),
             _ => {}
         }
     }
@@ -334,11 +284,38 @@ impl Scan {
                 self.found.media_parts += usize::from(here == Here::Parts);
                 self.objects(reader, here)
             }
-            (b"file_ids" | b"vector_store_ids" | b"container" | b"approval_request_id", _) => {
-                self.objects(reader, here)
+            (
+                b"file_ids"
+                | b"vector_store_ids"
+                | b"container"
+                | b"approval_request_id"
+                | b"cachedContent"
+                | b"cached_content",
+                _,
+            ) => self.objects(reader, here),
+            (b"fileUri" | b"file_uri", _) => self.uri(reader),
+            (
+                b"parameters"
+                | b"parametersJsonSchema"
+                | b"schema"
+                | b"input_schema"
+                | b"responseSchema"
+                | b"responseJsonSchema"
+                | b"metadata",
+                _,
+            ) => self.walk(reader, Here::Opaque),
+            // What a tool is given and gives, where that is no string.
+            (b"input", _) if matches!(self.operation, Operation::Messages | Operation::CountTokens) => {
+                self.walk(reader, Here::Opaque)
             }
-            (b"parameters" | b"schema" | b"metadata", _) => self.walk(reader, Here::Opaque),
-            (b"image_url" | b"input_audio" | b"file_data" | b"file_url", Here::Parts) => {
+            (b"args" | b"response", _) if self.operation == Operation::GenerateContent => {
+                self.walk(reader, Here::Opaque)
+            }
+            (
+                b"image_url" | b"input_audio" | b"file_data" | b"file_url" | b"source" | b"inlineData" | b"inline_data"
+                | b"fileData",
+                Here::Parts,
+            ) => {
                 self.found.media_parts += 1;
                 self.walk(reader, Here::Media)
             }

@@ -3,9 +3,8 @@
 //! Pure: reads in, progress out; the bytes themselves go their way untouched. Before the first content every event is
 //! looked at closely, for it may be an error; after it only those that hold a telling key.
 
-use super::chat;
-use super::responses;
 use super::sse::{Block, Splitter};
+use super::{chat, gemini, messages, responses};
 use crate::domain::failure::Failure;
 use crate::domain::protocol::Protocol;
 use crate::domain::usage::Usage;
@@ -71,6 +70,8 @@ pub(super) struct Learned {
 enum Format {
     Chat(chat::events::Events),
     Responses(responses::events::Events),
+    Messages(messages::events::Events),
+    Gemini(gemini::events::Events),
 }
 
 /// The watch over one stream.
@@ -82,15 +83,14 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// For a stream in this protocol. Resolving lets no call through to a protocol that we don't speak yet, so what
-    /// those would be watched for is never asked.
+    /// For a stream in this protocol. Bedrock's are no events of this kind: they are always translated.
     pub fn of(protocol: Protocol) -> Self {
-        match protocol {
-            Protocol::Chat | Protocol::Messages | Protocol::Gemini | Protocol::Bedrock => {
-                Self::over(Format::Chat(chat::events::Events::default()))
-            }
-            Protocol::Responses => Self::over(Format::Responses(responses::events::Events)),
-        }
+        Self::over(match protocol {
+            Protocol::Chat | Protocol::Bedrock => Format::Chat(chat::events::Events::default()),
+            Protocol::Responses => Format::Responses(responses::events::Events),
+            Protocol::Messages => Format::Messages(messages::events::Events::default()),
+            Protocol::Gemini => Format::Gemini(gemini::events::Events),
+        })
     }
 
     fn over(format: Format) -> Self {
@@ -148,12 +148,12 @@ impl Watch {
         self.learned.events
     }
 
-    /// Events with content: near the number of output units where a broken stream never said it.
     /// The provider has said that it failed.
     pub const fn has_failed(&self) -> bool {
         self.learned.has_failed
     }
 
+    /// Events with content: near the number of output units where a broken stream never said it.
     pub const fn content_events(&self) -> u64 {
         self.learned.content_events
     }
@@ -169,6 +169,8 @@ impl Format {
         match self {
             Self::Chat(events) => events.see(block, learned),
             Self::Responses(events) => events.see(block, learned),
+            Self::Messages(events) => events.see(block, learned),
+            Self::Gemini(events) => events.see(block, learned),
         }
     }
 }

@@ -19,8 +19,6 @@ use crate::meter::limit::Remaining;
 use crate::protocol;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-keyway-request-id");
-/// Where OpenAI's SDKs look for it.
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const PROVIDER: HeaderName = HeaderName::from_static("x-keyway-provider");
 const MODEL: HeaderName = HeaderName::from_static("x-keyway-model");
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-keyway-attempts");
@@ -54,21 +52,29 @@ pub(super) fn refusal(protocol: Protocol, id: Uuid, refusal: &Refusal) -> Respon
 }
 
 /// A body of our own, such as the list of models.
-pub(super) fn json(id: Uuid, body: Bytes) -> Response<RelayBody> {
+pub(super) fn json(id: Uuid, protocol: Protocol, body: Bytes) -> Response<RelayBody> {
     let mut response = Response::new(RelayBody::ours(body));
     response.headers_mut().insert(header::CONTENT_TYPE, JSON);
-    identify(response.headers_mut(), id);
+    identify(response.headers_mut(), id, protocol);
     response
 }
 
-fn identify(headers: &mut HeaderMap, id: Uuid) {
+/// Where the protocol's SDKs look for it.
+const fn request_id(protocol: Protocol) -> HeaderName {
+    match protocol {
+        Protocol::Messages => HeaderName::from_static("request-id"),
+        Protocol::Chat | Protocol::Responses | Protocol::Gemini | Protocol::Bedrock => {
+            HeaderName::from_static("x-request-id")
+        }
+    }
+}
+
+fn identify(headers: &mut HeaderMap, id: Uuid, protocol: Protocol) {
     let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
     let text = id.hyphenated().encode_lower(&mut text);
     // A UUID's letters are always a header's.
     if let Ok(value) = HeaderValue::from_str(text) {
-        if !headers.contains_key(X_REQUEST_ID) {
-            headers.insert(X_REQUEST_ID, value.clone());
-        }
+        headers.entry(request_id(protocol)).or_insert_with(|| value.clone());
         headers.insert(REQUEST_ID, value);
     }
 }
@@ -97,7 +103,7 @@ impl Answered {
         if let Some(retry) = row.should_retry.or((tried > 1 && row.status >= 500).then_some(false)) {
             headers.insert(SHOULD_RETRY, HeaderValue::from_static(if retry { "true" } else { "false" }));
         }
-        identify(headers, self.id);
+        identify(headers, self.id, self.protocol);
         self.limit(headers, used_up(refusal));
         self.explain(headers, exchange);
         response
@@ -117,7 +123,7 @@ impl Answered {
             }
         };
         let mut headers = std::mem::take(&mut reply.headers);
-        identify(&mut headers, self.id);
+        identify(&mut headers, self.id, self.protocol);
         self.name(&mut headers, &reply, &exchange);
         self.limit(&mut headers, None);
         self.explain(&mut headers, Some(&exchange));
@@ -140,7 +146,7 @@ impl Answered {
         let mut response = Response::new(RelayBody::waiting(attempting, self.protocol, settings));
         response.headers_mut().insert(header::CONTENT_TYPE, EVENTS);
         stream_headers(response.headers_mut());
-        identify(response.headers_mut(), self.id);
+        identify(response.headers_mut(), self.id, self.protocol);
         self.limit(response.headers_mut(), None);
         response
     }

@@ -103,6 +103,7 @@ impl Proxy {
     ) -> Pin<Box<dyn Future<Output = Response<RelayBody>> + Send + 'a>> {
         Box::pin(async move {
             let (mut head, body) = request.into_parts();
+            route::take_key(&mut head);
             let (began, at) = (Instant::now(), Timestamp::now());
             let id = self.meter.draw_id(at);
             let (place, caller) = match self.placed(&head, at).await {
@@ -112,9 +113,9 @@ impl Proxy {
             known();
             let asked = match place {
                 Place::Call(asked) => asked,
-                Place::Models => return models::list(&caller, id),
+                Place::Models => return models::list(&caller, id, route::shape_of_models(&head)),
                 Place::Model(model) => {
-                    return models::one(&caller, id, &model)
+                    return models::one(&caller, id, &model, route::shape_of_models(&head))
                         .unwrap_or_else(|refusal| self.turned_away(&head, id, &refusal));
                 }
             };
@@ -132,8 +133,8 @@ impl Proxy {
                 }
             };
             answered.explains = read.wants_trail && caller.holds(Permission::AIModelView);
-            let delivery = read.call.delivery;
-            self.answered(answered, delivery, self.attempting(caller, read, exchange)).await
+            let may_wait = read.call.delivery == Delivery::Streamed && !read.call.is_one_array();
+            self.answered(answered, may_wait, self.attempting(caller, read, exchange)).await
         })
     }
 
@@ -185,20 +186,16 @@ impl Proxy {
         if let Some(listed) = objects::listed(state, caller, &plan, call).await {
             return listed;
         }
-        let outcome = self.gateway.attempts.run(&self.core, caller, &plan, call, exchange.trail()).await;
+        let gateway = &self.gateway;
+        let outcome = gateway.attempts.run(&self.core, &gateway.hands, caller, &plan, call, exchange.trail()).await;
         exchange.has_waited(outcome.waited, outcome.ended);
         objects::kept(state, caller, call, outcome.result).await
     }
 
     /// Relay. A stream whose providers are slow gets its status and comments meanwhile.
-    async fn answered(
-        &self,
-        answered: Answered,
-        delivery: Delivery,
-        mut attempting: Attempting,
-    ) -> Response<RelayBody> {
+    async fn answered(&self, answered: Answered, may_wait: bool, mut attempting: Attempting) -> Response<RelayBody> {
         let settings = **self.gateway.settings.load();
-        if delivery == Delivery::Whole {
+        if !may_wait {
             let (result, exchange) = attempting.await;
             return answered.replied(result, exchange, &settings);
         }

@@ -1,4 +1,4 @@
-//! `GET /v1/models`: what this caller may name as a model.
+//! `GET /v1/models`: what this caller may name as a model, in the shape that its SDK reads.
 
 use http::Response;
 use uuid::Uuid;
@@ -6,22 +6,23 @@ use uuid::Uuid;
 use super::answer;
 use super::relay::RelayBody;
 use crate::domain::call::Past;
+use crate::domain::protocol::Protocol;
 use crate::domain::refusal::Refusal;
 use crate::domain::time::Timestamp;
 use crate::protocol;
 use crate::resolve::{Listed, Question, listed, resolve};
 use crate::snapshot::Caller;
 
-pub(super) fn list(caller: &Caller, id: Uuid) -> Response<RelayBody> {
+pub(super) fn list(caller: &Caller, id: Uuid, shape: Protocol) -> Response<RelayBody> {
     let mut models: Vec<Listed> = listed(caller).collect();
     models.sort_by(|a, b| a.id.cmp(&b.id));
     let rows =
         models.iter().map(|one| protocol::ModelRow { id: &one.id, created: one.created, owned_by: &one.owned_by });
-    answer::json(id, protocol::model_list(rows))
+    answer::json(id, shape, protocol::model_list(shape, rows))
 }
 
 /// One model: any string that would resolve, listed or not.
-pub(super) fn one(caller: &Caller, id: Uuid, model: &str) -> Result<Response<RelayBody>, Refusal> {
+pub(super) fn one(caller: &Caller, id: Uuid, model: &str, shape: Protocol) -> Result<Response<RelayBody>, Refusal> {
     let found = listed(caller).find(|one| one.id == model);
     let (created, owned_by) = match found {
         Some(one) => (one.created, one.owned_by),
@@ -32,5 +33,6 @@ pub(super) fn one(caller: &Caller, id: Uuid, model: &str) -> Result<Response<Rel
             (created, first.provider.name.to_string())
         }
     };
-    Ok(answer::json(id, protocol::model_object(protocol::ModelRow { id: model, created, owned_by: &owned_by })))
+    let row = protocol::ModelRow { id: model, created, owned_by: &owned_by };
+    Ok(answer::json(id, shape, protocol::model_object(shape, row)))
 }

@@ -17,7 +17,7 @@ use super::ours::{Ours, allowed, conversation, named_model, text};
 use super::route::Asked;
 use super::upload::Passing;
 use crate::domain::call::{Call, CallBody, Found, Upload};
-use crate::domain::protocol::{Delivery, Operation};
+use crate::domain::protocol::{Delivery, Operation, Protocol};
 use crate::domain::refusal::Refusal;
 use crate::hands::{Hands, Undone};
 use crate::listen::{BodyFault, RequestBody};
@@ -281,17 +281,20 @@ fn busy(_: Undone) -> Refusal {
 }
 
 fn call(asked: Asked, id: Uuid, head: &request::Parts, ours: &Ours<'_>, body: CallBody) -> Result<Call, Refusal> {
-    let in_body = match &body {
+    let model_in_body = match &body {
         CallBody::Json { found, .. } => found.model_text.clone(),
         CallBody::Multipart { model, .. } => model.as_ref().map(|(text, _)| text.clone()),
         CallBody::Upload(upload) => upload.model.as_ref().map(|(text, _)| text.clone()),
         CallBody::Empty => None,
     };
-    let delivery = match &body {
+    let in_body = match &body {
         CallBody::Json { found, .. } if found.stream => Delivery::Streamed,
         _ => Delivery::Whole,
     };
-    let model = match asked.model.or(in_body) {
+    let delivery = asked.delivery.unwrap_or(in_body);
+    let kept = |query| if asked.protocol == Protocol::Gemini { framing(query) } else { kept_query(query) };
+    let query = head.uri.query().filter(|_| asked.tail.is_some() || asked.protocol == Protocol::Gemini);
+    let model = match asked.model.or(model_in_body) {
         Some(model) => Some(model),
         None => named_model(ours.model)?,
     };
@@ -302,7 +305,7 @@ fn call(asked: Asked, id: Uuid, head: &request::Parts, ours: &Ours<'_>, body: Ca
         delivery,
         model,
         method: head.method.clone(),
-        query: asked.tail.as_ref().and_then(|_| kept_query(head.uri.query()?)),
+        query: query.and_then(kept),
         tail: asked.tail,
         conversation: conversation(ours, &body),
         role: text(ours.role, "x-keyway-role")?,
@@ -313,6 +316,12 @@ fn call(asked: Asked, id: Uuid, head: &request::Parts, ours: &Ours<'_>, body: Ca
         headers: HeaderMap::new(),
         body,
     })
+}
+
+/// How a stream of Gemini's is to be framed, where that is said.
+fn framing(query: &str) -> Option<String> {
+    const EVENTS: &str = "alt=sse";
+    query.split('&').any(|pair| pair == EVENTS).then(|| EVENTS.to_string())
 }
 
 /// The query of an object's call without what was meant for us.

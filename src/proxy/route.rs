@@ -1,8 +1,8 @@
 //! Which operation a path and method ask for. An exact table: what it does not hold is not served.
 
-use http::Method;
+use http::{HeaderName, HeaderValue, Method, Uri, request};
 
-use crate::domain::protocol::{Operation, Protocol};
+use crate::domain::protocol::{Delivery, Operation, Protocol};
 use crate::domain::refusal::Refusal;
 
 /// Where a request is addressed to.
@@ -24,21 +24,77 @@ pub(super) struct Asked {
     pub(super) model: Option<String>,
     /// What follows the operation's path, for objects at a provider: `/file-123/content`.
     pub(super) tail: Option<String>,
+    /// In some protocols the path says how the answer is to come.
+    pub(super) delivery: Option<Delivery>,
+}
+
+impl Asked {
+    const fn of(protocol: Protocol, operation: Operation) -> Self {
+        Self { protocol, operation, model: None, tail: None, delivery: None }
+    }
 }
 
 /// How a refusal is to be written before anything else is known: by the path alone.
 pub(super) fn protocol_of(path: &str) -> Protocol {
+    if path.starts_with(BETA) {
+        return Protocol::Gemini;
+    }
     let path = path.strip_prefix("/v1").unwrap_or(path);
+    let method = path.strip_prefix("/models/").and_then(|rest| rest.rsplit_once(':')).map(|(_, method)| method);
     if path.starts_with("/messages") {
         Protocol::Messages
-    } else if path.starts_with("/models/")
-        && path.contains(':')
-        && (path.contains("enerateContent") || path.contains("ountTokens"))
-    {
+    } else if method.is_some_and(|method| gemini_method(method).is_some()) {
         Protocol::Gemini
     } else {
         Protocol::Chat
     }
+}
+
+/// Below this only Gemini's clients ask.
+const BETA: &str = "/v1beta";
+
+/// Whose list of models a client can read: the path is the same for all, so its headers tell.
+pub(super) fn shape_of_models(head: &request::Parts) -> Protocol {
+    let (path, headers) = (head.uri.path(), &head.headers);
+    if path.starts_with(BETA) || headers.contains_key(GOOG_API_KEY) {
+        Protocol::Gemini
+    } else if headers.contains_key("anthropic-version") {
+        Protocol::Messages
+    } else {
+        Protocol::Chat
+    }
+}
+
+const GOOG_API_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
+
+/// Gemini's clients may show their token in the query. There it is seen by too many to be left.
+pub(super) fn take_key(head: &mut request::Parts) {
+    if protocol_of(head.uri.path()) != Protocol::Gemini {
+        return;
+    }
+    let Some((path, query)) = head.uri.path_and_query().and_then(|all| all.as_str().split_once('?')) else { return };
+    let (keys, rest): (Vec<&str>, Vec<&str>) = query.split('&').partition(|pair| pair.starts_with("key="));
+    let Some(key) = keys.first().and_then(|pair| HeaderValue::from_str(&pair["key=".len()..]).ok()) else { return };
+    let path = if rest.is_empty() { path.to_string() } else { format!("{path}?{}", rest.join("&")) };
+    if let Ok(path) = path.parse() {
+        let mut parts = std::mem::take(&mut head.uri).into_parts();
+        parts.path_and_query = Some(path);
+        head.uri = Uri::from_parts(parts).unwrap_or_default();
+        head.headers.entry(GOOG_API_KEY).or_insert(key);
+    }
+}
+
+/// What a method below a model is, and how its answer comes.
+fn gemini_method(method: &str) -> Option<Asked> {
+    let (operation, delivery) = match method {
+        "generateContent" => (Operation::GenerateContent, Delivery::Whole),
+        "streamGenerateContent" => (Operation::GenerateContent, Delivery::Streamed),
+        "countTokens" => (Operation::CountTokens, Delivery::Whole),
+        "embedContent" => (Operation::EmbedContent, Delivery::Whole),
+        "batchEmbedContents" => (Operation::BatchEmbedContents, Delivery::Whole),
+        _ => return None,
+    };
+    Some(Asked { delivery: Some(delivery), ..Asked::of(Protocol::Gemini, operation) })
 }
 
 /// The place of a path that `listen` found clean (no `..`, no `//`, no encoded dots).
@@ -48,7 +104,7 @@ pub(super) fn place(method: &Method, path: &str) -> Result<Place, Refusal> {
         return fixed(method, path, &format!("/{operation}"), Some(decoded(deployment)?));
     }
     let rest =
-        ["/openai/v1", "/openai", "/v1"].into_iter().find_map(|prefix| path.strip_prefix(prefix)).unwrap_or(path);
+        ["/openai/v1", "/openai", BETA, "/v1"].into_iter().find_map(|prefix| path.strip_prefix(prefix)).unwrap_or(path);
     if rest.starts_with("/v1/") {
         return Err(Refusal::PathUnknown(
             path.to_string(),
@@ -59,6 +115,12 @@ pub(super) fn place(method: &Method, path: &str) -> Result<Place, Refusal> {
         return only(method, &[Method::GET], "GET", Place::Models);
     }
     if let Some(model) = rest.strip_prefix("/models/").filter(|model| !model.is_empty()) {
+        // A model's name may hold colons too, so the last one is the method's.
+        let of_method = |(model, method): (&str, &str)| Some((model.to_string(), gemini_method(method)?));
+        if let Some((model, asked)) = model.rsplit_once(':').and_then(of_method) {
+            let asked = Asked { model: Some(decoded(&model)?), ..asked };
+            return only(method, &[Method::POST], "POST", Place::Call(asked));
+        }
         return only(method, &[Method::GET], "GET", Place::Model(decoded(model)?));
     }
     match object(rest) {
@@ -69,7 +131,7 @@ pub(super) fn place(method: &Method, path: &str) -> Result<Place, Refusal> {
 
 /// Operations with one path each, all of them POST.
 fn fixed(method: &Method, path: &str, rest: &str, model: Option<String>) -> Result<Place, Refusal> {
-    const FIXED: [Operation; 12] = [
+    const FIXED: [Operation; 14] = [
         Operation::ChatCompletions,
         Operation::Completions,
         Operation::Embeddings,
@@ -82,11 +144,17 @@ fn fixed(method: &Method, path: &str, rest: &str, model: Option<String>) -> Resu
         Operation::Transcriptions,
         Operation::Translations,
         Operation::Responses,
+        Operation::Messages,
+        Operation::CountTokens,
     ];
     let operation =
         FIXED.into_iter().find(|operation| operation.upstream_path() == Some(rest)).ok_or_else(|| unknown(path))?;
-    let protocol = if operation == Operation::Responses { Protocol::Responses } else { Protocol::Chat };
-    only(method, &[Method::POST], "POST", Place::Call(Asked { protocol, operation, model, tail: None }))
+    let protocol = match operation {
+        Operation::Responses => Protocol::Responses,
+        Operation::Messages | Operation::CountTokens => Protocol::Messages,
+        _ => Protocol::Chat,
+    };
+    only(method, &[Method::POST], "POST", Place::Call(Asked { model, ..Asked::of(protocol, operation) }))
 }
 
 /// `/files…`, `/batches…`, `/conversations…` and `/responses/…`, with what follows.
@@ -126,7 +194,7 @@ fn about_object(method: &Method, operation: Operation, tail: &str) -> Result<Pla
         _ => Protocol::Chat,
     };
     let tail = Some(tail.to_string());
-    only(method, allowed, allow, Place::Call(Asked { protocol, operation, model: None, tail }))
+    only(method, allowed, allow, Place::Call(Asked { tail, ..Asked::of(protocol, operation) }))
 }
 
 fn only(method: &Method, allowed: &[Method], allow: &'static str, place: Place) -> Result<Place, Refusal> {

@@ -7,7 +7,6 @@ use super::{Dropped, Hurdle, Question, Target};
 use crate::domain::call::Past;
 use crate::domain::entity::Provider;
 use crate::domain::id::Id;
-use crate::domain::protocol::{Operation, Protocol};
 use crate::snapshot::{Caller, CredentialEntry};
 
 /// Adds the targets that a pick becomes, or says why it becomes none.
@@ -83,7 +82,7 @@ fn target<'a>(pick: &Pick<'a>, credential: Option<&'a Arc<CredentialEntry>>, tie
     Target { provider: pick.provider, model: pick.model, model_id: pick.model_id, credential, tier, weight }
 }
 
-/// Until calls are translated, a target must speak the call's own protocol.
+/// What only its own protocol has can't be put into other words.
 fn drop_unspoken(
     question: &Question<'_>,
     pick: &Pick<'_>,
@@ -91,13 +90,7 @@ fn drop_unspoken(
     targets: &mut Vec<Target<'_>>,
     dropped: &mut Vec<Dropped>,
 ) {
-    let is_responses =
-        matches!(question.operation, Operation::Responses | Operation::StoredResponse | Operation::Conversations);
-    let speaks = |target: &Target<'_>| match target.protocol() {
-        Protocol::Chat => !is_responses || target.provider.preset.responses,
-        Protocol::Responses => is_responses,
-        Protocol::Messages | Protocol::Gemini | Protocol::Bedrock => false,
-    };
+    let speaks = |target: &Target<'_>| target.spoken(question.protocol, question.operation).is_some();
     if targets.len() > from && !retained(targets, from, speaks) {
         dropped.push(Dropped::of(pick, Hurdle::Protocol));
     }

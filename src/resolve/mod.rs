@@ -53,6 +53,17 @@ impl<'a> Target<'a> {
         self.credential.map_or(self.provider.provider.protocol, |credential| credential.protocol)
     }
 
+    /// The protocol in which a call goes out to it: the call's own where it speaks that, else its own if the call can be
+    /// put into its words.
+    pub fn spoken(&self, call: Protocol, operation: Operation) -> Option<Protocol> {
+        let own = self.protocol();
+        let speaks_both = own == Protocol::Chat && self.provider.preset.responses && call == Protocol::Responses;
+        if own == call || speaks_both {
+            return Some(call);
+        }
+        operation.is_translated_to(own).then_some(own)
+    }
+
     /// The settings in force: the credential's where it has any of its own.
     pub fn settings(&self) -> &'a ProviderSettings {
         let own = self.credential.map(|credential| &credential.credential.overrides.settings);
@@ -152,6 +163,7 @@ pub struct Question<'a> {
     pub endpoint: Option<&'a str>,
     pub project: Option<&'a str>,
     pub provider: Option<&'a str>,
+    pub protocol: Protocol,
     pub operation: Operation,
     pub least_input_tokens: u64,
     pub seed: u64,
@@ -165,6 +177,7 @@ impl<'a> From<&'a Call> for Question<'a> {
             endpoint: call.endpoint.as_deref(),
             project: call.project.as_deref(),
             provider: call.provider.as_deref(),
+            protocol: call.protocol,
             operation: call.operation,
             least_input_tokens: call.least_input_tokens(),
             seed: call.seed(),
@@ -182,6 +195,7 @@ impl<'a> Question<'a> {
             endpoint: None,
             project,
             provider: None,
+            protocol: Protocol::Chat,
             operation: Operation::ChatCompletions,
             least_input_tokens: 0,
             seed: 0,

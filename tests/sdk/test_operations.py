@@ -114,10 +114,17 @@ def test_a_streamed_response_passes_through_event_by_event(client):
     assert events[-1].response.output_text == "Hello from primary"
 
 
-def test_a_response_from_a_provider_without_responses_is_refused_by_name(gateway, client):
+def test_a_response_from_a_provider_without_responses_is_translated(gateway, client):
+    response = client.responses.create(model="chat", input="Hello?")
+    assert (response.output_text, response.status) == ("Hello from primary", "completed")
+    with client.responses.stream(model="chat", input="Hello?") as stream:
+        assert stream.get_final_response().output_text == "Hello from primary"
+
+
+def test_a_response_that_can_not_be_said_is_refused_by_name(gateway, client):
     with pytest.raises(openai.BadRequestError) as refused:
-        client.responses.create(model="chat", input="Hello?")
-    assert refused.value.code == "unsupported_by_target"
+        client.responses.create(model="chat", input="Hello?", background=True)
+    assert (refused.value.code, refused.value.param) == ("unsupported_by_target", "background")
 
 
 # The Azure client: the deployment stands in the path, the key in `api-key`

@@ -29,7 +29,8 @@ async fn a_call_in_flight_is_no_larger_than_what_it_needs() {
     let Lookup::Known(caller) = proxy.gateway.world.caller(&token, Timestamp::now()).await else { panic!() };
     let (call, mut trail) = (call(), Trail::default());
     let plan = resolve(&caller, &Question::of_model("a:m", None), &Past::None).unwrap();
-    let attempts = size_of_val(&proxy.gateway.attempts.run(&proxy.core, &caller, &plan, &call, &mut trail));
+    let attempts =
+        size_of_val(&proxy.gateway.attempts.run(&proxy.core, &proxy.gateway.hands, &caller, &plan, &call, &mut trail));
     assert!(attempts <= ATTEMPTS_BYTES, "the attempts take {attempts} bytes");
 }
 

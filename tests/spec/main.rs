@@ -7,6 +7,7 @@ mod command_line;
 mod documents;
 mod failover;
 mod footprint;
+mod golden;
 #[path = "../house.rs"]
 mod house;
 mod listening;
@@ -22,4 +23,5 @@ mod state;
 mod stores;
 mod streams;
 mod support;
+mod translated;
 mod upstream_client;

@@ -1,9 +1,11 @@
 //! Shows a provider our credential. The only place that asks for a credential to be opened for a call.
 //!
-//! Takes a credential and where its key goes, gives a ready-made header. It must never log, format or keep a key
-//! longer than the cache below says.
+//! Takes a credential and where its key goes, gives a ready-made header, or the keys that sign each request anew. It must
+//! never log, format or keep a key longer than the cache below says.
 
-use std::sync::{Mutex, PoisonError};
+pub(super) mod sigv4;
+
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,6 +13,7 @@ use http::{HeaderName, HeaderValue, header};
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
+use self::sigv4::AccessKeys;
 use crate::domain::entity::{Credential, KeyMaterial};
 use crate::domain::failure::Failure;
 use crate::domain::id::Id;
@@ -28,6 +31,15 @@ const KEPT: Duration = Duration::from_secs(60);
 /// Headers kept per core. At 200 bytes each this is 2 MiB; the expired ones go when it is full.
 const KEPT_LIMIT: usize = 10_000;
 
+/// What shows a provider our credential.
+#[derive(Clone)]
+pub(super) enum Proof {
+    /// The same with every request.
+    Header(HeaderName, HeaderValue),
+    /// Another with each.
+    Signature(Arc<AccessKeys>),
+}
+
 /// One core's ready-made headers.
 pub struct Signer {
     ready: Mutex<Map<Id<Credential>, Ready>>,
@@ -39,7 +51,7 @@ struct Ready {
     made_at: Instant,
     /// A credential that was saved again has a new header.
     of: Timestamp,
-    value: HeaderValue,
+    proof: Proof,
 }
 
 impl Signer {
@@ -47,14 +59,14 @@ impl Signer {
         Self { ready: Mutex::default(), state }
     }
 
-    /// The header that shows this credential, or why it can't be shown.
-    pub fn header(
+    /// What shows this credential, or why it can't be shown.
+    pub(super) fn proof(
         &self,
         keyring: &Keyring,
         entry: &CredentialEntry,
         place: KeyPlace,
         now: Instant,
-    ) -> Result<Option<(HeaderName, HeaderValue)>, Failure> {
+    ) -> Result<Option<Proof>, Failure> {
         let Some(name) = header_name(place) else { return Ok(None) };
         if matches!(entry.credential.key, KeyMaterial::None) {
             return Ok(None);
@@ -63,37 +75,40 @@ impl Signer {
             self.note(entry, |at| CredentialState::AddressChanged { at });
             return Err(Failure::CredentialUnusable("its address changed since it was entered"));
         }
-        if let Some(value) = self.kept(entry, now) {
-            return Ok(Some((name, value)));
+        if let Some(proof) = self.kept(entry, now) {
+            return Ok(Some(proof));
         }
         let secret = keyring.open_credential(&entry.credential).map_err(|_| {
             self.note(entry, |at| CredentialState::Undecryptable { at });
             Failure::CredentialUnusable("it can't be decrypted")
         })?;
-        let value = shown(&secret, place)?;
+        let proof = match access_keys(&secret, place) {
+            Some(keys) => Proof::Signature(Arc::new(keys)),
+            None => Proof::Header(name, shown(&secret, place)?),
+        };
         self.state.used(Used::Credential(entry.id()), Timestamp::now());
-        self.keep(entry, value.clone(), now);
-        Ok(Some((name, value)))
+        self.keep(entry, proof.clone(), now);
+        Ok(Some(proof))
     }
 
     fn note(&self, entry: &CredentialEntry, state: impl FnOnce(Timestamp) -> CredentialState) {
         self.state.note(entry.credential.saved(), state(Timestamp::now()));
     }
 
-    fn kept(&self, entry: &CredentialEntry, now: Instant) -> Option<HeaderValue> {
+    fn kept(&self, entry: &CredentialEntry, now: Instant) -> Option<Proof> {
         let ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
         let found = ready.get(&entry.id())?;
         let is_fresh = found.of == entry.credential.updated_at && now.saturating_duration_since(found.made_at) < KEPT;
-        is_fresh.then(|| found.value.clone())
+        is_fresh.then(|| found.proof.clone())
     }
 
-    fn keep(&self, entry: &CredentialEntry, value: HeaderValue, now: Instant) {
+    fn keep(&self, entry: &CredentialEntry, proof: Proof, now: Instant) {
         let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
         if ready.len() >= KEPT_LIMIT {
             ready.retain(|_, one| now.saturating_duration_since(one.made_at) < KEPT);
         }
         if ready.len() < KEPT_LIMIT {
-            ready.insert(entry.id(), Ready { made_at: now, of: entry.credential.updated_at, value });
+            ready.insert(entry.id(), Ready { made_at: now, of: entry.credential.updated_at, proof });
         }
     }
 
@@ -107,12 +122,19 @@ impl Signer {
 /// The header that shows a key which is kept nowhere: one that somebody tries before saving it.
 pub fn header_of(secret: &Secret, place: KeyPlace) -> Result<Option<(HeaderName, HeaderValue)>, Failure> {
     let Some(name) = header_name(place) else { return Ok(None) };
+    if access_keys(secret, place).is_some() {
+        return Err(Failure::CredentialUnusable("access keys sign a call, and are not tried without one"));
+    }
     Ok(Some((name, shown(secret, place)?)))
+}
+
+/// Bedrock takes an API key, which is shown as it is, or access keys, which sign.
+fn access_keys(secret: &Secret, place: KeyPlace) -> Option<AccessKeys> {
+    (place == KeyPlace::SigV4).then(|| AccessKeys::read(secret.expose())).flatten()
 }
 
 const fn header_name(place: KeyPlace) -> Option<HeaderName> {
     match place {
-        // A Bedrock API key is a bearer token; signing with access keys belongs to its own protocol.
         KeyPlace::Bearer | KeyPlace::SigV4 => Some(header::AUTHORIZATION),
         KeyPlace::XApiKey => Some(HeaderName::from_static("x-api-key")),
         KeyPlace::ApiKey => Some(HeaderName::from_static("api-key")),

@@ -1,6 +1,12 @@
 //! What the events of a chat stream are, and of the streams that came with it (completions, images, speech,
 //! transcriptions). One event in; its kind, usage and finish out. Nothing is decoded that nobody asked for.
 
+mod calls;
+mod chunk;
+pub(in crate::protocol) mod decode;
+pub(in crate::protocol) mod encode;
+pub(in crate::protocol) mod whole;
+
 use std::sync::LazyLock;
 
 use memchr::memchr2;

@@ -3,13 +3,21 @@
 //! Keys, cookies, organisations and framing are on no list. `content-type` of a request is not copied either: whoever
 //! sends a body knows what it is. Serves every protocol; a protocol adds names of its own.
 
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::domain::protocol::{Operation, Protocol};
 
+/// The version of Messages that clients of other protocols speak through us.
+const ANTHROPIC_VERSION: (HeaderName, HeaderValue) =
+    (HeaderName::from_static("anthropic-version"), HeaderValue::from_static("2023-06-01"));
+
 /// A new head towards the provider.
 pub fn request_headers(protocol: Protocol, client: &HeaderMap) -> HeaderMap {
-    copied(client, |name| is_sent(name) || is_sent_by(protocol, name))
+    let mut head = copied(client, |name| is_sent(name) || is_sent_by(protocol, name));
+    if protocol == Protocol::Messages {
+        head.entry(ANTHROPIC_VERSION.0).or_insert(ANTHROPIC_VERSION.1);
+    }
+    head
 }
 
 /// Is this the client's to say to any provider?
@@ -55,6 +63,7 @@ fn is_answered(name: &str) -> bool {
             | "request-id"
             | "retry-after"
             | "retry-after-ms"
+            | "x-amzn-requestid"
             | "x-request-id"
     )
 }
@@ -105,7 +114,12 @@ fn may_be(operation: Operation, kind: &[u8]) -> bool {
         | Operation::Responses
         | Operation::StoredResponse
         | Operation::Conversations
-        | Operation::Batches => false,
+        | Operation::Batches
+        | Operation::Messages
+        | Operation::CountTokens
+        | Operation::GenerateContent
+        | Operation::EmbedContent
+        | Operation::BatchEmbedContents => false,
     }
 }
 
@@ -144,7 +158,10 @@ mod tests {
         let chat = request_headers(Protocol::Chat, &client);
         assert_eq!(names(&chat), ["accept", "openai-beta", "x-codex-turn", "x-stainless-lang"]);
         let messages = request_headers(Protocol::Messages, &client);
-        assert_eq!(names(&messages), ["accept", "anthropic-beta", "x-codex-turn", "x-stainless-lang"]);
+        assert_eq!(
+            names(&messages),
+            ["accept", "anthropic-beta", "anthropic-version", "x-codex-turn", "x-stainless-lang"]
+        );
     }
 
     #[test]

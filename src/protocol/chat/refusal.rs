@@ -23,7 +23,7 @@ impl<'a> ErrorObject<'a> {
         Self { message, kind: kind(family), param: None, code, doc: format!("docs/errors.md#{code}") }
     }
 
-    pub(in crate::protocol) fn of(refusal: &Refusal, message: &'a str) -> Self {
+    pub(in crate::protocol) fn of(refusal: &'a Refusal, message: &'a str) -> Self {
         let row = refusal.row();
         Self { param: param(refusal), ..Self::new(message, row.family, row.code) }
     }
@@ -74,7 +74,7 @@ pub(in crate::protocol) fn written(value: &impl Serialize) -> Bytes {
 }
 
 /// The words of OpenAI's own errors.
-const fn kind(family: Family) -> &'static str {
+pub(super) const fn kind(family: Family) -> &'static str {
     match family {
         Family::InvalidRequest | Family::NotFound => "invalid_request_error",
         Family::Authentication => "authentication_error",
@@ -86,8 +86,9 @@ const fn kind(family: Family) -> &'static str {
 }
 
 /// The field that is at fault, where one is.
-const fn param(refusal: &Refusal) -> Option<&'static str> {
+fn param(refusal: &Refusal) -> Option<&str> {
     match refusal {
+        Refusal::FieldUnsupported { field, .. } => Some(field),
         Refusal::FieldDenied(field) | Refusal::FieldInvalid { field, .. } => Some(field),
         Refusal::ModelNotFound { .. } => Some("model"),
         _ => None,

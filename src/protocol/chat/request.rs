@@ -1,219 +1,261 @@
-//! What a call's body becomes for one target: the model's name, and what the model's defaults fill in.
+//! A chat completion's request, from and to the hub. Bytes in, `Request` out, and the way back.
 //!
-//! A body as it was scanned and what is wanted go in, edits come out. Serves chat completions, completions and
-//! Responses, whose fields differ only in name; for every other operation the model's name is all that changes.
+//! What lies deeper has a file for each shape: `message` and `turn`, `part`, `thought`, `tool`.
 
-use std::ops::Range;
+mod message;
+mod part;
+pub(in crate::protocol) mod thought;
+mod tool;
+mod turn;
 
-use bytes::Bytes;
+pub(in crate::protocol) use message::arguments;
 
-use crate::domain::call::{Found, StreamOptions};
 use crate::domain::preset::MaxField;
-use crate::domain::protocol::Operation;
-use crate::protocol::json::escape_into;
-use crate::protocol::splice::Edit;
+use crate::domain::protocol::Delivery;
+use crate::protocol::hub::field::{Field, Objection};
+use crate::protocol::hub::read::{Name, Values};
+use crate::protocol::hub::request::{Request, Terms};
+use crate::protocol::hub::text::Quoted;
+use crate::protocol::hub::thinking::Effort;
+use crate::protocol::hub::write::Write;
+use crate::protocol::json::Reader;
 
-/// What one target wants changed. What the client said stands; these fill in what it left out.
-#[derive(Clone, Copy, Debug)]
-pub struct Rewrite<'a> {
-    pub model: &'a str,
-    /// A JSON number as written.
-    pub temperature: Option<&'a str>,
-    pub max_tokens: Option<u64>,
-    pub max_field: MaxField,
-    pub system_prompt: Option<&'a str>,
-    /// Put before whatever system prompt stands.
-    pub hydration: Option<&'a str>,
-    /// Shall a stream end with its usage? Only where the provider takes the field.
-    pub include_usage: bool,
+/// What the answer must know of the request.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::protocol) struct Asked {
+    /// Shall a stream end with what it used?
+    pub(in crate::protocol) include_usage: bool,
 }
 
-/// The edits in order, and whether usage was asked for that the client does not expect.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Edits {
-    pub edits: Vec<Edit>,
-    pub usage_injected: bool,
+/// What chat calls what others may not be able to say.
+pub(in crate::protocol) const fn name(field: Field) -> Option<&'static str> {
+    Some(match field {
+        Field::Temperature => "temperature",
+        Field::TopP => "top_p",
+        // No part of OpenAI's own, but servers of open models take it.
+        Field::TopK => "top_k",
+        Field::Seed => "seed",
+        Field::FrequencyPenalty => "frequency_penalty",
+        Field::PresencePenalty => "presence_penalty",
+        Field::LogitBias => "logit_bias",
+        Field::Stop => "stop",
+        Field::Logprobs => "logprobs",
+        Field::ParallelToolCalls => "parallel_tool_calls",
+        Field::StrictTools => "tools.strict",
+        Field::JsonObject | Field::JsonSchema => "response_format",
+        Field::Verbosity => "verbosity",
+        Field::Effort => "reasoning_effort",
+        Field::Metadata => "metadata",
+        Field::User => "user",
+        Field::PromptCacheKey => "prompt_cache_key",
+        // Not OpenAI's either; routers to models of others take it.
+        Field::CacheMarks => "cache_control",
+        Field::ServiceTier => "service_tier",
+        Field::Store => "store",
+        Field::ImageDetail => "image_url.detail",
+        Field::ImageBytes | Field::ImageUrl => "image_url",
+        Field::AudioBytes => "input_audio",
+        // Text is said as text, be it a document's.
+        Field::DocumentBytes | Field::DocumentText => "file",
+        Field::FileId => "file_id",
+        Field::MaxToolCalls
+        | Field::ShownThoughts
+        | Field::AudioUrl
+        | Field::VideoBytes
+        | Field::VideoUrl
+        | Field::DocumentUrl
+        | Field::ResultError => return None,
+    })
 }
 
-/// Between a hydration text and the prompt it is put before.
-const PARAGRAPH: &str = "\n\n";
-
-/// Decides every change. No edits where nothing changes.
-pub fn edits(body: &[u8], found: &Found, operation: Operation, rewrite: &Rewrite<'_>) -> Edits {
-    let mut draft = Draft { body, found, edits: Vec::new(), fields: Vec::new() };
-    draft.model(rewrite.model);
-    match operation {
-        Operation::ChatCompletions => {
-            draft.temperature(rewrite);
-            draft.max_tokens(rewrite);
-            draft.messages(rewrite);
-        }
-        Operation::Completions => {
-            draft.temperature(rewrite);
-            draft.max_tokens(&Rewrite { max_field: MaxField::MaxTokens, ..*rewrite });
-        }
-        Operation::Responses => {
-            draft.temperature(rewrite);
-            draft.max_output_tokens(rewrite);
-            draft.instructions(rewrite);
-        }
-        _ => {}
-    }
-    let streams_chat = matches!(operation, Operation::ChatCompletions | Operation::Completions) && found.stream;
-    let usage_injected = rewrite.include_usage && streams_chat && draft.include_usage();
-    Edits { edits: draft.finish(), usage_injected }
+pub(in crate::protocol) fn decode(body: &[u8]) -> Result<(Request<'_>, Asked), Objection> {
+    let mut draft = Draft::default();
+    let mut reader = Reader::new(body);
+    reader.space();
+    reader.members(|reader, key| draft.field(reader, key))?;
+    let Draft { mut request, asked, wants_logprobs, top_logprobs } = draft;
+    request.logprobs = wants_logprobs.then_some(top_logprobs.unwrap_or(0));
+    Ok((request, asked))
 }
 
+#[derive(Default)]
 struct Draft<'a> {
-    body: &'a [u8],
-    found: &'a Found,
-    edits: Vec<Edit>,
-    /// Fields that were missing, each with its comma behind it.
-    fields: Vec<u8>,
+    request: Request<'a>,
+    asked: Asked,
+    wants_logprobs: bool,
+    top_logprobs: Option<u64>,
 }
 
-impl Draft<'_> {
-    fn model(&mut self, model: &str) {
-        if self.found.model_text.as_deref() == Some(model) {
-            return;
-        }
-        self.put("model", self.found.model.clone(), quoted(&[model]));
-    }
-
-    fn temperature(&mut self, rewrite: &Rewrite<'_>) {
-        if let Some(temperature) = rewrite.temperature.filter(|_| !self.found.temperature) {
-            self.put("temperature", self.found.places.temperature.clone(), temperature.into());
-        }
-    }
-
-    /// Either field counts as given: a provider refuses both together.
-    fn max_tokens(&mut self, rewrite: &Rewrite<'_>) {
-        let is_given = self.found.max_tokens.is_some() || self.found.max_completion_tokens.is_some();
-        let Some(max) = rewrite.max_tokens.filter(|_| !is_given) else { return };
-        let (name, place) = match rewrite.max_field {
-            MaxField::MaxTokens => ("max_tokens", &self.found.places.max_tokens),
-            MaxField::MaxCompletionTokens => ("max_completion_tokens", &self.found.places.max_completion_tokens),
-        };
-        self.put(name, place.clone(), max.to_string().into());
-    }
-
-    fn max_output_tokens(&mut self, rewrite: &Rewrite<'_>) {
-        if let Some(max) = rewrite.max_tokens.filter(|_| self.found.max_output_tokens.is_none()) {
-            let place = self.found.places.max_output_tokens.clone();
-            self.put("max_output_tokens", place, max.to_string().into());
-        }
-    }
-
-    /// A system prompt where there is none, hydration before the one that stands.
-    fn messages(&mut self, rewrite: &Rewrite<'_>) {
-        let Some(messages) = &self.found.messages else { return };
-        let Some(content) = &messages.system else {
-            let Some(prompt) = prompt(rewrite, true) else { return };
-            let comma = if messages.is_empty { "" } else { "," };
-            let message = [br#"{"role":"system","content":"#.as_slice(), &prompt, b"}", comma.as_bytes()].concat();
-            self.edits.push(Edit::insert(messages.inside, message));
-            return;
-        };
-        let Some(hydration) = rewrite.hydration else { return };
-        match self.body.get(content.start) {
-            Some(b'"') => self.edits.push(Edit::insert(content.start + 1, inside(&[hydration, PARAGRAPH]))),
-            Some(b'[') => {
-                let has_parts = self.body[content.clone()].iter().skip(1).find(|byte| !byte.is_ascii_whitespace());
-                let comma = if has_parts == Some(&b']') { "" } else { "," };
-                let part =
-                    [br#"{"type":"text","text":"#.as_slice(), &quoted(&[hydration]), b"}", comma.as_bytes()].concat();
-                self.edits.push(Edit::insert(content.start + 1, part));
+impl<'a> Draft<'a> {
+    fn field(&mut self, reader: &mut Reader<'a>, key: Name<'_>) -> Result<(), Objection> {
+        let request = &mut self.request;
+        let sampling = &mut request.sampling;
+        match key {
+            b"messages" => request.items = message::decode(reader, &mut request.only_here)?,
+            b"tools" => request.tools = tool::decode(reader)?,
+            b"tool_choice" => request.tool_choice = tool::decode_choice(reader)?,
+            b"parallel_tool_calls" => request.parallel_tool_calls = reader.flag()?,
+            b"response_format" => request.format = tool::decode_format(reader)?,
+            b"verbosity" => request.verbosity = reader.text()?,
+            b"reasoning_effort" => request.thinking.effort = effort(reader.text()?)?,
+            b"reasoning" => self.reasoning(reader)?,
+            // The newer name stands where both are given.
+            b"max_completion_tokens" => {
+                request.max_output_tokens = reader.unsigned()?.or(request.max_output_tokens);
             }
-            _ => self.replace(content.clone(), quoted(&[hydration])),
-        }
-    }
-
-    /// The same for Responses, where the prompt has a field of its own or stands among the items.
-    fn instructions(&mut self, rewrite: &Rewrite<'_>) {
-        let place = self.found.places.instructions.clone();
-        match place.clone().filter(|_| self.found.instructions) {
-            Some(place) if self.body.get(place.start) == Some(&b'"') => {
-                let Some(hydration) = rewrite.hydration else { return };
-                self.edits.push(Edit::insert(place.start + 1, inside(&[hydration, PARAGRAPH])));
+            b"max_tokens" => request.max_output_tokens = request.max_output_tokens.or(reader.unsigned()?),
+            b"temperature" => sampling.temperature = reader.number()?,
+            b"top_p" => sampling.top_p = reader.number()?,
+            b"top_k" => sampling.top_k = reader.number()?,
+            b"seed" => sampling.seed = reader.number()?,
+            b"frequency_penalty" => sampling.frequency_penalty = reader.number()?,
+            b"presence_penalty" => sampling.presence_penalty = reader.number()?,
+            b"logit_bias" => sampling.logit_bias = reader.json()?.filter(|bias| !bias.is_empty()),
+            b"stop" => request.stop = stop(reader)?,
+            b"logprobs" => self.wants_logprobs = reader.flag()?.unwrap_or(false),
+            b"top_logprobs" => self.top_logprobs = reader.unsigned()?,
+            b"metadata" => request.metadata = reader.json()?.filter(|metadata| !metadata.is_empty()),
+            b"user" => request.user = reader.text()?.or(request.user.take()),
+            b"safety_identifier" => request.user = request.user.take().or(reader.text()?),
+            b"prompt_cache_key" => request.prompt_cache_key = reader.text()?,
+            b"service_tier" => request.service_tier = reader.text()?,
+            b"store" => request.store = reader.flag()?,
+            b"stream_options" => self.stream_options(reader)?,
+            b"n" => {
+                if reader.unsigned()?.is_some_and(|n| n > 1) {
+                    return Err(Objection::unsupported("n"));
+                }
             }
-            Some(_) => {}
-            None => {
-                let has_system = self.found.messages.as_ref().is_some_and(|messages| messages.system.is_some());
-                if let Some(prompt) = prompt(rewrite, !has_system) {
-                    self.put("instructions", place, prompt);
+            b"modalities" => modalities(reader)?,
+            b"audio" | b"functions" | b"function_call" | b"web_search_options" => {
+                if reader.json()?.is_some() {
+                    return Err(Objection::unsupported(String::from_utf8_lossy(key).into_owned()));
+                }
+            }
+            // The path and the gateway decide these.
+            b"model" | b"stream" => reader.skip()?,
+            _ => {
+                if reader.json()?.is_some() {
+                    request.only_here.add_foreign(key);
                 }
             }
         }
+        Ok(())
     }
 
-    /// Asks for usage at the stream's end; says whether the client had not.
-    fn include_usage(&mut self) -> bool {
-        const OPTION: &str = r#""include_usage":true"#;
-        let whole = format!("{{{OPTION}}}");
-        match &self.found.stream_options {
-            None => self.put("stream_options", None, whole.into()),
-            Some(StreamOptions { include_usage: Some((_, true)), .. }) => return false,
-            Some(StreamOptions { include_usage: Some((place, false)), .. }) => self.replace(place.clone(), "true"),
-            Some(StreamOptions { inside: None, value, .. }) => self.replace(value.clone(), whole),
-            Some(StreamOptions { inside: Some(inside), is_empty, .. }) => {
-                let comma = if *is_empty { "" } else { "," };
-                self.edits.push(Edit::insert(*inside, format!("{OPTION}{comma}")));
+    fn stream_options(&mut self, reader: &mut Reader<'a>) -> Result<(), Objection> {
+        reader.members(|reader, key| {
+            match key {
+                b"include_usage" => self.asked.include_usage = reader.flag()?.unwrap_or(false),
+                // Padding, which we never send.
+                _ => reader.skip()?,
+            }
+            Ok::<(), Objection>(())
+        })?;
+        Ok(())
+    }
+
+    /// As routers to many models have it.
+    fn reasoning(&mut self, reader: &mut Reader<'a>) -> Result<(), Objection> {
+        let request = &mut self.request;
+        reader.members(|reader, key| {
+            match key {
+                b"effort" => request.thinking.effort = effort(reader.text()?)?,
+                b"max_tokens" => request.thinking.budget = reader.unsigned()?,
+                b"enabled" => reader.skip()?,
+                _ => {
+                    if reader.json()?.is_some() {
+                        request.only_here.add_foreign(&[b"reasoning.", key].concat());
+                    }
+                }
+            }
+            Ok::<(), Objection>(())
+        })?;
+        Ok(())
+    }
+}
+
+fn effort(name: Option<Quoted<'_>>) -> Result<Option<Effort>, Objection> {
+    let Some(name) = name else { return Ok(None) };
+    let why = "it is none of none, minimal, low, medium, high, xhigh and max";
+    Effort::named(&name).map(Some).ok_or(Objection::Invalid { field: "reasoning_effort", why })
+}
+
+fn stop<'a>(reader: &mut Reader<'a>) -> Result<Vec<Quoted<'a>>, Objection> {
+    let mut stops = Vec::new();
+    if reader.peek() == Some(b'"') {
+        stops.extend(reader.text()?);
+    } else {
+        reader.elements(|reader| {
+            stops.extend(reader.text()?);
+            Ok::<(), Objection>(())
+        })?;
+    }
+    Ok(stops)
+}
+
+/// Text is what every answer is made of; another is not translated.
+fn modalities(reader: &mut Reader<'_>) -> Result<(), Objection> {
+    reader.elements(|reader| match reader.text()? {
+        Some(other) if !other.is("text") => Err(Objection::unsupported("modalities")),
+        _ => Ok(()),
+    })?;
+    Ok(())
+}
+
+pub(in crate::protocol) fn encode(request: &Request<'_>, terms: &Terms<'_>, delivery: Delivery) -> Vec<u8> {
+    let mut out = Vec::new();
+    out.object(|out| {
+        out.member("model", Quoted::of(terms.model));
+        turn::encode(&request.items, terms, out);
+        tool::encode(request, out);
+        limits(request, terms, out);
+        sampling(request, out);
+        out.maybe("verbosity", request.verbosity.as_ref());
+        out.maybe("reasoning_effort", request.thinking.as_effort().map(Effort::name));
+        out.maybe("metadata", request.metadata.as_ref());
+        out.maybe("user", request.user.as_ref());
+        out.maybe("prompt_cache_key", request.prompt_cache_key.as_ref());
+        out.maybe("service_tier", request.service_tier.as_ref());
+        out.maybe("store", request.store);
+        if delivery == Delivery::Streamed {
+            out.member("stream", true);
+            if terms.takes_stream_options {
+                out.key("stream_options").object(|out| {
+                    out.member("include_usage", true);
+                });
             }
         }
-        true
-    }
+    });
+    out
+}
 
-    /// Replaces the value that stands there, or adds the field.
-    fn put(&mut self, name: &str, place: Option<Range<usize>>, value: Vec<u8>) {
-        match place {
-            Some(place) => self.replace(place, value),
-            None => self.fields.extend([b"\"", name.as_bytes(), b"\":", &value, b","].concat()),
-        }
+fn limits(request: &Request<'_>, terms: &Terms<'_>, out: &mut Vec<u8>) {
+    let field = match terms.max_field {
+        MaxField::MaxTokens => "max_tokens",
+        MaxField::MaxCompletionTokens => "max_completion_tokens",
+    };
+    out.maybe(field, request.max_output_tokens);
+    if !request.stop.is_empty() {
+        out.key("stop").array(|out| {
+            request.stop.iter().for_each(|stop| {
+                out.value(stop);
+            });
+        });
     }
-
-    fn replace(&mut self, at: Range<usize>, with: impl Into<Bytes>) {
-        self.edits.push(Edit { at, with: with.into() });
-    }
-
-    fn finish(mut self) -> Vec<Edit> {
-        if !self.fields.is_empty() {
-            if self.found.is_empty {
-                self.fields.pop();
-            }
-            self.edits.push(Edit::insert(self.found.inside, self.fields));
-        }
-        self.edits.sort_by_key(|edit| edit.at.start);
-        self.edits
+    if let Some(others) = request.logprobs {
+        out.member("logprobs", true);
+        out.maybe("top_logprobs", (others > 0).then_some(others));
     }
 }
 
-/// The prompt to put where none stands, as a JSON string.
-fn prompt(rewrite: &Rewrite<'_>, with_default: bool) -> Option<Vec<u8>> {
-    match (rewrite.hydration, rewrite.system_prompt.filter(|_| with_default)) {
-        (None, None) => None,
-        (Some(text), None) | (None, Some(text)) => Some(quoted(&[text])),
-        (Some(hydration), Some(prompt)) => Some(quoted(&[hydration, PARAGRAPH, prompt])),
-    }
+fn sampling(request: &Request<'_>, out: &mut Vec<u8>) {
+    let sampling = &request.sampling;
+    out.maybe("temperature", sampling.temperature.as_ref());
+    out.maybe("top_p", sampling.top_p.as_ref());
+    out.maybe("top_k", sampling.top_k.as_ref());
+    out.maybe("seed", sampling.seed.as_ref());
+    out.maybe("frequency_penalty", sampling.frequency_penalty.as_ref());
+    out.maybe("presence_penalty", sampling.presence_penalty.as_ref());
+    out.maybe("logit_bias", sampling.logit_bias.as_ref());
 }
-
-fn quoted(texts: &[&str]) -> Vec<u8> {
-    written("\"", texts, "\"")
-}
-
-fn inside(texts: &[&str]) -> Vec<u8> {
-    written("", texts, "")
-}
-
-fn written(before: &str, texts: &[&str], behind: &str) -> Vec<u8> {
-    let length: usize = texts.iter().map(|text| text.len()).sum();
-    let mut json = Vec::with_capacity(before.len() + length + behind.len());
-    json.extend_from_slice(before.as_bytes());
-    for text in texts {
-        escape_into(&mut json, text);
-    }
-    json.extend_from_slice(behind.as_bytes());
-    json
-}
-
-#[cfg(test)]
-mod tests;

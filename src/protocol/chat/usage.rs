@@ -3,6 +3,7 @@
 //! Bytes in, disjoint buckets out. Only the usage object is looked at; everything else in an answer is passed over.
 
 use crate::domain::usage::Usage;
+use crate::protocol::hub::write::Write;
 use crate::protocol::json::{Flaw, NAME_LIMIT, Reader, Text};
 
 /// The usage of a whole answer: its top-level `usage`, or where rerankers put it.
@@ -197,6 +198,23 @@ fn take(from: &mut u64, wanted: u64) -> u64 {
     let taken = wanted.min(*from);
     *from -= taken;
     taken
+}
+
+/// Writes usage as chat counts it: details are parts of their totals.
+pub(in crate::protocol) fn encode(usage: &Usage, out: &mut Vec<u8>) {
+    let (input, output) = (usage.input_total(), usage.output_total());
+    let written = usage.cache_write_5m.saturating_add(usage.cache_write_1h);
+    out.object(|out| {
+        out.member("prompt_tokens", input).member("completion_tokens", output);
+        out.member("total_tokens", input.saturating_add(output));
+        out.key("prompt_tokens_details").object(|out| {
+            out.member("cached_tokens", usage.cache_read).member("audio_tokens", usage.audio_input);
+            out.maybe("cache_write_tokens", (written > 0).then_some(written));
+        });
+        out.key("completion_tokens_details").object(|out| {
+            out.member("reasoning_tokens", usage.reasoning).member("audio_tokens", usage.audio_output);
+        });
+    });
 }
 
 #[cfg(test)]

@@ -1,4 +1,18 @@
-//! The Gemini format: so far the words for saying no in it.
+//! The Gemini format: `generateContent` and what lies beside it.
+//!
+//! Between equal protocols nothing is re-encoded: `rewrite` edits the client's bytes, `events` and `usage` look at the
+//! provider's. To and from other protocols lead `request`, what lies below `events`, and `fault`.
+
+pub(super) mod embedding;
+pub(super) mod errors;
+pub(super) mod events;
+pub(super) mod fault;
+mod key;
+pub(super) mod models;
+pub(super) mod request;
+pub(super) mod rewrite;
+mod signature;
+pub(super) mod usage;
 
 use bytes::Bytes;
 use serde::Serialize;

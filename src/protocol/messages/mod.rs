@@ -1,4 +1,15 @@
-//! The Anthropic Messages format: so far the words for saying no in it.
+//! The Anthropic Messages format.
+//!
+//! Between equal protocols nothing is re-encoded: `rewrite` edits the client's bytes, `events` and `usage` look at the
+//! provider's. To and from other protocols lead `request`, what lies below `events`, and `fault`.
+
+pub(super) mod errors;
+pub(super) mod events;
+pub(super) mod fault;
+pub(super) mod models;
+pub(super) mod request;
+pub(super) mod rewrite;
+pub(super) mod usage;
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -32,7 +43,7 @@ pub(super) fn error_event(body: &[u8]) -> Bytes {
 const fn kind(status: u16, family: Family) -> &'static str {
     match (status, family) {
         (413, _) => "request_too_large",
-        (503, _) => "overloaded_error",
+        (503 | 529, _) => "overloaded_error",
         (504, _) => "timeout_error",
         (_, Family::InvalidRequest) => "invalid_request_error",
         (_, Family::Authentication) => "authentication_error",

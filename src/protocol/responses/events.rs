@@ -1,9 +1,14 @@
 //! What the events of a Responses stream are. One event in; its kind, usage and the response's id out.
 
+pub(in crate::protocol) mod decode;
+pub(in crate::protocol) mod encode;
+pub(in crate::protocol) mod object;
+mod said;
+
 use crate::domain::failure::Failure;
 use crate::protocol::chat::errors::failure_in_body;
 use crate::protocol::chat::usage::{usage_of_tail, usage_of_whole};
-use crate::protocol::json::{Reader, Text};
+use crate::protocol::json::{Text, nested_text, top_text};
 use crate::protocol::sse::{self, Block};
 use crate::protocol::watch::{Learned, Sight};
 
@@ -76,39 +81,6 @@ fn item_id(data: &[u8]) -> Option<String> {
 
 fn id_of(text: Option<Text<'_>>) -> Option<String> {
     text.and_then(|id| id.decode()).filter(|id| !id.is_empty() && id.len() <= ID_LIMIT_BYTES)
-}
-
-/// A string at the top level. Reads no further than it must: any end is as good as the right one.
-fn top_text<'a>(data: &'a [u8], name: &[u8]) -> Option<Text<'a>> {
-    let mut found = None;
-    let mut reader = Reader::new(data);
-    if reader.peek() != Some(b'{') {
-        return None;
-    }
-    let _ = reader.object(|reader, key| {
-        if key.is(name) && reader.peek() == Some(b'"') {
-            found = Some(reader.string()?);
-            return Err(reader.flaw("enough"));
-        }
-        reader.skip()
-    });
-    found
-}
-
-fn nested_text<'a>(data: &'a [u8], outer: &[u8], inner: &[u8]) -> Option<Text<'a>> {
-    let mut found = None;
-    let mut reader = Reader::new(data);
-    if reader.peek() != Some(b'{') {
-        return None;
-    }
-    let _ = reader.object(|reader, key| {
-        if key.is(outer) && reader.peek() == Some(b'{') {
-            found = top_text(&data[reader.at()..], inner);
-            return Err(reader.flaw("enough"));
-        }
-        reader.skip()
-    });
-    found
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
-//! The OpenAI Responses format. Its requests, headers and errors are those of chat; its events are its own.
+//! The OpenAI Responses format, and Open Responses. Headers and errors are those of chat; requests and events its own.
 
 pub(super) mod events;
 mod items;
 pub(super) mod refusal;
+pub(super) mod request;
 
 pub use items::item_ids;

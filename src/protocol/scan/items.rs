@@ -18,6 +18,16 @@ impl Scan {
         }
     }
 
+    /// A URI of a file that lies at Google; any other may be read by anybody.
+    pub(super) fn uri(&mut self, reader: &mut Reader<'_>) -> Result<(), Stop> {
+        let Some(b'"') = reader.peek() else { return self.walk(reader, Here::Media) };
+        let uri = reader.string()?.decode().unwrap_or_default();
+        match uri.contains("generativelanguage.") || !uri.contains("://") {
+            true => self.takes(Some(uri)),
+            false => Ok(()),
+        }
+    }
+
     /// An object that names another by its `id`, such as a stored prompt or a conversation.
     pub(super) fn reference(&mut self, reader: &mut Reader<'_>) -> Result<(), Stop> {
         reader.object(|reader, key| match key.is(b"id") {

@@ -180,6 +180,22 @@ fn the_input_of_responses_is_read_like_messages() {
 }
 
 #[test]
+fn objects_of_other_vendors_are_found_and_a_tools_arguments_are_none() {
+    let of = |operation, body: &str| json(body.as_bytes(), operation).unwrap().object_ids;
+    let message = r#"{"container":"c1","messages":[{"role":"user","content":[
+        {"type":"document","source":{"type":"file","file_id":"f1"}},
+        {"type":"tool_use","input":{"file_id":"mine","container":"mine"}}]}],
+        "tools":[{"input_schema":{"properties":{"file_id":{"enum":["a"]}}}}]}"#;
+    assert_eq!(of(Operation::Messages, message), ["c1", "f1"]);
+    let content = r#"{"cachedContent":"cachedContents/a","contents":[{"parts":[
+        {"fileData":{"fileUri":"https://generativelanguage.googleapis.com/v1beta/files/b"}},
+        {"fileData":{"fileUri":"https://www.youtube.com/watch?v=c"}},{"fileData":{"file_uri":"files/d"}},
+        {"functionCall":{"args":{"file_id":"mine"}}},{"functionResponse":{"response":{"container":"mine"}}}]}]}"#;
+    let google = ["cachedContents/a", "https://generativelanguage.googleapis.com/v1beta/files/b", "files/d"];
+    assert_eq!(of(Operation::GenerateContent, content), google);
+}
+
+#[test]
 fn long_bodies_and_those_of_many_values_are_for_another_thread() {
     let at_once = |inside: &str| json_at_once(format!("{{\"input\":[{inside}]}}").as_bytes(), Operation::Embeddings);
     assert!(at_once(&format!("\"{}\"", "x".repeat(AT_ONCE_BYTES - 14))).unwrap().is_ok());

@@ -11,7 +11,7 @@ use crate::attempt::{Rest, Tap};
 use crate::domain::protocol::Protocol;
 use crate::domain::usage::{Basis, Usage};
 use crate::meter::{Exchange, Outcome};
-use crate::protocol::{self, Ending};
+use crate::protocol::Ending;
 
 /// What one write may gather of a provider's pieces. More would hold a core; less costs a write each.
 const GATHERED_BYTES: usize = 64 * 1024;
@@ -85,9 +85,11 @@ impl Events {
             match self.rest.poll_piece(cx) {
                 Poll::Pending => break,
                 Poll::Ready(Some(Ok(piece))) => {
-                    bytes += piece.len();
+                    let length = piece.len();
                     has_heard = true;
                     self.is_finished |= self.tap.push(piece, &mut self.out).terminal_at.is_some();
+                    // In another protocol it may have become longer.
+                    bytes += length.max(self.out.last().map_or(0, Bytes::len));
                 }
                 Poll::Ready(Some(Err(_))) => return self.ended = Some(self.how_it_broke()),
                 Poll::Ready(None) => return self.ended = Some(self.how_it_ended()),
@@ -131,7 +133,7 @@ impl Events {
                     return self.end(cx, Ended::Well);
                 }
                 Silence::Bridge if self.tap.is_between_events() => {
-                    return Poll::Ready(Next::Data(protocol::keep_alive(self.client)));
+                    return Poll::Ready(Next::Data(self.tap.keep_alive(self.client)));
                 }
                 Silence::Bridge => {}
                 Silence::TooLong => {
@@ -158,8 +160,7 @@ impl Events {
             Ended::Cut => "the provider closed the stream before finishing",
             Ended::Silent => "the provider fell silent in the middle of the stream",
         };
-        // An event cut in its middle must not run into ours.
-        self.out.push(protocol::broken_event(self.client, self.tap.is_between_events(), why));
+        self.out.push(self.tap.broken(self.client, why));
         Poll::Ready(Next::Broken(Some(gathered(&mut self.out))))
     }
 

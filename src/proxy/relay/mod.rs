@@ -90,7 +90,7 @@ impl Part {
                 Self::Whole { bytes, exchange: Some(exchange) }
             }
             ReplyBody::Passing { first, rest } => {
-                Self::Passing(Box::new(Passing::new(first, rest, outcome, exchange, settings)))
+                Self::Passing(Box::new(Passing::new(first, rest, client, outcome, exchange, settings)))
             }
             ReplyBody::Events { held, tap, rest } => {
                 Self::Events(Box::new(Events::new(held, tap, rest, client, exchange, settings)))

@@ -10,9 +10,10 @@ use super::super::Settings;
 use super::Next;
 use super::clock::{Clock, Silence};
 use crate::attempt::Rest;
+use crate::domain::protocol::Protocol;
 use crate::domain::usage::Basis;
 use crate::meter::{Exchange, Outcome};
-use crate::protocol::chat::usage::usage_of_tail;
+use crate::protocol;
 
 /// What is kept of an answer that is too long to be kept: usage stands at its end.
 const TAIL_BYTES: usize = 16 * 1024;
@@ -20,6 +21,7 @@ const TAIL_BYTES: usize = 16 * 1024;
 pub(super) struct Passing {
     first: IntoIter<Bytes>,
     rest: Rest,
+    client: Protocol,
     tail: Vec<u8>,
     outcome: Outcome,
     clock: Clock,
@@ -32,12 +34,13 @@ impl Passing {
     pub(super) fn new(
         first: Vec<Bytes>,
         rest: Rest,
+        client: Protocol,
         outcome: Outcome,
         exchange: Exchange,
         settings: &Settings,
     ) -> Self {
         let clock = Clock::new(settings);
-        Self { first: first.into_iter(), rest, tail: Vec::new(), outcome, clock, exchange, last: None }
+        Self { first: first.into_iter(), rest, client, tail: Vec::new(), outcome, clock, exchange, last: None }
     }
 
     pub(super) fn size_hint(&self) -> SizeHint {
@@ -102,7 +105,7 @@ impl Passing {
     }
 
     fn report(&mut self, basis: Basis) {
-        if let Some(usage) = usage_of_tail(&self.tail) {
+        if let Some(usage) = protocol::usage_of_tail(self.client, &self.tail) {
             self.exchange.reports(usage, basis);
         }
     }

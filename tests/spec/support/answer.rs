@@ -112,6 +112,12 @@ impl Answer {
         self.step(Step::Hang)
     }
 
+    /// Only its first pieces.
+    pub(crate) fn cut_to(mut self, pieces: usize) -> Self {
+        self.0.truncate(pieces);
+        self
+    }
+
     /// The same, so much later.
     pub(crate) fn after(mut self, time: Duration) -> Self {
         self.0.insert(0, Step::Wait(time));
