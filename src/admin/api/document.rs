@@ -242,7 +242,7 @@ fn problems(row: &Row) -> Vec<(u16, &'static str)> {
         (row.method == Method::POST, 422, "The idempotency key belongs to another request."),
         (true, 429, "Too many tokens that are none were shown from here, or too much is asked of providers at once."),
         (true, 500, "A fault of the gateway; the log has it under the answer's `X-Keyway-Request-Id`."),
-        (row.method == Method::POST, 502, "The provider that was asked did not answer well."),
+        (row.method == Method::POST, 424, "The provider that was asked did not answer well."),
         (true, 503, "The store can't be asked right now."),
     ];
     all.into_iter().filter(|(holds, ..)| *holds).map(|(_, status, says)| (status, says)).collect()

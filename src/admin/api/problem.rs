@@ -65,7 +65,7 @@ pub(super) enum Fault {
     TooManyFailures,
     KeyReused,
     KeyUnderway,
-    ProviderFailed,
+    AskingFailed,
     ProviderUnlisted,
     AskingTooMuch,
     Failed,
@@ -77,7 +77,7 @@ pub const CODES: [(&str, u16); 7] = [
     ("too_many_failures", 429),
     ("idempotency_key_reused", 422),
     ("idempotency_key_underway", 409),
-    ("provider_failed", 502),
+    ("asking_failed", 424),
     ("provider_unlisted", 400),
     ("asking_too_much", 429),
 ];
@@ -89,7 +89,7 @@ impl Fault {
             Self::TooManyFailures => CODES[1],
             Self::KeyReused => CODES[2],
             Self::KeyUnderway => CODES[3],
-            Self::ProviderFailed => CODES[4],
+            Self::AskingFailed => CODES[4],
             Self::ProviderUnlisted => CODES[5],
             Self::AskingTooMuch => CODES[6],
             Self::Failed => ("internal_error", 500),
@@ -251,7 +251,7 @@ impl From<ProbingError> for Problem {
             ProbingError::Probe(error) => error,
         };
         let fault = match error {
-            ProbeError::Failed(_) | ProbeError::Unreadable => Fault::ProviderFailed,
+            ProbeError::Failed(_) | ProbeError::Unreadable => Fault::AskingFailed,
             ProbeError::Unlisted(_) | ProbeError::Unspoken(_) => Fault::ProviderUnlisted,
             ProbeError::Busy => Fault::AskingTooMuch,
         };

@@ -135,7 +135,7 @@ async fn models_are_discovered_looked_at_first_and_kept_with_their_moment() {
 
     provider.answers(Answer::json(200, "{\"hello\":1}"));
     let failed = root.post(&format!("{at}?preview=true"), json!({})).await;
-    assert_eq!((failed.status, failed.code().as_str()), (502, "provider_failed"));
+    assert_eq!((failed.status, failed.code().as_str()), (424, "asking_failed"));
 }
 
 #[tokio::test]
