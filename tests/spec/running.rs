@@ -4,6 +4,7 @@ mod caller;
 mod ends;
 mod gateway;
 mod many;
+mod planted;
 mod reloads;
 mod replicas;
 mod shows;

@@ -5,11 +5,15 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{Object, Schema};
+use uuid::Uuid;
 
 use super::problem::{Fault, Problem};
 use super::strict::Strict;
 use crate::domain::nearest::nearest;
 use crate::domain::refusal::Refusal;
+
+/// Providers' keys are longer.
+const KEY_LEAST: usize = 16;
 
 /// What a request may bring. Implemented by what stands in `Ask<B>`.
 pub(crate) trait Body: Sized + Send + 'static {
@@ -154,9 +158,22 @@ fn plain(error: &serde_json::Error) -> String {
     text.rsplit_once(" at line ").map_or(text.clone(), |(sentence, _)| sentence.to_string())
 }
 
+/// What may be a key that was pasted into the wrong place is not said back.
+fn wrong_field(path: &str, sentence: &str, more: &[String]) -> Problem {
+    let words = sentence.split(['`', '"']).chain(path.split('.'));
+    words.filter(|word| may_be_a_key(word)).fold(explained(path, sentence, more), Problem::without)
+}
+
+/// Long and with digits in it, as no field is called and no value of a list; ids are no secrets.
+fn may_be_a_key(word: &str) -> bool {
+    let has_digit = || word.bytes().any(|byte| byte.is_ascii_digit());
+    let is_one_word = || word.bytes().all(|byte| byte.is_ascii_graphic());
+    word.len() >= KEY_LEAST && has_digit() && is_one_word() && Uuid::try_parse(word).is_err()
+}
+
 /// serde says it in a sentence; the names in it are between backticks, the wrong one first. `more` are names that serde does
 /// not know of.
-fn wrong_field(path: &str, sentence: &str, more: &[String]) -> Problem {
+fn explained(path: &str, sentence: &str, more: &[String]) -> Problem {
     let parent = if path == "." { "" } else { path };
     let sentence = &without_type(sentence);
     let within = |name: &str| match parent.strip_suffix(name).map(|rest| rest.trim_end_matches('.')) {
@@ -245,6 +262,19 @@ mod tests {
         assert_eq!(problem.field.as_deref(), Some("limits.paralel"));
         assert_eq!(problem.remedy.as_deref(), Some("did you mean `parallel`?"));
         assert_eq!(refused(r#"{"zzzzzzzz": 1}"#).remedy.as_deref(), Some("there are name, limits"));
+    }
+
+    #[test]
+    fn a_key_in_the_wrong_place_is_not_said_back() {
+        for body in [
+            r#"{"sk-12345-abcdefgh": 1}"#,
+            r#"{"name": "x", "limits": {"sk-12345-abcdefgh": 1}}"#,
+            r#"{"name": "x", "limits": {"parallel": "sk-12345-abcdefgh"}}"#,
+            r#"{"name": "x", "limits": "sk-12345-abcdefgh"}"#,
+        ] {
+            let problem = refused(body);
+            assert!(problem.detail.contains('…') && !format!("{problem:?}").contains("12345"), "{problem:?}");
+        }
     }
 
     #[test]

@@ -158,6 +158,15 @@ impl Problem {
         self
     }
 
+    /// The same, without a word in it that nobody should read.
+    pub(super) fn without(mut self, word: &str) -> Self {
+        let Said { detail, field, remedy, .. } = &mut *self.0;
+        for text in [Some(detail), field.as_mut(), remedy.as_mut()].into_iter().flatten() {
+            *text = text.replace(word, "…");
+        }
+        self
+    }
+
     pub(super) fn retry_after(mut self, wait: Duration) -> Self {
         self.0.retry_after = Some(wait);
         self
@@ -180,7 +189,7 @@ impl Problem {
 
     /// Whether the answer is for the log too: the asker can do nothing about it.
     pub(super) fn is_ours(&self) -> bool {
-        self.status >= 500 && self.code != CODES[4].0
+        self.status >= 500
     }
 
     pub(crate) fn into_response(self) -> Response {

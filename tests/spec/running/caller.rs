@@ -60,6 +60,10 @@ impl Caller {
         response.into_body()
     }
 
+    pub(super) async fn asks(&mut self, method: Method, path: &str, body: &str) -> Answer {
+        self.whole(method, path, body.to_string()).await.unwrap()
+    }
+
     async fn whole(&mut self, method: Method, path: &str, body: String) -> Result<Answer, hyper::Error> {
         let response = self.send(method, path, body).await?;
         let status = response.status().as_u16();
