@@ -8,6 +8,7 @@ pub mod probing;
 
 use std::convert::Infallible;
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -37,6 +38,19 @@ pub struct Admin {
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     pub settings: Arc<ArcSwap<Settings>>,
     pub api: Arc<Api>,
+    pub models: Arc<dyn Models>,
+}
+
+/// Who answers what is asked of models: it may be asked on this listener too.
+pub trait Models: Send + Sync {
+    /// Is a request for this path one of those?
+    fn hears(&self, path: &str) -> bool;
+
+    fn answer(
+        &self,
+        request: Request<RequestBody>,
+        peer: Arc<Peer>,
+    ) -> Pin<Box<dyn Future<Output = Response> + Send + '_>>;
 }
 
 /// What the operator may set about the listener.
@@ -77,11 +91,12 @@ const ALLOWED: HeaderValue = HeaderValue::from_static("GET, POST, PUT, PATCH, DE
 pub struct Desk {
     router: Router,
     settings: Arc<ArcSwap<Settings>>,
+    models: Arc<dyn Models>,
 }
 
 impl Desk {
     pub fn new(admin: Admin) -> Self {
-        let settings = admin.settings.clone();
+        let (settings, models) = (admin.settings.clone(), admin.models.clone());
         let router = Router::new()
             .route("/metrics", get(metrics))
             .route("/healthz", get(|| async { "ok\n" }))
@@ -89,7 +104,7 @@ impl Desk {
             .merge(api::router(&admin.api))
             .fallback(unknown)
             .with_state(admin);
-        Self { router, settings }
+        Self { router, settings, models }
     }
 }
 
@@ -97,6 +112,9 @@ impl Serve for Desk {
     type Body = Body;
 
     async fn call(&self, mut request: Request<RequestBody>, peer: Arc<Peer>) -> Response {
+        if self.models.hears(request.uri().path()) {
+            return self.models.answer(request, peer).await;
+        }
         let limit_bytes = self.settings.load().body_limit_bytes;
         if request.size_hint().lower() > limit_bytes as u64 {
             return refused(&Refusal::BodyTooLarge { limit_bytes: limit_bytes as u64 });

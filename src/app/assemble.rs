@@ -29,6 +29,8 @@ pub struct Assembled {
     pub gateway: Arc<Gateway>,
     /// One per core.
     pub proxies: Vec<Proxy>,
+    /// One more, for what is asked of models on the admin listener.
+    pub desk: Proxy,
     /// Asks providers on behalf of people, over connections of its own.
     pub probe: Arc<Probe>,
     pub registry: Arc<Registry>,
@@ -46,16 +48,19 @@ pub fn assemble(
 ) -> io::Result<Assembled> {
     let registry = Arc::new(Registry::new());
     let families = Families::register(&registry);
-    let cells: Vec<Arc<Cells>> = (0..cores).map(|_| Arc::new(Cells::of_core())).collect();
+    let of_cores = std::iter::repeat_with(Cells::of_core).take(cores);
+    // What is asked on the admin listener runs on several threads.
+    let cells: Vec<Arc<Cells>> = of_cores.chain([Cells::shared()]).map(Arc::new).collect();
     let gateway = Arc::new(gateway(config, world, keyring, state, cores)?);
-    let proxies = cells.iter().enumerate().map(|(index, cells)| {
-        let meter = CoreMeter::new(index, gateway.meter.clone(), cells.clone(), registry.clone(), families);
+    let proxy = |index: usize| {
+        let meter = CoreMeter::new(index, gateway.meter.clone(), cells[index].clone(), registry.clone(), families);
         Proxy::new(gateway.clone(), core(config, connect, state, cores), Arc::new(meter))
-    });
+    };
+    let (proxies, desk) = ((0..cores).map(proxy).collect(), proxy(cores));
     let client = Client::new(settings::client(config), connect.clone());
     let attempts = &gateway.attempts;
     let probe = Arc::new(Probe::new(client, attempts.keyring.clone(), attempts.breakers.clone()));
-    Ok(Assembled { proxies: proxies.collect(), probe, gateway, registry, cells })
+    Ok(Assembled { proxies, desk, probe, gateway, registry, cells })
 }
 
 fn gateway(config: &Config, world: World, keyring: Arc<Keyring>, state: &State, cores: usize) -> io::Result<Gateway> {
@@ -65,7 +70,7 @@ fn gateway(config: &Config, world: World, keyring: Arc<Keyring>, state: &State, 
         meter: Arc::new(Meter {
             limiter: Limiter::new(),
             capacity: Capacity::new(settings::capacity(config)),
-            records: Records::new(cores, config.log.exchanges),
+            records: Records::new(cores + 1, config.log.exchanges),
         }),
         attempts: Attempts {
             breakers: Arc::new(Breakers::new(settings::breakers(config), Instant::now()).noting(state.clone())),

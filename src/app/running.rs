@@ -7,6 +7,8 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use axum::body::Body;
+use http::{Request, Response};
 use tokio::task::AbortHandle;
 
 use super::assemble::{Assembled, assemble};
@@ -16,13 +18,13 @@ use super::reload::{Reloads, Troubles};
 use super::signals::{self, Signals};
 use super::{Source, Trouble, gauges, log, settings, state};
 use crate::admin::api::{Api, Ground, Live, Traffic};
-use crate::admin::{self, Admin, Desk};
+use crate::admin::{self, Admin, Desk, Models};
 use crate::attempt::client::{Connect, Network};
 use crate::attempt::probe::Probe;
 use crate::config::Config;
-use crate::listen::{self, Reception, Setup};
+use crate::listen::{self, Peer, Reception, RequestBody, Setup};
 use crate::metrics::{Cells, Registry};
-use crate::proxy::{Gateway, Proxy};
+use crate::proxy::{Gateway, Proxy, is_native};
 use crate::store::Store;
 use crate::store::state::State;
 
@@ -85,7 +87,7 @@ impl Running {
         let proxies = assembled.proxies;
         let plane = DataPlane::start(&proxies, data, &data_setup)?;
         gauges::register(&server, &plane, &proxies);
-        let desk = server.clone().desk(desk_listener, admin_setup);
+        let desk = server.clone().desk(desk_listener, admin_setup, assembled.desk);
         let keeping_up = tokio::spawn(follow(server.clone())).abort_handle();
         Ok(Self { server, proxies, plane, desk, desk_address, keeping_up })
     }
@@ -151,7 +153,7 @@ impl Server {
     }
 
     /// The admin listener, on the control runtime.
-    fn desk(self: Arc<Self>, listener: std::net::TcpListener, setup: Setup) -> Reception<Desk> {
+    fn desk(self: Arc<Self>, listener: std::net::TcpListener, setup: Setup, proxy: Proxy) -> Reception<Desk> {
         let shown = self.clone();
         let api = Api::new(
             self.gateway.world.clone(),
@@ -169,6 +171,7 @@ impl Server {
             metrics: Arc::new(move || shown.metrics_text()),
             settings: self.admin.clone(),
             api: Arc::new(api),
+            models: Arc::new(Asked(proxy)),
             readiness: self,
         };
         let reception = Reception::new(Desk::new(admin), setup);
@@ -185,6 +188,23 @@ impl Server {
         let mut all = self.cells.clone();
         all.push(self.reloads.cells());
         self.registry.text(&all)
+    }
+}
+
+/// What is asked of models on the admin listener goes the way of every call.
+struct Asked(Proxy);
+
+impl Models for Asked {
+    fn hears(&self, path: &str) -> bool {
+        is_native(path)
+    }
+
+    fn answer(
+        &self,
+        request: Request<RequestBody>,
+        peer: Arc<Peer>,
+    ) -> Pin<Box<dyn Future<Output = Response<Body>> + Send + '_>> {
+        Box::pin(async move { self.0.native(request, move || peer.has_shown_a_token()).await.map(Body::new) })
     }
 }
 

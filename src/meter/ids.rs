@@ -24,8 +24,8 @@ impl Ids {
     }
 
     pub(super) fn draw(&self, now: Timestamp) -> Uuid {
-        let number = self.drawn.load(Ordering::Relaxed).wrapping_add(1);
-        self.drawn.store(number, Ordering::Relaxed);
+        // The control plane's source is drawn from by several threads.
+        let number = self.drawn.fetch_add(1, Ordering::Relaxed);
         let mut random = [0; 10];
         random[..8].copy_from_slice(&mixed(self.seed.wrapping_add(number)).to_ne_bytes());
         random[8..].copy_from_slice(&mixed(self.seed ^ number).to_ne_bytes()[..2]);

@@ -11,6 +11,7 @@ mod gemini;
 pub mod hub;
 mod json;
 mod messages;
+pub mod native;
 pub mod path;
 pub mod responses;
 mod retry;

@@ -5,6 +5,7 @@
 mod answer;
 mod bodies;
 mod models;
+mod native;
 mod objects;
 mod ours;
 mod read;
@@ -15,6 +16,7 @@ mod serve;
 mod upload;
 
 pub use bodies::{BodyBudget, BodyLimits};
+pub use native::is_native;
 pub use relay::RelayBody;
 
 use std::ops::Deref;
@@ -141,11 +143,15 @@ impl Proxy {
     /// Up to the caller; what is refused here is counted, but is no exchange.
     async fn placed(&self, head: &request::Parts, now: Timestamp) -> Result<(Place, Caller), Refusal> {
         let place = route::place(&head.method, head.uri.path())?;
-        let caller = authenticate(&self.gateway.world, &head.headers, now).await?;
+        let caller = self.caller(head, now).await?;
         if caller.is_seen_again(now) {
             self.gateway.state.used(Used::Token(caller.token().id), now);
         }
         Ok((place, caller))
+    }
+
+    async fn caller(&self, head: &request::Parts, now: Timestamp) -> Result<Caller, Refusal> {
+        authenticate(&self.gateway.world, &head.headers, now).await
     }
 
     fn turned_away(&self, head: &request::Parts, id: Uuid, refusal: &Refusal) -> Response<RelayBody> {
@@ -161,11 +167,14 @@ impl Proxy {
         body: RequestBody,
         exchange: &mut Exchange,
     ) -> Result<Read, Refusal> {
-        let gateway = &self.gateway;
-        let room = Room { limits: gateway.settings.load().bodies, budget: &gateway.bodies, hands: &gateway.hands };
-        let read = read::read(asked, id, head, body, &room).await?;
+        let read = read::read(asked, id, head, body, &self.room()).await?;
         exchange.has_read(&read.call, read.waited);
         Ok(read)
+    }
+
+    fn room(&self) -> Room<'_> {
+        let gateway = &self.gateway;
+        Room { limits: gateway.settings.load().bodies, budget: &gateway.bodies, hands: &gateway.hands }
     }
 
     /// Recall, resolve, reserve, attempt. Owns all it needs, for it may outlive this step: then the answer's body holds it.

@@ -59,6 +59,21 @@ pub(super) async fn read(
     Ok(Read { call, wants_trail, waited, share })
 }
 
+/// The bytes of a body that is no call yet, but becomes one or several.
+pub(super) async fn json(
+    head: &request::Parts,
+    mut body: RequestBody,
+    room: &Room<'_>,
+) -> Result<(Bytes, BodyShare), Refusal> {
+    let ours = Ours::among(&head.headers);
+    let form = form(Operation::Responses, &head.method, &ours)?;
+    let (mut share, mut waited) = (BodyShare::none_of(room.budget), Duration::ZERO);
+    match take(&mut body, form, &ours, room.limits, &mut share, &mut waited).await? {
+        Taken::Whole(bytes) => Ok((bytes, share)),
+        Taken::Larger { .. } => Err(Refusal::BodyTooLarge { limit_bytes: room.limits.body_bytes as u64 }),
+    }
+}
+
 /// What reading needs besides the request.
 pub(super) struct Room<'a> {
     pub(super) limits: BodyLimits,

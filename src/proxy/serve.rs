@@ -1,4 +1,5 @@
-//! The HTTP door: what `listen` hands on goes the call's way, and what it refuses gets the protocol's shape.
+//! The HTTP door: what `listen` hands on goes the call's way, be it by way of `native`, and what it refuses gets the
+//! protocol's shape.
 
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use http::{Request, Response};
 
 use super::answer;
 use super::relay::RelayBody;
-use super::{Proxy, route};
+use super::{Proxy, native, route};
 use crate::domain::protocol::Protocol;
 use crate::domain::refusal::Refusal;
 use crate::domain::time::Timestamp;
@@ -17,7 +18,11 @@ impl Serve for Proxy {
     type Body = RelayBody;
 
     fn call(&self, request: Request<RequestBody>, peer: Arc<Peer>) -> impl Future<Output = Response<RelayBody>> + Send {
-        self.handle(request, move || peer.has_shown_a_token())
+        let known = move || peer.has_shown_a_token();
+        match native::is_native(request.uri().path()) {
+            false => self.handle(request, known),
+            true => self.native(request, known),
+        }
     }
 
     fn refuse(&self, fault: HeadFault, head: Option<&Parts>) -> Response<RelayBody> {

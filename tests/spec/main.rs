@@ -12,6 +12,7 @@ mod golden;
 mod house;
 mod listening;
 mod metering;
+mod native;
 mod neighbours;
 mod objects;
 mod pass_through;

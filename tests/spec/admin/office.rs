@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use axum::body::Body;
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request};
+use http::{HeaderMap, Method, Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use keyway::admin::api::{Api, Ground, Live, Traffic};
-use keyway::admin::{Admin, Desk, Readiness, Ready, Settings};
+use keyway::admin::{Admin, Desk, Models, Readiness, Ready, Settings};
 use keyway::attempt::breaker::{self, Breakers};
 use keyway::attempt::client::{Client as Upstream, ClientSettings, Network, authorities};
 use keyway::attempt::probe::Probe;
@@ -25,7 +26,7 @@ use keyway::domain::id::Id;
 use keyway::domain::permission::AccessRole;
 use keyway::domain::time::Timestamp;
 use keyway::domain::token::TokenHash;
-use keyway::listen::{Limits, Reception, Setup, bind};
+use keyway::listen::{Limits, Peer, Reception, RequestBody, Setup, bind};
 use keyway::snapshot::{World, build};
 use keyway::store::seal::{Keyring, MasterKey, Salt};
 use keyway::store::state::{Keeping, State};
@@ -76,6 +77,22 @@ impl Live for Follows {
             let directory = self.store.take_up().await.unwrap();
             self.world.replace(build(&directory, &self.config.declared, &self.config.routing).unwrap());
         })
+    }
+}
+
+struct Nobody;
+
+impl Models for Nobody {
+    fn hears(&self, _path: &str) -> bool {
+        false
+    }
+
+    fn answer(
+        &self,
+        _request: Request<RequestBody>,
+        _peer: Arc<Peer>,
+    ) -> Pin<Box<dyn Future<Output = Response<Body>> + Send + '_>> {
+        unreachable!("nobody asks models here")
     }
 }
 
@@ -131,6 +148,7 @@ impl Office {
             metrics: Arc::new(|| "keyway_up 1\n".to_string()),
             settings: Arc::new(ArcSwap::from_pointee(settings)),
             api,
+            models: Arc::new(Nobody),
         });
         let reception = Reception::new(desk, Setup::new(Limits::default()));
         let listener = bind(([127, 0, 0, 1], 0).into(), false).unwrap();

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use http::Method;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
@@ -65,6 +66,22 @@ async fn health_is_for_everyone_and_unknown_paths_are_not() {
     assert!(ready["config"].as_str().unwrap().len() == 12 && ready["directoryVersion"] == 1, "{ready}");
     assert_eq!(caller.get("/v1/models").await.status, 404);
     assert_eq!(Caller::to(gateway.data).await.get("/metrics").await.status, 404, "not where applications are");
+}
+
+#[tokio::test]
+async fn a_model_is_asked_on_the_admin_listener_too_and_counted() {
+    let gateway = Gateway::start(&configuration(practice(), "")).await;
+    let (path, body) = ("/api/v1/chat", "{\"message\":\"Hello\"}");
+    for address in [gateway.data, gateway.admin] {
+        let mut caller = Caller::to(address).await.with_token(&gateway.token);
+        let answer = caller.asks(Method::POST, path, body).await;
+        assert!(answer.status == 200 && answer.body.contains("\"success\":true"), "{answer:?}");
+        assert_eq!(Caller::to(address).await.asks(Method::POST, path, body).await.status, 401);
+    }
+    let calls = gateway.metrics().await;
+    let counted = calls.lines().filter(|line| line.starts_with("keyway_requests_total{"));
+    let sum: u32 = counted.filter_map(|line| line.rsplit(' ').next()?.parse::<u32>().ok()).sum();
+    assert_eq!(sum, 2, "{calls}");
 }
 
 fn write_certificate(folder: &Path, name: &str) -> CertificateDer<'static> {
