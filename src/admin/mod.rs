@@ -5,6 +5,7 @@
 pub mod api;
 mod health;
 pub mod probing;
+pub mod usage;
 
 use std::convert::Infallible;
 use std::net::IpAddr;

@@ -17,7 +17,8 @@ use crate::config::Config;
 use crate::hands::Hands;
 use crate::meter::capacity::Capacity;
 use crate::meter::limit::Limiter;
-use crate::meter::{CoreMeter, Families, Meter, Records};
+use crate::meter::pricing::Pricing;
+use crate::meter::{CoreMeter, Families, Meter, Records, Runs};
 use crate::metrics::{Cells, Registry};
 use crate::proxy::{BodyBudget, Gateway, Proxy};
 use crate::snapshot::World;
@@ -64,13 +65,16 @@ pub fn assemble(
 }
 
 fn gateway(config: &Config, world: World, keyring: Arc<Keyring>, state: &State, cores: usize) -> io::Result<Gateway> {
+    let world = Arc::new(world);
     Ok(Gateway {
-        world: Arc::new(world),
+        world: world.clone(),
         state: state.clone(),
         meter: Arc::new(Meter {
             limiter: Limiter::new(),
             capacity: Capacity::new(settings::capacity(config)),
             records: Records::new(cores + 1, config.log.exchanges),
+            pricing: Pricing { world, unpriced: ArcSwap::from_pointee(config.ledger.unpriced), missing: 0.into() },
+            runs: Runs::default(),
         }),
         attempts: Attempts {
             breakers: Arc::new(Breakers::new(settings::breakers(config), Instant::now()).noting(state.clone())),

@@ -29,6 +29,33 @@ pub(super) fn register(server: &Arc<Server>, plane: &DataPlane<Proxy>, proxies: 
             out.push(&[], of.meter.records.dropped() as f64);
         },
     );
+    let of = server.gateway.clone();
+    registry.gauge(
+        "keyway_journal_late_total",
+        "Answers that went out before their exchanges were written down.",
+        &[],
+        move |out| {
+            out.push(&[], of.meter.records.late() as f64);
+        },
+    );
+    let of = server.gateway.clone();
+    registry.gauge("keyway_unpriced_total", "Exchanges whose cost nobody knows.", &[], move |out| {
+        out.push(&[], of.meter.pricing.missing.load(Relaxed) as f64);
+    });
+    if let Some(journal) = &server.books.journal {
+        let of = journal.clone();
+        registry.gauge("keyway_journal_lost_total", "Exchanges that no room was left for.", &[], move |out| {
+            out.push(&[], of.lost() as f64);
+        });
+        let of = journal.clone();
+        registry.gauge("keyway_journal_bytes", "What the journal takes of the disk.", &[], move |out| {
+            out.push(&[], of.kept_bytes() as f64);
+        });
+        let of = journal.clone();
+        registry.gauge("keyway_ledger_waiting", "Exchanges on their way to the ledger.", &[], move |out| {
+            out.push(&[], of.waiting() as f64);
+        });
+    }
     let of = server.clone();
     registry.gauge(
         "keyway_state_dropped_total",

@@ -7,6 +7,7 @@ mod cores;
 mod demo;
 mod following;
 mod gauges;
+pub mod ledger;
 mod log;
 pub mod open;
 mod probe;
@@ -86,6 +87,8 @@ pub enum Trouble {
     Tls(#[from] listen::TlsFault),
     #[error("[egress] ca: {0}")]
     Authorities(String),
+    #[error(transparent)]
+    Journal(#[from] crate::meter::journal::Unopened),
     #[error("a runtime could not be started: {0}")]
     Runtime(std::io::Error),
     #[error("the demo's folder {} can't be written: {error}", path.display())]

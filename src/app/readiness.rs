@@ -9,6 +9,7 @@ impl Readiness for Server {
     fn now(&self) -> Ready {
         let mut troubles = self.troubles.all();
         troubles.extend(self.state.trouble());
+        troubles.extend(self.books.troubles());
         let status = match (self.is_draining.load(Ordering::Relaxed), troubles.is_empty()) {
             (true, _) => "draining",
             (false, true) => "ready",

@@ -99,7 +99,8 @@ impl Running {
         gateway.attempts.parallel.set(settings::patience(config));
         gateway.attempts.breakers.set(settings::breakers(config));
         gateway.meter.capacity.set(settings::capacity(config));
-        gateway.meter.records.set_wanted(config.log.exchanges);
+        gateway.meter.pricing.unpriced.store(Arc::new(config.ledger.unpriced));
+        gateway.meter.records.set_logged(config.log.exchanges);
         gateway.bodies.set_limit(config.limits.bodies_in_flight);
         server.admin.store(Arc::new(settings::admin(config)));
         server.ground.store(Arc::new(settings::ground(config)));

@@ -14,6 +14,7 @@ use tokio::task::AbortHandle;
 use super::assemble::{Assembled, assemble};
 use super::cores::{self, DataPlane};
 use super::following::{Following, follow};
+use super::ledger::{self, Books};
 use super::reload::{Reloads, Troubles};
 use super::signals::{self, Signals};
 use super::{Source, Trouble, gauges, log, settings, state};
@@ -39,6 +40,7 @@ pub(super) struct Server {
     pub(super) following: Following,
     pub(super) state: State,
     pub(super) gateway: Arc<Gateway>,
+    pub(super) books: Books,
     probe: Arc<Probe>,
     pub(super) network: Arc<Network>,
     pub(super) admin: Arc<ArcSwap<admin::Settings>>,
@@ -61,7 +63,7 @@ pub(super) struct Running {
     pub(super) desk: Reception<Desk>,
     pub(super) desk_address: SocketAddr,
     /// Goes on while calls are drained: a revocation holds until the end.
-    keeping_up: AbortHandle,
+    keeping_up: [AbortHandle; 2],
 }
 
 impl Running {
@@ -82,13 +84,15 @@ impl Running {
         let assembled = assembled.map_err(Trouble::Runtime)?;
         state::remind(&assembled.gateway.attempts.breakers, &state);
         let data = cores::bind(config.listen.data, cores)?;
+        let books = Books::open(&config, &store, &assembled.gateway.meter).await?;
         let (desk_listener, desk_address) = bind_desk(config.listen.admin)?;
-        let server = Arc::new(Server::new(source, config, store, following, &assembled, network, level));
+        let server = Arc::new(Server::new((source, config), store, following, &assembled, books, network, level));
         let proxies = assembled.proxies;
         let plane = DataPlane::start(&proxies, data, &data_setup)?;
         gauges::register(&server, &plane, &proxies);
         let desk = server.clone().desk(desk_listener, admin_setup, assembled.desk);
-        let keeping_up = tokio::spawn(follow(server.clone())).abort_handle();
+        let keeping_up = [tokio::spawn(follow(server.clone())), tokio::spawn(ledger::sweep(server.clone()))];
+        let keeping_up = keeping_up.map(|task| task.abort_handle());
         Ok(Self { server, proxies, plane, desk, desk_address, keeping_up })
     }
 
@@ -105,9 +109,11 @@ impl Running {
         if cut > 0 {
             tracing::warn!(cut, "connections were cut at the drain's limit");
         }
-        log::write_records(server);
         self.desk.drain(DESK_DRAIN).await;
-        self.keeping_up.abort();
+        // The desk serves calls too, and they are on record like any other.
+        server.books.close().await;
+        log::write_records(server);
+        self.keeping_up.iter().for_each(AbortHandle::abort);
         server.following.settle().await;
         server.state.close().await;
         tracing::info!("drained");
@@ -123,11 +129,11 @@ fn bind_desk(address: SocketAddr) -> Result<(std::net::TcpListener, SocketAddr),
 
 impl Server {
     fn new(
-        source: Source,
-        config: Config,
+        (source, config): (Source, Config),
         store: Store,
         following: Following,
         assembled: &Assembled,
+        books: Books,
         network: Arc<Network>,
         level: log::Level,
     ) -> Self {
@@ -141,6 +147,7 @@ impl Server {
             following,
             state: assembled.gateway.state.clone(),
             gateway: assembled.gateway.clone(),
+            books,
             probe: assembled.probe.clone(),
             network,
             registry: assembled.registry.clone(),
@@ -165,6 +172,7 @@ impl Server {
                 probe: self.probe.clone(),
                 breakers: self.gateway.attempts.breakers.clone(),
                 state: self.state.clone(),
+                ledger: self.books.ledger.clone(),
             },
         );
         let admin = Admin {

@@ -37,7 +37,7 @@ use self::round::Round;
 use self::sign::Signer;
 use crate::domain::call::Call;
 use crate::domain::refusal::Refusal;
-use crate::domain::trail::{Attempt, End, Trail};
+use crate::domain::trail::{Attempt, End, Spent, Trail};
 use crate::hands::Hands;
 use crate::resolve::{Plan, Target};
 use crate::snapshot::Caller;
@@ -175,7 +175,11 @@ impl Run<'_> {
             }
             Err(failed) => {
                 permit.failed(&failed.failure, now);
-                trail.push(line(target, End::Failed(failed.failure.clone()), now - began));
+                let spent = failed.spent.as_deref().map(|usage| {
+                    let (provider, priced) = (target.provider.provider.id, target.priced());
+                    Box::new(Spent { provider, usage: *usage, priced })
+                });
+                trail.push(Attempt { spent, ..line(target, End::Failed(failed.failure.clone()), now - began) });
                 round.failed(target, failed);
                 None
             }
@@ -197,7 +201,7 @@ impl Run<'_> {
 
 fn line(target: &Target<'_>, end: End, took: Duration) -> Attempt {
     let (provider, model) = (target.provider.name.clone(), target.named_model());
-    Attempt { provider, model, scope: target.scope(), end, took }
+    Attempt { provider, model, scope: target.scope(), end, took, spent: None }
 }
 
 fn skipped(target: &Target<'_>, why: &'static str) -> Attempt {

@@ -16,11 +16,12 @@ use super::request::Request;
 use super::round::Deadline;
 use super::tap::Tap;
 use super::translation::Translation;
-use super::{Run, gate, places, request};
+use super::{Run, Settings, gate, places, request};
 use crate::domain::call::Call;
 use crate::domain::entity::Scope;
 use crate::domain::failure::Failure;
 use crate::domain::protocol::{Delivery, Protocol};
+use crate::domain::usage::Usage;
 use crate::protocol;
 use crate::resolve::Target;
 
@@ -33,11 +34,13 @@ const ERROR_BODY_WAIT: Duration = Duration::from_secs(5);
 pub(super) struct Failed {
     pub(super) failure: Failure,
     pub(super) said: Option<Box<Said>>,
+    /// What the provider says it had used by then.
+    pub(super) spent: Option<Box<Usage>>,
 }
 
 impl std::convert::From<Failure> for Failed {
     fn from(failure: Failure) -> Self {
-        Self { failure, said: None }
+        Self { failure, said: None, spent: None }
     }
 }
 
@@ -89,7 +92,7 @@ async fn answered(
         Box::pin(translated(run, answer, translation, rest)).await?
     } else if run.call.delivery == Delivery::Streamed && is_events(kind) {
         let mut tap = Tap::new(upstream, request.drops_usage);
-        let held = gate::events(&mut answer.body, &mut tap, run.settings).await?;
+        let held = held(&mut answer.body, &mut tap, run.settings).await?;
         ReplyBody::Events { held, tap, rest: rest(answer.body) }
     } else {
         match gate::whole(&mut answer.body, kind, run.settings.answer_limit_bytes).await? {
@@ -111,7 +114,7 @@ async fn translated(
     match run.call.delivery {
         Delivery::Streamed if translation.is_stream(&answer.headers) => {
             let mut tap = Tap::translating(*translation)?;
-            let held = gate::events(&mut answer.body, &mut tap, run.settings).await?;
+            let held = held(&mut answer.body, &mut tap, run.settings).await?;
             Ok(ReplyBody::Events { held, tap, rest: rest(answer.body) })
         }
         Delivery::Streamed => {
@@ -124,6 +127,12 @@ async fn translated(
             Ok(ReplyBody::Whole(translation.whole(run.hands, whole).await?))
         }
     }
+}
+
+/// The stream up to its commit. One that comes to nothing may have used something all the same.
+async fn held(body: &mut AnswerBody, tap: &mut Tap, settings: &Settings) -> Result<Vec<Bytes>, Failed> {
+    let held = gate::events(body, tap, settings).await;
+    held.map_err(|failure| Failed { spent: tap.usage().map(Box::new), ..failure.into() })
 }
 
 fn is_events(kind: &[u8]) -> bool {
@@ -150,11 +159,11 @@ async fn failed(answer: Answer, headers: HeaderMap, request: &mut Request<'_>) -
     let body = request.shown().map_or(said.clone(), |shown| protocol::scrub(&said, key_of(shown)));
     if let Some(translation) = &request.translation {
         let said = translation.error(&failure, headers, &body);
-        return Failed { failure, said: Some(Box::new(said)) };
+        return Failed { failure, said: Some(Box::new(said)), spent: None };
     }
     let said = Said { status, headers, body };
     let is_readable = protocol::is_error_body(upstream, &said.body);
-    Failed { failure, said: is_readable.then(|| Box::new(said)) }
+    Failed { failure, said: is_readable.then(|| Box::new(said)), spent: None }
 }
 
 /// The key itself, without the word `Bearer` before it.

@@ -117,7 +117,7 @@ impl Translation {
             Ok(whole) => Ok(whole.body.into()),
             Err(fault) => {
                 let said = said(translate::said(client, &fault), HeaderMap::new(), &fault.failure);
-                Err(Failed { failure: fault.failure, said: Some(Box::new(said)) })
+                Err(Failed { failure: fault.failure, said: Some(Box::new(said)), spent: None })
             }
         }
     }

@@ -22,6 +22,7 @@ mod serve;
 mod session;
 mod token;
 mod transfer;
+mod usage;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -81,6 +82,10 @@ enum Command {
     /// Who changed what
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Who used what, and what it cost
+    Usage(usage::UsageArgs),
+    /// Hold a provider's own account against the ledger
+    Reconcile(usage::ReconcileArgs),
     /// Print a shell's completions
     Completions(completions::Completions),
 }
@@ -123,6 +128,8 @@ fn dispatch(cli: Cli, output: Output) -> Result<(), Failure> {
         Command::Export => session::block_on(transfer::export(&Session::load(config, output)?)),
         Command::Import(import) => session::block_on(transfer::import(&import, &Session::load(config, output)?)),
         Command::Apply(apply) => session::block_on(transfer::apply(&apply, &Session::load(config, output)?)),
+        Command::Usage(args) => session::block_on(usage::usage(args, &Session::load(config, output)?)),
+        Command::Reconcile(args) => session::block_on(usage::reconcile(args, &Session::load(config, output)?)),
         Command::Audit(command) => session::block_on(audit::run(command, &Session::load(config, output)?)),
     }
 }

@@ -9,11 +9,12 @@ use super::Config;
 use super::declared;
 use super::read::Value;
 use super::settings::{
-    Attempts, Breaker, Cache, Data, Egress, Encryption, Http2, Limits, Listen, Log, LogFormat, LogLevel, Metrics,
-    Routing, Store, TlsFiles,
+    Attempts, Breaker, Cache, Data, Egress, Encryption, Http2, Journal, Ledger, Limits, Listen, Log, LogFormat,
+    LogLevel, Metrics, Routing, Store, TlsFiles,
 };
 use super::table::Table;
 use crate::domain::address;
+use crate::domain::prices::Unpriced;
 use crate::domain::protocol::Protocol;
 use crate::domain::time::Timestamp;
 
@@ -22,6 +23,9 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Where data lies if nobody says otherwise, relative to the file.
 const DATA_DIR: &str = "./keyway-data";
+
+/// Days are forgotten as a whole, and one of them is not over yet.
+const LEAST_RETENTION: Duration = Duration::from_secs(2 * 86_400);
 
 /// Any number from here on.
 const AT_LEAST_ONE: std::ops::RangeInclusive<u64> = 1..=u64::MAX;
@@ -51,6 +55,8 @@ pub(super) fn config(root: &mut Table<'_>, now: Timestamp) -> Config {
         attempts: root.section("attempts", attempts),
         breaker: root.section("breaker", breaker),
         limits: root.section("limits", limits),
+        journal: root.section("journal", journal),
+        ledger: root.section("ledger", ledger),
         log: root.section("log", log),
         metrics: root.section("metrics", metrics),
         declared: declared::directory(root, &egress.rules, now),
@@ -250,6 +256,28 @@ fn egress(table: &mut Table<'_>) -> Egress {
         ports: table.list("ports", |value| value.number(1..=65_535)),
     };
     Egress { rules, ca: table.get("ca", Value::file) }
+}
+
+fn journal(table: &mut Table<'_>) -> Journal {
+    let default = Journal::default();
+    Journal {
+        sync: table.duration("sync", default.sync),
+        wait: table.duration("wait", default.wait),
+        limit: table.size("limit", default.limit),
+    }
+}
+
+fn ledger(table: &mut Table<'_>) -> Ledger {
+    let default = Ledger::default();
+    let ledger = Ledger {
+        retention: table.duration("retention", default.retention),
+        unpriced: table.choice("unpriced", default.unpriced, &Unpriced::ALL),
+    };
+    if ledger.retention < LEAST_RETENTION {
+        let what = "`ledger.retention` is less than two days, so a day's sums could go before it is over".to_string();
+        table.reader.problem(table.at, what, "write two days or more, for example \"400d\"".into());
+    }
+    ledger
 }
 
 fn log(table: &mut Table<'_>) -> Log {

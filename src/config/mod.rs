@@ -23,8 +23,8 @@ use zeroize::Zeroizing;
 
 pub use problem::{Problem, Problems};
 pub use settings::{
-    Attempts, Breaker, Cache, Data, Egress, Encryption, Http2, Limits, Listen, Log, LogFormat, LogLevel, Metrics,
-    Routing, Store, TlsFiles,
+    Attempts, Breaker, Cache, Data, Egress, Encryption, Http2, Journal, Ledger, Limits, Listen, Log, LogFormat,
+    LogLevel, Metrics, Routing, Store, TlsFiles,
 };
 pub use table::Setting;
 
@@ -59,6 +59,8 @@ pub struct Config {
     pub breaker: Breaker,
     pub limits: Limits,
     pub egress: Egress,
+    pub journal: Journal,
+    pub ledger: Ledger,
     pub log: Log,
     pub metrics: Metrics,
     /// The entities that the file (or the environment) declares: read-only everywhere else.
@@ -114,6 +116,9 @@ pub fn differences(old: &Config, new: &Config) -> Vec<&'static str> {
         ("[attempts] pool_idle", old.attempts.pool_idle != new.attempts.pool_idle),
         ("[attempts] pool_connections", old.attempts.pool_connections != new.attempts.pool_connections),
         ("[egress] ca", old.egress.ca != new.egress.ca),
+        ("[journal] sync", old.journal.sync != new.journal.sync),
+        ("[journal] wait", old.journal.wait != new.journal.wait),
+        ("[journal] limit", old.journal.limit != new.journal.limit),
         ("[log] format", old.log.format != new.log.format),
     ];
     fixed.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::address::{self, Network};
+use crate::domain::prices::Unpriced;
 use crate::domain::protocol::Protocol;
 use crate::domain::secret::Secret;
 
@@ -334,6 +335,37 @@ pub enum LogFormat {
 
 impl LogFormat {
     pub const ALL: [(&'static str, Self); 2] = [("pretty", Self::Pretty), ("json", Self::Json)];
+}
+
+/// `[journal]`: where exchanges are written down first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Journal {
+    /// How often it is brought to the disk itself; zero is before each answer's end.
+    pub sync: Duration,
+    /// How long the end of an answer waits until its exchange is written.
+    pub wait: Duration,
+    /// What it may take of the disk while the ledger is away.
+    pub limit: usize,
+}
+
+impl Default for Journal {
+    fn default() -> Self {
+        Self { sync: Duration::from_millis(10), wait: Duration::from_millis(100), limit: 1 << 30 }
+    }
+}
+
+/// `[ledger]`: what is kept of exchanges, and what becomes of those whose price nobody knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ledger {
+    pub retention: Duration,
+    pub unpriced: Unpriced,
+}
+
+impl Default for Ledger {
+    fn default() -> Self {
+        // A year to compare with, and the month that is being compared.
+        Self { retention: Duration::from_secs(400 * 86_400), unpriced: Unpriced::Allow }
+    }
 }
 
 /// `[metrics]`.

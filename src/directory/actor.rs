@@ -92,6 +92,11 @@ impl Actor {
         self.place.map(|place| place.workspace)
     }
 
+    /// The workspace whose token was shown, and its org.
+    pub fn home(&self) -> Option<(Id<Workspace>, Id<Org>)> {
+        self.place.map(|place| (place.workspace, place.org))
+    }
+
     /// The person whose own credentials these are to set and see.
     pub fn user(&self) -> Option<Id<User>> {
         self.user

@@ -256,5 +256,6 @@ fn over(old: &Prices, listed: &Prices) -> Prices {
         audio_input: listed.audio_input.or(old.audio_input),
         audio_output: listed.audio_output.or(old.audio_output),
         per_request: listed.per_request.or(old.per_request),
+        tiers: old.tiers.clone(),
     }
 }

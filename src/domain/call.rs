@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::entity::{Credential, Provider};
 use super::id::Id;
 use super::protocol::{Delivery, Operation, Protocol};
+use super::run::Run;
 
 #[derive(Debug)]
 pub struct Call {
@@ -33,6 +34,8 @@ pub struct Call {
     /// The client's headers; only those on a protocol's allow-list go on.
     pub headers: HeaderMap,
     pub body: CallBody,
+    /// The work that the client says it is part of.
+    pub run: Option<Run>,
     /// A hash of the conversation the client names, if it does.
     pub conversation: Option<u64>,
     pub role: Option<String>,
@@ -80,6 +83,17 @@ pub struct Upload {
 impl fmt::Debug for Upload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Upload({} bytes so far)", self.beginning.len())
+    }
+}
+
+impl CallBody {
+    /// Bytes that the client sent, as far as they are known.
+    pub fn length(&self) -> u64 {
+        match self {
+            Self::Empty => 0,
+            Self::Json { bytes, .. } | Self::Multipart { bytes, .. } => bytes.len() as u64,
+            Self::Upload(upload) => upload.length.unwrap_or(upload.beginning.len() as u64),
+        }
     }
 }
 

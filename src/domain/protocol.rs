@@ -137,6 +137,32 @@ impl Operation {
         !matches!(self, Self::StoredResponse | Self::Conversations | Self::Files | Self::Batches)
     }
 
+    pub const fn metered(self) -> Metered {
+        match self {
+            Self::ChatCompletions
+            | Self::Completions
+            | Self::Embeddings
+            | Self::Rerank
+            | Self::Responses
+            | Self::Messages
+            | Self::GenerateContent
+            | Self::EmbedContent
+            | Self::BatchEmbedContents => Metered::Text,
+            Self::ImageGenerations
+            | Self::ImageEdits
+            | Self::ImageVariations
+            | Self::Speech
+            | Self::Transcriptions
+            | Self::Translations => Metered::Media,
+            Self::Moderations
+            | Self::CountTokens
+            | Self::StoredResponse
+            | Self::Conversations
+            | Self::Files
+            | Self::Batches => Metered::Nothing,
+        }
+    }
+
     /// The path below a provider's base URL, for operations that have a fixed one: Gemini's hold the model.
     pub const fn upstream_path(self) -> Option<&'static str> {
         match self {
@@ -165,9 +191,29 @@ impl Operation {
     }
 }
 
+/// What an operation uses of a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Metered {
+    /// Units of text, which can be reckoned from bytes where nobody counts them.
+    Text,
+    /// Pictures or sound, whose bytes tell nothing.
+    Media,
+    /// Nothing that is charged by itself.
+    Nothing,
+}
+
 /// How the answer is to come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivery {
     Whole,
     Streamed,
+}
+
+impl Delivery {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Whole => "whole",
+            Self::Streamed => "streamed",
+        }
+    }
 }

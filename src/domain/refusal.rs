@@ -62,6 +62,10 @@ pub enum Refusal {
     ModelNotApproved { model: String, kind: &'static str, remedy: String },
     #[error("the call is longer than the {limit} tokens of context that `{model}` has")]
     ContextTooLong { model: String, limit: u64 },
+    #[error("what `{model}` costs is not known, and calls without a price are refused here; {remedy}")]
+    ModelUnpriced { model: String, remedy: &'static str },
+    #[error("the run `{run}` can't be a part of `{parent}`, which is a part of it or lies too deep")]
+    RunCycle { run: String, parent: String },
     #[error("there is no credential for {provider}; {remedy}")]
     NoCredential { provider: String, remedy: String },
     #[error("the record of files, batches and responses can't be asked right now; try again shortly")]
@@ -154,6 +158,8 @@ impl Refusal {
             Self::ProviderDisabled { .. } => row(403, "provider_disabled", Permission),
             Self::ModelNotApproved { .. } => row(403, "model_not_approved", Permission),
             Self::ContextTooLong { .. } => row(400, "context_length_exceeded", InvalidRequest),
+            Self::ModelUnpriced { .. } => row(403, "model_unpriced", Permission),
+            Self::RunCycle { .. } => row(400, "run_cycle", InvalidRequest),
             Self::NoCredential { .. } => row(403, "no_credential", Permission),
             Self::StateAway => row(503, "state_unavailable", Server),
             Self::ObjectNotFound(_) => row(404, "object_not_found", NotFound),
@@ -174,7 +180,7 @@ impl Refusal {
 
     /// Every code of the table above with its status, so that metrics can hold one series each and the documents
     /// are held to all of them.
-    pub const CODES: [(&'static str, u16); 36] = [
+    pub const CODES: [(&'static str, u16); 38] = [
         ("token_missing", 401),
         ("tokens_differ", 401),
         ("invalid_api_key", 401),
@@ -199,6 +205,8 @@ impl Refusal {
         ("provider_disabled", 403),
         ("model_not_approved", 403),
         ("context_length_exceeded", 400),
+        ("model_unpriced", 403),
+        ("run_cycle", 400),
         ("no_credential", 403),
         ("state_unavailable", 503),
         ("object_not_found", 404),

@@ -6,6 +6,8 @@ use std::time::Duration;
 use super::entity::{Credential, Provider, Scope};
 use super::failure::Failure;
 use super::id::Id;
+use super::prices::PriceHistory;
+use super::usage::Usage;
 
 /// More lines than a plan can need; what would come after is not kept.
 pub const TRAIL_LIMIT: usize = 32;
@@ -17,6 +19,16 @@ pub struct Attempt {
     pub scope: Option<Scope>,
     pub end: End,
     pub took: Duration,
+    /// What a lost attempt had used already, where its provider said so.
+    pub spent: Option<Box<Spent>>,
+}
+
+/// Paid for and of no use to the client.
+#[derive(Clone, Debug)]
+pub struct Spent {
+    pub provider: Id<Provider>,
+    pub usage: Usage,
+    pub priced: Priced,
 }
 
 #[derive(Clone, Debug)]
@@ -41,6 +53,16 @@ pub struct Answerer {
     pub credential: Option<Id<Credential>>,
     /// Do other workspaces call with the same credential, or without one at the same provider?
     pub is_shared: bool,
+    pub priced: Priced,
+}
+
+/// Where the prices of a target stand: looked up only once there is something to price.
+#[derive(Clone, Debug, Default)]
+pub struct Priced {
+    /// Those that somebody stated for the model.
+    pub stated: Option<Arc<PriceHistory>>,
+    /// The preset whose list holds where none are stated.
+    pub listed: Option<&'static str>,
 }
 
 /// The attempts of one exchange.

@@ -111,52 +111,8 @@ fn names(record: &Record) -> (&str, &str) {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use super::super::record::{Outcome, Record};
+    use super::super::record::tests::record;
     use super::*;
-    use crate::domain::failure::Failure;
-    use crate::domain::id::Id;
-    use crate::domain::protocol::{Delivery, Operation, Protocol};
-    use crate::domain::trail::{Answerer, Attempt, End, Trail};
-    use crate::domain::usage::{Basis, Usage};
-
-    fn record() -> Record {
-        let mut trail = Trail::default();
-        let (provider, model) = ("a\"b".into(), "m".into());
-        let end = End::Failed(Failure::TimedOut);
-        trail.push(Attempt { provider, model, scope: None, end, took: Duration::ZERO });
-        Record {
-            id: Uuid::nil(),
-            at: Timestamp(1_774_137_600_007),
-            org: Id::random(),
-            workspace: Id::random(),
-            workspace_name: "w".into(),
-            token: Id::random(),
-            user: None,
-            asserted: None,
-            protocol: Protocol::Chat,
-            operation: Operation::ChatCompletions,
-            delivery: Delivery::Whole,
-            from: Some(Answerer {
-                provider: "a\"b".into(),
-                provider_id: Id::random(),
-                model: "m".into(),
-                is_registered: true,
-                scope: None,
-                credential: None,
-                is_shared: false,
-            }),
-            trail,
-            usage: Usage { input: 3, output: 1_234, ..Usage::default() },
-            basis: Basis::Reported,
-            outcome: Outcome::Failed,
-            refusal: Some("timed_out"),
-            first_event: None,
-            total: Duration::from_micros(12_350),
-            overhead: Duration::from_micros(77),
-        }
-    }
 
     fn line(format: LineFormat) -> String {
         let mut out = Vec::new();

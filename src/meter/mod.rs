@@ -4,17 +4,22 @@
 //! how a provider was reached, nor hold a client up.
 
 pub mod capacity;
+mod entry;
 mod ids;
+pub mod journal;
 pub mod limit;
 mod line;
 mod minute;
+pub mod pricing;
 mod record;
 mod records;
+mod runs;
 mod tally;
 
 pub use line::{LineFormat, write_line};
 pub use record::{Outcome, Record};
-pub use records::Records;
+pub use records::{Records, Settled};
+pub use runs::Runs;
 pub use tally::{CoreMeter, Families};
 
 use std::sync::Arc;
@@ -26,20 +31,28 @@ use uuid::Uuid;
 
 use self::capacity::{Capacity, Place};
 use self::limit::{Asking, Limiter, Permit, Remaining};
+use self::pricing::Pricing;
+use self::records::Ticket;
 use crate::domain::call::Call;
 use crate::domain::protocol::{Operation, Protocol};
 use crate::domain::refusal::Refusal;
+use crate::domain::run::Run;
 use crate::domain::time::Timestamp;
 use crate::domain::trail::{Answerer, Trail};
 use crate::domain::usage::{Basis, Usage};
-use crate::resolve::Plan;
+use crate::resolve::{Plan, Target};
 use crate::snapshot::Caller;
+
+/// What to do about a model that has no price.
+const UNPRICED_REMEDY: &str = "its provider's admin can state its prices";
 
 /// What all cores share.
 pub struct Meter {
     pub limiter: Limiter,
     pub capacity: Arc<Capacity>,
     pub records: Records,
+    pub pricing: Pricing,
+    pub runs: Runs,
 }
 
 /// A call as it is known before its body is read.
@@ -63,11 +76,14 @@ impl CoreMeter {
     ) -> Result<(Exchange, Option<Remaining>), Refusal> {
         let place = self.meter.capacity.enter(caller.workspace())?;
         let (permit, remaining) = self.meter.limiter.admit(&asking(caller), opening.began)?;
+        // The last of what can refuse, for its place goes back with the record.
+        self.meter.records.admit(self.index)?;
         let exchange = Exchange {
             trail: Trail::default(),
             record: Some(Box::new(Record::opened(caller, opening))),
             began: opening.began,
             elsewhere: Duration::ZERO,
+            ticket: None,
             core: self.clone(),
             _place: place,
             _permit: permit,
@@ -96,6 +112,8 @@ pub struct Exchange {
     began: Instant,
     /// Time that was the client's or the providers', not ours.
     elsewhere: Duration,
+    /// Settled, and the record is not written yet.
+    ticket: Option<Ticket>,
     core: Arc<CoreMeter>,
     _place: Place,
     _permit: Permit,
@@ -105,13 +123,30 @@ impl Exchange {
     /// The body is here; for so long the client was waited for.
     pub fn has_read(&mut self, call: &Call, waited: Duration) {
         self.elsewhere += waited;
-        self.note(|record| record.delivery = call.delivery);
+        self.note(|record| {
+            record.delivery = call.delivery;
+            record.run = call.run.clone();
+            record.asked_bytes = call.body.length();
+        });
     }
 
-    /// Holds the plan against what the caller may still spend. A dear plan may come back cheaper, or not at all;
-    /// without a ledger there is nothing to hold it against yet.
-    pub fn reserve<'a>(&mut self, plan: Plan<'a>, _call: &Call) -> Result<Plan<'a>, Refusal> {
-        Ok(plan)
+    /// Holds the plan against what the caller may still spend. A dear plan may come back cheaper, or not at all: now it
+    /// loses the targets whose price nobody knows, where those are refused.
+    pub fn reserve<'a>(&mut self, plan: Plan<'a>, call: &Call) -> Result<Plan<'a>, Refusal> {
+        let (meter, Some(record)) = (&self.core.meter, &mut self.record) else { return Ok(plan) };
+        if let Some(run) = &call.run
+            && let Err(refusal) = meter.runs.enter(record.workspace, run)
+        {
+            // What is not believed is not written down either.
+            record.run = Some(Run { name: run.name.clone(), parent: None });
+            return Err(refusal);
+        }
+        if !meter.pricing.blocks() {
+            return Ok(plan);
+        }
+        let model = plan.first().model_id.to_string();
+        let is_priced = |target: &Target<'_>| pricing::is_known(&target.priced(), target.model_id, record.began_at);
+        plan.retain(is_priced).ok_or(Refusal::ModelUnpriced { model, remedy: UNPRICED_REMEDY })
     }
 
     /// Where the attempts write themselves down.
@@ -144,6 +179,11 @@ impl Exchange {
         self.note(|record| (record.usage, record.basis) = (usage, basis));
     }
 
+    /// Nobody says what a whole answer of this length used.
+    pub fn reckons_by(&mut self, answered_bytes: usize) {
+        self.note(|record| record.answered_bytes = answered_bytes as u64);
+    }
+
     pub fn ends(&mut self, outcome: Outcome) {
         self.note(|record| record.outcome = outcome);
     }
@@ -156,11 +196,18 @@ impl Exchange {
         });
     }
 
-    /// Ready when the record is safe. Awaited before the last frame goes out; at once as long as records are kept in
-    /// memory only.
-    pub fn poll_settle(&mut self, _cx: &mut Context<'_>) -> Poll<()> {
-        self.settle();
-        Poll::Ready(())
+    /// Ready when the record is safe, or late. Awaited before the last frame goes out; at once where there is no journal.
+    pub fn poll_settle(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(record) = self.settled() {
+            self.ticket = self.core.meter.records.push(self.core.index, record, Some(cx.waker()));
+            return if self.ticket.is_some() { Poll::Pending } else { Poll::Ready(()) };
+        }
+        let Some(ticket) = self.ticket else { return Poll::Ready(()) };
+        let written = self.core.meter.records.poll_written(self.core.index, ticket, cx);
+        if written.is_ready() {
+            self.ticket = None;
+        }
+        written
     }
 
     /// What is learned after the settlement comes too late to count.
@@ -170,18 +217,21 @@ impl Exchange {
         }
     }
 
-    fn settle(&mut self) {
-        let Some(mut record) = self.record.take() else { return };
+    /// The whole record, once.
+    fn settled(&mut self) -> Option<Box<Record>> {
+        let mut record = self.record.take()?;
         record.trail = std::mem::take(&mut self.trail);
         record.total = self.began.elapsed();
         record.at = record.at.after(record.total);
         self.core.settled(&record);
-        self.core.meter.records.push(self.core.index, record);
+        Some(record)
     }
 }
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        self.settle();
+        if let Some(record) = self.settled() {
+            self.core.meter.records.push(self.core.index, record, None);
+        }
     }
 }

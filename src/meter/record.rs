@@ -11,6 +11,7 @@ use crate::domain::entity::{Org, Token, User, Workspace};
 use crate::domain::id::Id;
 use crate::domain::protocol::{Delivery, Operation, Protocol};
 use crate::domain::refusal::{Family, Refusal};
+use crate::domain::run::Run;
 use crate::domain::time::Timestamp;
 use crate::domain::trail::{Answerer, Trail};
 use crate::domain::usage::{Basis, Usage};
@@ -19,6 +20,7 @@ use crate::snapshot::Caller;
 #[derive(Clone, Debug)]
 pub struct Record {
     pub id: Uuid,
+    pub began_at: Timestamp,
     /// When it was settled.
     pub at: Timestamp,
     pub org: Id<Org>,
@@ -31,6 +33,11 @@ pub struct Record {
     pub protocol: Protocol,
     pub operation: Operation,
     pub delivery: Delivery,
+    pub run: Option<Run>,
+    /// The length of the call's body.
+    pub asked_bytes: u64,
+    /// The length of a whole answer whose provider did not say what it used.
+    pub answered_bytes: u64,
     pub from: Option<Answerer>,
     pub trail: Trail,
     pub usage: Usage,
@@ -48,6 +55,7 @@ impl Record {
     pub(super) fn opened(caller: &Caller, opening: Opening) -> Self {
         Self {
             id: opening.id,
+            began_at: opening.at,
             at: opening.at,
             org: caller.view().org.id,
             workspace: caller.workspace(),
@@ -58,6 +66,9 @@ impl Record {
             protocol: opening.protocol,
             operation: opening.operation,
             delivery: Delivery::Whole,
+            run: None,
+            asked_bytes: 0,
+            answered_bytes: 0,
             from: None,
             trail: Trail::default(),
             usage: Usage::default(),
@@ -119,6 +130,56 @@ impl Outcome {
             Family::Server if row.status == 502 || row.status == 504 => Self::Failed,
             Family::Quota => Self::Failed,
             _ => Self::Refused,
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::domain::failure::Failure;
+    use crate::domain::trail::{Attempt, End, Priced};
+
+    /// A call that failed at its first provider.
+    pub(in crate::meter) fn record() -> Record {
+        let mut trail = Trail::default();
+        let (provider, model) = ("a\"b".into(), "m".into());
+        let end = End::Failed(Failure::TimedOut);
+        trail.push(Attempt { provider, model, scope: None, end, took: Duration::ZERO, spent: None });
+        Record {
+            id: Uuid::nil(),
+            began_at: Timestamp(0),
+            at: Timestamp(1_774_137_600_007),
+            org: Id::random(),
+            workspace: Id::random(),
+            workspace_name: "w".into(),
+            token: Id::random(),
+            user: None,
+            asserted: None,
+            protocol: Protocol::Chat,
+            operation: Operation::ChatCompletions,
+            delivery: Delivery::Whole,
+            run: None,
+            asked_bytes: 0,
+            answered_bytes: 0,
+            from: Some(Answerer {
+                provider: "a\"b".into(),
+                provider_id: Id::random(),
+                model: "m".into(),
+                is_registered: true,
+                scope: None,
+                credential: None,
+                is_shared: false,
+                priced: Priced::default(),
+            }),
+            trail,
+            usage: Usage { input: 3, output: 1_234, ..Usage::default() },
+            basis: Basis::Reported,
+            outcome: Outcome::Failed,
+            refusal: Some("timed_out"),
+            first_event: None,
+            total: Duration::from_micros(12_350),
+            overhead: Duration::from_micros(77),
         }
     }
 }

@@ -278,6 +278,14 @@ impl<'a> Reader<'a> {
         Ok(whole.iter().try_fold(0, add).filter(|_| is_whole))
     }
 
+    /// Reads any value; `Some` where it is a number, as it is written.
+    pub(super) fn decimal(&mut self) -> Read<Option<&'a str>> {
+        let value = self.place()?;
+        let text = &self.bytes[value];
+        let is_number = text.first().is_some_and(|first| first.is_ascii_digit() || *first == b'-');
+        Ok(std::str::from_utf8(text).ok().filter(|_| is_number))
+    }
+
     /// Reads the string that begins here.
     #[inline]
     pub(super) fn string(&mut self) -> Read<Text<'a>> {

@@ -184,6 +184,7 @@ mod tests {
             query: query.map(str::to_string),
             headers: http::HeaderMap::new(),
             body: CallBody::Empty,
+            run: None,
             conversation: None,
             role: None,
             endpoint: None,

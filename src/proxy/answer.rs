@@ -87,9 +87,16 @@ fn put(headers: &mut HeaderMap, name: HeaderName, text: &str) {
 }
 
 impl Answered {
-    pub(super) fn refused(self, refusal: &Refusal, exchange: Option<&Exchange>) -> Response<RelayBody> {
+    /// A refusal of an exchange, if there is one yet.
+    pub(super) fn refused(self, refusal: &Refusal, exchange: Option<Exchange>) -> Response<RelayBody> {
+        let mut response = self.refusal(refusal, exchange.as_ref());
+        *response.body_mut() = RelayBody::refusal(protocol::refusal_body(self.protocol, refusal), exchange);
+        response
+    }
+
+    fn refusal(self, refusal: &Refusal, exchange: Option<&Exchange>) -> Response<RelayBody> {
         let row = refusal.row();
-        let mut response = Response::new(RelayBody::ours(protocol::refusal_body(self.protocol, refusal)));
+        let mut response = Response::new(RelayBody::ours(Bytes::new()));
         *response.status_mut() = StatusCode::from_u16(row.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, JSON);
@@ -119,7 +126,7 @@ impl Answered {
             Ok(reply) => reply,
             Err(refusal) => {
                 exchange.refused(&refusal);
-                return self.refused(&refusal, Some(&exchange));
+                return self.refused(&refusal, Some(exchange));
             }
         };
         let mut headers = std::mem::take(&mut reply.headers);

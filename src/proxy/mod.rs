@@ -131,7 +131,9 @@ impl Proxy {
                 Ok(read) => read,
                 Err(refusal) => {
                     exchange.refused(&refusal);
-                    return answered.refused(&refusal, Some(&exchange));
+                    let mut response = answered.refused(&refusal, Some(exchange));
+                    response.body_mut().settled().await;
+                    return response;
                 }
             };
             answered.explains = read.wants_trail && caller.holds(Permission::AIModelView);
@@ -204,12 +206,14 @@ impl Proxy {
     /// Relay. A stream whose providers are slow gets its status and comments meanwhile.
     async fn answered(&self, answered: Answered, may_wait: bool, mut attempting: Attempting) -> Response<RelayBody> {
         let settings = **self.gateway.settings.load();
-        if !may_wait {
-            let (result, exchange) = attempting.await;
-            return answered.replied(result, exchange, &settings);
-        }
-        match timeout(settings.hold, &mut attempting).await {
-            Ok((result, exchange)) => answered.replied(result, exchange, &settings),
+        let replied =
+            if may_wait { timeout(settings.hold, &mut attempting).await } else { Ok((&mut attempting).await) };
+        match replied {
+            Ok((result, exchange)) => {
+                let mut response = answered.replied(result, exchange, &settings);
+                response.body_mut().settled().await;
+                response
+            }
             Err(_) => answered.waiting(attempting, &settings),
         }
     }

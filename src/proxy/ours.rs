@@ -1,12 +1,14 @@
 //! The headers of a call that the gateway itself reads.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue};
 
 use crate::domain::call::CallBody;
 use crate::domain::refusal::Refusal;
+use crate::domain::run::{Run, is_name};
 use crate::protocol::scan;
 
 /// Found in one walk; of one that stands twice the first.
@@ -15,6 +17,8 @@ pub(super) struct Ours<'a> {
     pub(super) session: Option<&'a HeaderValue>,
     /// What clients that know nothing of us call a conversation.
     pub(super) clients_session: Option<&'a HeaderValue>,
+    pub(super) run: Option<&'a HeaderValue>,
+    pub(super) parent_run: Option<&'a HeaderValue>,
     pub(super) role: Option<&'a HeaderValue>,
     pub(super) endpoint: Option<&'a HeaderValue>,
     pub(super) project: Option<&'a HeaderValue>,
@@ -34,7 +38,10 @@ impl<'a> Ours<'a> {
         for (name, value) in headers {
             let place = match name.as_str() {
                 "x-keyway-session" => &mut ours.session,
-                "session-id" | "x-claude-code-session-id" => &mut ours.clients_session,
+                // Codex writes its own with an underscore, which some proxies in between make a dash.
+                "session-id" | "session_id" | "x-claude-code-session-id" => &mut ours.clients_session,
+                "x-keyway-run" => &mut ours.run,
+                "x-keyway-parent-run" => &mut ours.parent_run,
                 "x-keyway-role" => &mut ours.role,
                 "x-keyway-endpoint" => &mut ours.endpoint,
                 "x-keyway-project" => &mut ours.project,
@@ -67,6 +74,28 @@ pub(super) fn text(value: Option<&HeaderValue>, label: &'static str) -> Result<O
     let Some(value) = value else { return Ok(None) };
     let text = value.to_str().map_err(|_| Refusal::HeaderInvalid { header: label, why: "it must be visible ASCII" })?;
     Ok(Some(text.trim().to_string()).filter(|text| !text.is_empty()))
+}
+
+/// The run that a call is part of: what the client names, else the session of an agent that knows nothing of us.
+pub(super) fn run(ours: &Ours<'_>) -> Result<Option<Run>, Refusal> {
+    const WHY: &str = "a run's name is 1 to 128 visible ASCII characters without blanks";
+    let named = |value: Option<&HeaderValue>, header: &'static str| -> Result<Option<Arc<str>>, Refusal> {
+        let Some(text) = text(value, header)? else { return Ok(None) };
+        if !is_name(&text) {
+            return Err(Refusal::HeaderInvalid { header, why: WHY });
+        }
+        Ok(Some(text.into()))
+    };
+    let parent = named(ours.parent_run, "x-keyway-parent-run")?;
+    if let Some(name) = named(ours.run, "x-keyway-run")? {
+        return Ok(Some(Run { name, parent }));
+    }
+    if parent.is_some() {
+        let why = "it says whose part a run is, so `x-keyway-run` must name the run";
+        return Err(Refusal::HeaderInvalid { header: "x-keyway-parent-run", why });
+    }
+    let session = ours.clients_session.and_then(|value| value.to_str().ok()).filter(|text| is_name(text));
+    Ok(session.map(|name| Run { name: name.into(), parent: None }))
 }
 
 /// The conversation that the client names, hashed. The hash only spreads; nothing trusts it.

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::bodies::{BodyBudget, BodyLimits, BodyShare};
-use super::ours::{Ours, allowed, conversation, named_model, text};
+use super::ours::{Ours, allowed, conversation, named_model, run, text};
 use super::route::Asked;
 use super::upload::Passing;
 use crate::domain::call::{Call, CallBody, Found, Upload};
@@ -322,6 +322,7 @@ fn call(asked: Asked, id: Uuid, head: &request::Parts, ours: &Ours<'_>, body: Ca
         method: head.method.clone(),
         query: query.and_then(kept),
         tail: asked.tail,
+        run: run(ours)?,
         conversation: conversation(ours, &body),
         role: text(ours.role, "x-keyway-role")?,
         endpoint: text(ours.endpoint, "x-keyway-endpoint")?,

@@ -25,7 +25,7 @@ use crate::domain::call::{Call, Past};
 use crate::domain::entity::{Owner, ProviderSettings, Scope, TokenKind};
 use crate::domain::protocol::{Operation, Protocol};
 use crate::domain::refusal::Refusal;
-use crate::domain::trail::Answerer;
+use crate::domain::trail::{Answerer, Priced};
 use crate::snapshot::{Caller, CredentialEntry, ModelEntry, ProviderEntry};
 
 /// One line of a plan: provider, model id and credential. Points into the caller's view: counting references that all
@@ -96,6 +96,16 @@ impl<'a> Target<'a> {
             scope: self.scope(),
             credential: self.credential.map(|one| one.id()),
             is_shared: self.is_shared(),
+            priced: self.priced(),
+        }
+    }
+
+    /// Where its prices stand. A credential with an address of its own leads to somebody else's prices.
+    pub fn priced(&self) -> Priced {
+        let is_elsewhere = self.credential.is_some_and(|one| one.credential.overrides.base_url.is_some());
+        Priced {
+            stated: self.model.and_then(|model| model.prices.clone()),
+            listed: self.provider.listed.filter(|_| !is_elsewhere),
         }
     }
 
@@ -139,6 +149,16 @@ pub struct Plan<'a> {
 impl<'a> Plan<'a> {
     pub fn targets(&self) -> impl Iterator<Item = &Target<'a>> {
         std::iter::once(&self.first).chain(&self.rest)
+    }
+
+    /// What is left of it without some of its targets.
+    pub fn retain(self, keep: impl FnMut(&Target<'a>) -> bool) -> Option<Self> {
+        let mut targets = vec![self.first];
+        targets.extend(self.rest);
+        targets.retain(keep);
+        let mut targets = targets.into_iter();
+        let first = targets.next()?;
+        Some(Self { first, rest: targets.collect(), rule: self.rule, dropped: self.dropped })
     }
 
     pub fn first(&self) -> &Target<'a> {

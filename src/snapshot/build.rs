@@ -184,6 +184,7 @@ impl<'a> Parts<'a> {
             qualified: format!("{}:{}", provider.provider.prefix, model.model_id).into(),
             hydration: hydration.and_then(|hydration| self.identity(hydration.identity).cloned()),
             provider: provider.clone(),
+            prices: (!model.prices.is_empty()).then(|| Arc::new(model.prices.clone())),
             model: model.clone(),
         }
     }
@@ -198,7 +199,14 @@ fn grouped<T: Copy, K: std::hash::Hash + Eq>(items: impl Iterator<Item = T>, key
 }
 
 fn provider_entry(provider: &Provider) -> ProviderEntry {
-    ProviderEntry { name: provider.name.as_str().into(), preset: provider.facts(), provider: provider.clone() }
+    let preset = provider.facts();
+    let is_at_home = preset.base_url.is_some_and(|home| home == provider.base_url.to_string());
+    ProviderEntry {
+        name: provider.name.as_str().into(),
+        preset,
+        listed: is_at_home.then_some(preset.name),
+        provider: provider.clone(),
+    }
 }
 
 fn credential_entry(credential: &Credential, provider: &ProviderEntry) -> CredentialEntry {

@@ -7,6 +7,7 @@ use crate::domain::entity::{Credential, Grant, Listing, Model, Provider, Route, 
 use crate::domain::id::Id;
 use crate::domain::map::Map;
 use crate::domain::preset::Preset;
+use crate::domain::prices::PriceHistory;
 use crate::domain::protocol::Protocol;
 
 /// A provider with its preset. Deleted ones are not here; switched-off ones are, so that a refusal can say so.
@@ -16,6 +17,8 @@ pub struct ProviderEntry {
     pub preset: &'static Preset,
     /// The name as metrics, logs and answers show it.
     pub name: Arc<str>,
+    /// Where the provider is at the preset's own address: the preset whose listed prices hold.
+    pub listed: Option<&'static str>,
 }
 
 /// A model with the provider that has it.
@@ -28,6 +31,8 @@ pub struct ModelEntry {
     pub qualified: Arc<str>,
     /// The text put before the system prompt, if hydration is on.
     pub hydration: Option<Arc<str>>,
+    /// Its stated prices, if it ever had any; shared with the records of its exchanges.
+    pub prices: Option<Arc<PriceHistory>>,
 }
 
 /// A credential with the address it is for.

@@ -14,6 +14,7 @@ pub mod error;
 pub mod export;
 mod file;
 mod image;
+pub mod ledger;
 mod memory;
 pub mod mirror;
 pub mod part;
@@ -125,6 +126,15 @@ impl Store {
             Kind::SealedFile(file) => file.keyring(),
             Kind::Memory(memory) => memory.keyring(),
             Kind::Postgres(database) => database.keyring(),
+        }
+    }
+
+    /// Where exchanges are kept: in this file beside a sealed one, else with the directory; nowhere where nothing is kept.
+    pub fn ledger(&self, file: PathBuf) -> Keeping {
+        match &self.kind {
+            Kind::SealedFile(_) => Keeping::File(file),
+            Kind::Memory(_) => Keeping::Nowhere,
+            Kind::Postgres(database) => database.state(),
         }
     }
 

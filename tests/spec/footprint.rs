@@ -46,6 +46,7 @@ fn call() -> Call {
         query: None,
         headers: http::HeaderMap::new(),
         body: CallBody::Empty,
+        run: None,
         conversation: None,
         role: None,
         endpoint: None,

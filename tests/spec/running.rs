@@ -1,5 +1,6 @@
 //! What the running process promises: the real binary over real sockets, with a practice provider behind it.
 
+mod books;
 mod caller;
 mod ends;
 mod gateway;

@@ -383,7 +383,7 @@ fn a_reload_is_told_which_settings_need_a_restart() {
 }
 
 /// Settings that hold as long as the process, with another value than their default.
-const FIXED: [(&str, &str); 15] = [
+const FIXED: [(&str, &str); 18] = [
     ("listen.data", "\"127.0.0.1:9\""),
     ("listen.admin", "\"127.0.0.1:9\""),
     ("listen.cores", "7"),
@@ -398,11 +398,14 @@ const FIXED: [(&str, &str); 15] = [
     ("attempts.pool_idle", "\"1s\""),
     ("attempts.pool_connections", "1"),
     ("egress.ca", "\"ca.pem\""),
+    ("journal.sync", "\"1ms\""),
+    ("journal.wait", "\"1s\""),
+    ("journal.limit", "\"1MiB\""),
     ("log.format", "\"json\""),
 ];
 
 /// Settings that a reload takes up: whole tables, and what of the others is not fixed.
-const TAKEN_UP: [&str; 34] = [
+const TAKEN_UP: [&str; 35] = [
     "drain_timeout",
     "listen.trusted_proxies",
     "listen.proxy_protocol",
@@ -426,6 +429,7 @@ const TAKEN_UP: [&str; 34] = [
     "egress.http",
     "egress.private_networks",
     "egress.ports",
+    "ledger.",
     "log.level",
     "log.exchanges",
     "metrics.",

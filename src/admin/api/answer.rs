@@ -56,6 +56,14 @@ pub(crate) struct CreatedOnce<T> {
     pub(crate) token: Secret,
 }
 
+/// A report as a table of comma-separated values.
+#[derive(Debug)]
+pub(crate) struct Table(pub(crate) String);
+
+/// A page as such a table.
+#[derive(Debug)]
+pub(crate) struct TablePage(pub(crate) String);
+
 /// Done, with nothing to show.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Done;
@@ -69,13 +77,17 @@ pub(super) struct Ready {
     pub(super) body: Vec<u8>,
     /// The body as it may be kept, where that is another one.
     pub(super) to_keep: Option<Vec<u8>>,
+    pub(super) media: &'static str,
 }
+
+/// What nearly every answer is.
+pub(super) const JSON: &str = "application/json";
 
 impl Ready {
     fn json(status: StatusCode, shown: &impl Serialize) -> Self {
         // Structs of plain values; what can't be written would be an empty body, which no client takes for one.
         let body = serde_json::to_vec(shown).unwrap_or_default();
-        Self { status, etag: None, location: None, body, to_keep: None }
+        Self { status, etag: None, location: None, body, to_keep: None, media: JSON }
     }
 }
 
@@ -85,6 +97,7 @@ pub(crate) trait Answer: Send + 'static {
     const TAGGED: bool = false;
     const LOCATED: bool = false;
     const PAGED: bool = false;
+    const MEDIA: &'static str = JSON;
 
     fn ready(self) -> Ready;
 
@@ -233,11 +246,42 @@ impl<T: Serialize + ToSchema + Send + 'static> Answer for Paged<T> {
     }
 }
 
+const CSV: &str = "text/csv; charset=utf-8";
+
+impl Ready {
+    fn csv(text: String) -> Self {
+        Self { body: text.into_bytes(), media: CSV, ..Self::json(StatusCode::OK, &()) }
+    }
+}
+
+impl Answer for Table {
+    const STATUS: StatusCode = StatusCode::OK;
+    const MEDIA: &'static str = CSV;
+
+    fn ready(self) -> Ready {
+        Ready::csv(self.0)
+    }
+
+    fn describe(_: &mut Described) {}
+}
+
+impl Answer for TablePage {
+    const STATUS: StatusCode = StatusCode::OK;
+    const PAGED: bool = true;
+    const MEDIA: &'static str = CSV;
+
+    fn ready(self) -> Ready {
+        Ready::csv(self.0)
+    }
+
+    fn describe(_: &mut Described) {}
+}
+
 impl Answer for Done {
     const STATUS: StatusCode = StatusCode::NO_CONTENT;
 
     fn ready(self) -> Ready {
-        Ready { status: Self::STATUS, etag: None, location: None, body: Vec::new(), to_keep: None }
+        Ready { status: Self::STATUS, etag: None, location: None, body: Vec::new(), to_keep: None, media: JSON }
     }
 
     fn describe(_: &mut Described) {}

@@ -13,6 +13,7 @@ use utoipa::openapi::{Components, InfoBuilder, OpenApi, OpenApiBuilder, Ref, Ref
 use utoipa::{PartialSchema as _, ToSchema as _};
 
 use super::ROOT;
+use super::answer::JSON;
 use super::problem::Said;
 use super::table::{Needs, Row, alias_rows, rows};
 use crate::directory::page::{PAGE_DEFAULT, PAGE_MAX};
@@ -193,6 +194,9 @@ fn good(row: &Row) -> Response {
         _ => "As it is.",
     });
     let response = match &row.facts.gives.name {
+        None if row.facts.answers != JSON => {
+            response.content(row.facts.answers, ContentBuilder::new().schema(Some(text())).build())
+        }
         None => response,
         Some(name) => {
             let schema = if row.facts.paged { page_of(name) } else { Ref::from_schema_name(name).into() };

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::Api;
-use super::answer::Ready;
+use super::answer::{JSON, Ready};
 use super::ask::Entered;
 use super::problem::{Fault, Problem};
 use super::table::{Needs, Row};
@@ -276,7 +276,7 @@ fn kept(ready: &Ready) -> KeptAnswer {
 
 fn replayed(answer: KeptAnswer) -> Result<Ready, Problem> {
     let status = http::StatusCode::from_u16(answer.status).map_err(|_| failed())?;
-    Ok(Ready { status, etag: answer.etag, location: answer.location, body: answer.body, to_keep: None })
+    Ok(Ready { status, etag: answer.etag, location: answer.location, body: answer.body, to_keep: None, media: JSON })
 }
 
 fn respond(ready: Ready, replayed: bool) -> Response {
@@ -285,7 +285,7 @@ fn respond(ready: Ready, replayed: bool) -> Response {
     *response.status_mut() = ready.status;
     let headers = response.headers_mut();
     if has_body {
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(ready.media));
     }
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if let Some(value) = ready.etag.and_then(|tag| HeaderValue::try_from(format!("\"{tag}\"")).ok()) {

@@ -55,6 +55,7 @@ mod routes;
 mod strict;
 pub mod table;
 mod tokens;
+mod usage;
 mod users;
 mod workspaces;
 
@@ -83,6 +84,7 @@ use crate::domain::directory::Directory;
 use crate::domain::refusal::Refusal;
 use crate::snapshot::World;
 use crate::store::Store;
+use crate::store::ledger::Ledger;
 use crate::store::state::State;
 use crate::store::state::replays::Replays;
 
@@ -105,6 +107,7 @@ pub struct Traffic {
     pub probe: Arc<Probe>,
     pub breakers: Arc<Breakers>,
     pub state: State,
+    pub ledger: Ledger,
 }
 
 /// What the configuration says that a reload may change.
@@ -154,6 +157,7 @@ fn resources() -> Vec<Row> {
         catalog::rows(),
         endpoints::rows(),
         resolve::rows(),
+        usage::rows(),
         audit::rows(),
     ];
     all.into_iter().flatten().collect()

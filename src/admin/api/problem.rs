@@ -10,6 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::admin::probing::ProbingError;
+use crate::admin::usage::UsageError;
 use crate::attempt::probe::ProbeError;
 use crate::directory::DirectoryError;
 use crate::domain::refusal::Refusal;
@@ -68,11 +69,12 @@ pub(super) enum Fault {
     AskingFailed,
     ProviderUnlisted,
     AskingTooMuch,
+    LedgerAway,
     Failed,
 }
 
 /// Every code of the API that no call on the data plane hears, for the documents are held to all of them.
-pub const CODES: [(&str, u16); 7] = [
+pub const CODES: [(&str, u16); 8] = [
     ("query_invalid", 400),
     ("too_many_failures", 429),
     ("idempotency_key_reused", 422),
@@ -80,6 +82,7 @@ pub const CODES: [(&str, u16); 7] = [
     ("asking_failed", 424),
     ("provider_unlisted", 400),
     ("asking_too_much", 429),
+    ("ledger_unavailable", 503),
 ];
 
 impl Fault {
@@ -92,6 +95,7 @@ impl Fault {
             Self::AskingFailed => CODES[4],
             Self::ProviderUnlisted => CODES[5],
             Self::AskingTooMuch => CODES[6],
+            Self::LedgerAway => CODES[7],
             Self::Failed => ("internal_error", 500),
         }
     }
@@ -265,6 +269,22 @@ impl From<ProbingError> for Problem {
             ProbeError::Busy => Fault::AskingTooMuch,
         };
         Self::of(fault, error.to_string())
+    }
+}
+
+/// What is wrong with a question about usage is the asker's to mend; a ledger that is away the operator's.
+impl From<UsageError> for Problem {
+    fn from(error: UsageError) -> Self {
+        match error {
+            UsageError::Asked { field, why } => {
+                Self::of(Fault::Query, format!("`{field}` is not valid: {why}")).with_field(field)
+            }
+            UsageError::Away(error) => {
+                tracing::error!(%error, "the admin API could not use the ledger");
+                let detail = "the ledger can't be asked right now; exchanges are written down all the same";
+                Self::of(Fault::LedgerAway, detail).retry_after(STORE_RETRY)
+            }
+        }
     }
 }
 

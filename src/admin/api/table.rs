@@ -68,6 +68,7 @@ pub(super) struct Facts {
     pub(super) tagged: bool,
     pub(super) located: bool,
     pub(super) paged: bool,
+    pub(super) answers: &'static str,
     pub(super) parameters: Vec<Parameter>,
 }
 
@@ -118,6 +119,7 @@ where
         tagged: A::TAGGED,
         located: A::LOCATED,
         paged: A::PAGED,
+        answers: A::MEDIA,
         parameters: <Q as IntoParams>::into_params(|| Some(ParameterIn::Query)),
     };
     Row { method, path, root: ROOT, needs, summary, facts, run: Arc::new(run) }

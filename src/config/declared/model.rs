@@ -6,7 +6,7 @@ use crate::config::table::{Table, Written};
 use crate::domain::entity::{Hydration, Model, ModelDefaults, Source};
 use crate::domain::id::Id;
 use crate::domain::model_name;
-use crate::domain::prices::{PriceHistory, Prices};
+use crate::domain::prices::{PriceHistory, Prices, Tier};
 
 pub(super) fn model(table: &mut Table<'_>, declaring: &mut Declaring<'_>) -> Option<()> {
     let provider = table.required("provider", "\"openai\"", |value| declaring.providers.find(value));
@@ -83,7 +83,21 @@ fn hydration(table: &mut Table<'_>, declaring: &Declaring<'_>) -> Option<Hydrati
 
 /// Without any price stated the history is empty: unknown is not zero.
 fn prices(table: &mut Table<'_>) -> PriceHistory {
-    let prices = Prices {
+    let mut prices = buckets(table);
+    prices.per_request = table.get("request_cost", Value::money);
+    prices.tiers = table.each("tiers", tier).into_iter().flatten().collect();
+    prices.tiers.sort_by_key(|tier| tier.above);
+    if prices == Prices::default() { PriceHistory::default() } else { PriceHistory::always(prices) }
+}
+
+fn tier(table: &mut Table<'_>) -> Option<Tier> {
+    let above = table.required("above", "200000", |value| value.number(AT_LEAST_ONE));
+    let prices = buckets(table);
+    Some(Tier { above: above?, prices })
+}
+
+fn buckets(table: &mut Table<'_>) -> Prices {
+    Prices {
         input: table.get("input_cost", Value::money),
         output: table.get("output_cost", Value::money),
         cache_read: table.get("cache_read_cost", Value::money),
@@ -92,7 +106,6 @@ fn prices(table: &mut Table<'_>) -> PriceHistory {
         reasoning: table.get("reasoning_cost", Value::money),
         audio_input: table.get("audio_input_cost", Value::money),
         audio_output: table.get("audio_output_cost", Value::money),
-        per_request: table.get("request_cost", Value::money),
-    };
-    if prices == Prices::default() { PriceHistory::default() } else { PriceHistory::always(prices) }
+        ..Prices::default()
+    }
 }

@@ -116,6 +116,8 @@ fn no_price_is_negative(model: &Model) -> Result<(), DirectoryError> {
         audio_input,
         audio_output,
         per_request,
+        // They come from `gateway.toml` alone, which takes no negative price.
+        tiers: _,
     } = prices;
     let all =
         [input, output, cache_read, cache_write_5m, cache_write_1h, reasoning, audio_input, audio_output, per_request];

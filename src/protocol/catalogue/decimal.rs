@@ -11,7 +11,7 @@ pub(super) fn per_million(text: &str) -> Option<Nanodollars> {
 }
 
 /// Dollars as they are.
-pub(super) fn dollars(text: &str) -> Option<Nanodollars> {
+pub(in crate::protocol) fn dollars(text: &str) -> Option<Nanodollars> {
     scaled(text, 0)
 }
 

@@ -6,6 +6,7 @@ mod decimal;
 mod models;
 mod prices;
 
+pub(super) use decimal::dollars;
 pub use models::{ModelsPage, models};
 pub use prices::prices;
 

@@ -73,7 +73,7 @@ fn listed(name: &str, raw: &RawValue) -> Option<ListedPrice> {
         reasoning: priced(line.output_cost_per_reasoning_token),
         audio_input: priced(line.input_cost_per_audio_token),
         audio_output: priced(line.output_cost_per_audio_token),
-        per_request: None,
+        ..Prices::default()
     };
     let model = FoundModel {
         model_id: id.to_string(),

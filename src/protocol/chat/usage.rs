@@ -2,7 +2,9 @@
 //!
 //! Bytes in, disjoint buckets out. Only the usage object is looked at; everything else in an answer is passed over.
 
+use crate::domain::money::Nanodollars;
 use crate::domain::usage::Usage;
+use crate::protocol::catalogue::dollars;
 use crate::protocol::hub::write::Write;
 use crate::protocol::json::{Flaw, NAME_LIMIT, Reader, Text};
 
@@ -93,6 +95,7 @@ struct Said {
     reasoning: u64,
     audio_input: u64,
     audio_output: u64,
+    cost: Option<Nanodollars>,
 }
 
 impl Said {
@@ -108,6 +111,8 @@ impl Said {
             b"prompt_tokens" | b"input_tokens" => self.input = reader.unsigned()?,
             b"completion_tokens" | b"output_tokens" => self.output = reader.unsigned()?,
             b"total_tokens" => self.total = reader.unsigned()?,
+            // OpenRouter and its like say what they charge, in dollars.
+            b"cost" => self.cost = reader.decimal()?.and_then(dollars),
             b"prompt_cache_hit_tokens" => self.cache_read = reader.unsigned()?.unwrap_or(0),
             b"prompt_tokens_details" | b"input_tokens_details" | b"input_token_details" => {
                 self.details(reader, Self::input_detail)?;
@@ -178,7 +183,18 @@ impl Said {
         let audio_input = take(&mut input, self.audio_input);
         let reasoning = take(&mut output, self.reasoning);
         let audio_output = take(&mut output, self.audio_output);
-        Usage { input, cache_read, cache_write_5m, cache_write_1h: 0, output, reasoning, audio_input, audio_output }
+        let cost = self.cost;
+        Usage {
+            input,
+            cache_read,
+            cache_write_5m,
+            cache_write_1h: 0,
+            output,
+            reasoning,
+            audio_input,
+            audio_output,
+            cost,
+        }
     }
 
     /// Input and output, one worked out from the total where only that is said.
@@ -274,6 +290,18 @@ mod tests {
             r#"{"type":"response.completed","response":{"output":[],"usage":{"input_tokens":1}}}"#,
         ] {
             assert_eq!(usage_of_whole(other.as_bytes()).map(|said| said.input), Some(1), "{other}");
+        }
+    }
+
+    #[test]
+    fn what_the_provider_charges_is_taken_as_it_is_written() {
+        let charged =
+            |cost: &str| usage(&format!(r#""prompt_tokens":1,"cost":{cost}"#)).cost.map(|cost| cost.to_string());
+        assert_eq!(charged("0.00014").as_deref(), Some("0.00014"));
+        assert_eq!(charged("1.4e-05").as_deref(), Some("0.000014"));
+        assert_eq!(charged("0").as_deref(), Some("0"));
+        for unsaid in ["null", "-1", "\"free\"", r#"{"total_cost":1}"#] {
+            assert_eq!(charged(unsaid), None, "{unsaid}");
         }
     }
 

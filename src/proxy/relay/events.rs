@@ -165,12 +165,15 @@ impl Events {
     }
 
     fn report(&mut self, outcome: Outcome) {
+        let events = self.tap.content_events();
         match (self.tap.usage(), outcome) {
             (Some(usage), Outcome::Served) => self.exchange.reports(usage, Basis::Reported),
-            (Some(usage), _) => self.exchange.reports(usage, Basis::Partial),
-            (None, _) => {
-                self.exchange.reports(Usage { output: self.tap.content_events(), ..Usage::default() }, Basis::Estimated)
+            // Some count the answer's units at its end only: as much as has gone by was used at least.
+            (Some(usage), _) => {
+                let output = usage.output.max(events.saturating_sub(usage.reasoning));
+                self.exchange.reports(Usage { output, ..usage }, Basis::Partial);
             }
+            (None, _) => self.exchange.reports(Usage { output: events, ..Usage::default() }, Basis::Estimated),
         }
         self.exchange.ends(outcome);
     }

@@ -8,6 +8,7 @@ mod events;
 mod passing;
 mod waiting;
 
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -66,6 +67,18 @@ impl RelayBody {
         Self(Part::Whole { bytes, exchange: None })
     }
 
+    /// Our own words to an exchange.
+    pub(super) fn refusal(bytes: Bytes, exchange: Option<Exchange>) -> Self {
+        Self(Part::Whole { bytes, exchange })
+    }
+
+    /// Waits until what is here whole is on record, so that head and body can go out in one write.
+    pub(super) async fn settled(&mut self) {
+        if let Part::Whole { exchange: Some(exchange), .. } = &mut self.0 {
+            poll_fn(|cx| exchange.poll_settle(cx)).await;
+        }
+    }
+
     pub(super) fn reply(reply: Box<Reply>, exchange: Exchange, client: Protocol, settings: &Settings) -> Self {
         Self(Part::reply(reply, exchange, client, settings))
     }
@@ -83,8 +96,9 @@ impl Part {
         let outcome = Outcome::of_status(status);
         match body {
             ReplyBody::Whole(bytes) => {
-                if let Some(usage) = protocol::usage_of_whole(client, &bytes) {
-                    exchange.reports(usage, Basis::Reported);
+                match protocol::usage_of_whole(client, &bytes) {
+                    Some(usage) => exchange.reports(usage, Basis::Reported),
+                    None => exchange.reckons_by(bytes.len()),
                 }
                 exchange.ends(outcome);
                 Self::Whole { bytes, exchange: Some(exchange) }

@@ -9,11 +9,14 @@ use sqlx::{Connection, Executor, PgConnection, SqlSafeStr};
 use super::link;
 use crate::domain::secret::Secret;
 use crate::store::error::StoreError;
-use crate::store::state;
+use crate::store::{ledger, state};
 
 /// Number, name, statements. One that was released is never changed.
-const MIGRATIONS: [(i64, &str, &str); 2] =
-    [(1, "directory", include_str!("migrations/0001_directory.sql")), (2, "state", state::TABLES)];
+const MIGRATIONS: [(i64, &str, &str); 3] = [
+    (1, "directory", include_str!("migrations/0001_directory.sql")),
+    (2, "state", state::TABLES),
+    (3, "ledger", ledger::POSTGRES_TABLES),
+];
 
 /// Where the database keeps which ones it has had.
 const APPLIED: &str = "keyway.migrations";

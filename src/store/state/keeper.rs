@@ -17,7 +17,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use super::message::{Away, Message, Note};
 use super::notes::Notes;
 use super::object::{OBJECTS_MAX, Object, ObjectKind};
-use super::open::{Keeping, Unopened};
+use super::open::{Keeping, STATE, Unopened};
 use super::sql::{Db, ObjectRow};
 use super::{PATIENCE, Shared};
 use crate::domain::entity::Workspace;
@@ -117,7 +117,7 @@ impl Keeper {
 
     fn begin_opening(&mut self) {
         let keeping = self.keeping.clone();
-        self.opening.get_or_insert_with(|| Box::pin(async move { keeping.open().await }));
+        self.opening.get_or_insert_with(|| Box::pin(async move { keeping.open(&STATE).await }));
     }
 
     async fn has_opened(&mut self, opened: Result<Db, Unopened>) {

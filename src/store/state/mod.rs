@@ -23,7 +23,9 @@ pub use self::message::Away;
 pub use self::notes::Used;
 pub use self::object::{Object, ObjectKind, Order, Page};
 pub use self::open::Keeping;
+pub(in crate::store) use self::open::{Tables, Unopened};
 pub use self::sql::TABLES;
+pub(in crate::store) use self::sql::{Db, on};
 
 use std::fmt::{self, Display};
 use std::future::Future;

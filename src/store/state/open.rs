@@ -28,8 +28,9 @@ pub enum Keeping {
     Postgres(PgPool),
 }
 
-/// Pages that SQLite keeps, in KiB: the tables' upper levels. More would be memory for nothing while idle.
-const CACHE: &str = "-256";
+/// The state's: one connection, for the keeper asks one thing at a time. Of pages, in KiB, it keeps the tables' upper
+/// levels; more would be memory for nothing while idle.
+pub(super) const STATE: Tables = Tables { name: "state", statements: TABLES, connections: 1, cache: "-256" };
 
 /// Prepared statements kept. There are about ten.
 const STATEMENTS: usize = 16;
@@ -41,14 +42,14 @@ const BUSY: Duration = Duration::from_secs(1);
 const LOG_BYTES: &str = "1048576";
 
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Unopened {
+pub(in crate::store) enum Unopened {
     #[error("there is none")]
     Nowhere,
-    #[error("the state database {} can't be made: {source}", path.display())]
+    #[error("the database {} can't be made: {source}", path.display())]
     Unmakeable { path: PathBuf, source: io::Error },
-    #[error("the state database {} can't be opened: {source}", path.display())]
+    #[error("the database {} can't be opened: {source}", path.display())]
     File { path: PathBuf, source: sqlx::Error },
-    #[error("the state database {} can't be brought up to date: {source}", path.display())]
+    #[error("the database {} can't be brought up to date: {source}", path.display())]
     Tables { path: PathBuf, source: sqlx::migrate::MigrateError },
 }
 
@@ -58,26 +59,35 @@ impl Keeping {
         matches!(self, Self::Postgres(_))
     }
 
-    pub(super) async fn open(&self) -> Result<Db, Unopened> {
+    pub(in crate::store) async fn open(&self, tables: &Tables) -> Result<Db, Unopened> {
         match self {
             Self::Nowhere => Err(Unopened::Nowhere),
-            Self::Memory => sqlite(Path::new(":memory:"), SqliteConnectOptions::new().in_memory(true)).await,
-            Self::File(path) => file(path).await,
+            Self::Memory => sqlite(Path::new(":memory:"), SqliteConnectOptions::new().in_memory(true), tables).await,
+            Self::File(path) => file(path, tables).await,
             Self::Postgres(pool) => Ok(Db::Postgres(pool.clone())),
         }
     }
 }
 
+/// What a file of SQLite's is made with.
+pub(in crate::store) struct Tables {
+    pub(in crate::store) name: &'static str,
+    pub(in crate::store) statements: &'static str,
+    /// A second connection reads while the first one writes. A database in memory has one only.
+    pub(in crate::store) connections: u32,
+    pub(in crate::store) cache: &'static str,
+}
+
 /// What it holds is worth less than a start: one that can't be read is put aside, and a new one begins.
-async fn file(path: &Path) -> Result<Db, Unopened> {
+async fn file(path: &Path, tables: &Tables) -> Result<Db, Unopened> {
     make_private(path).await?;
     let options = SqliteConnectOptions::new().filename(path).journal_mode(SqliteJournalMode::Wal);
-    match sqlite(path, options.clone()).await {
+    match sqlite(path, options.clone(), tables).await {
         Err(fault) if is_damage(&fault) => {
             let aside = put_aside(path).map_err(|source| Unopened::Unmakeable { path: path.into(), source })?;
             tracing::warn!("{fault}; it was put aside as {} and a new one begins", aside.display());
             make_private(path).await?;
-            sqlite(path, options).await
+            sqlite(path, options, tables).await
         }
         opened => opened,
     }
@@ -97,21 +107,25 @@ async fn make_private(path: &Path) -> Result<(), Unopened> {
     made.map_err(|source| Unopened::Unmakeable { path, source })
 }
 
-/// One connection: the keeper asks one thing at a time.
-async fn sqlite(path: &Path, options: SqliteConnectOptions) -> Result<Db, Unopened> {
+async fn sqlite(path: &Path, options: SqliteConnectOptions, tables: &Tables) -> Result<Db, Unopened> {
     let options = options
         // A power cut may cost the last notes; a file that is torn it can't cost.
         .synchronous(SqliteSynchronous::Normal)
-        .pragma("cache_size", CACHE)
+        .pragma("cache_size", tables.cache)
         .pragma("journal_size_limit", LOG_BYTES)
         .statement_cache_capacity(STATEMENTS)
         .busy_timeout(BUSY)
-        .thread_name(|_| "state".into());
-    let pool = SqlitePoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None);
+        .thread_name({
+            let name = tables.name;
+            move |_| name.into()
+        });
+    let connections = if path == Path::new(":memory:") { 1 } else { tables.connections };
+    let pool = SqlitePoolOptions::new().max_connections(connections).idle_timeout(None).max_lifetime(None);
     let opened: Result<SqlitePool, _> = pool.connect_with(options).await;
     let pool = opened.map_err(|source| Unopened::File { path: path.into(), source })?;
-    let tables = Migration::new(1, "state".into(), MigrationType::Simple, TABLES.into_sql_str(), false);
-    let migrated = Migrator::with_migrations(vec![tables]).run(&pool).await;
+    let migration =
+        Migration::new(1, tables.name.into(), MigrationType::Simple, tables.statements.into_sql_str(), false);
+    let migrated = Migrator::with_migrations(vec![migration]).run(&pool).await;
     migrated.map_err(|source| Unopened::Tables { path: path.into(), source })?;
     Ok(Db::Sqlite(pool))
 }

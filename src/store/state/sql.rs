@@ -25,7 +25,7 @@ const ROWS: usize = 500;
 
 /// One of the two databases.
 #[derive(Clone)]
-pub(super) enum Db {
+pub(in crate::store) enum Db {
     Sqlite(SqlitePool),
     Postgres(PgPool),
 }
@@ -46,7 +46,7 @@ macro_rules! on {
     };
 }
 
-pub(super) use on;
+pub(in crate::store) use on;
 
 /// A row of `state_objects`; `None` for a kind that a newer version wrote.
 macro_rules! object {
@@ -283,7 +283,7 @@ impl Db {
         Ok(())
     }
 
-    pub(super) async fn close(&self) {
+    pub(in crate::store) async fn close(&self) {
         on!(self, |pool| pool.close().await);
     }
 }

@@ -1,13 +1,14 @@
 //! What only the inside can show: what is forgotten by age and number, and a statement's odd cases.
 
 use super::object::{DELETED_KEPT_DAYS, RESPONSES_KEPT_DAYS};
+use super::open::STATE;
 use super::sql::{Db, ObjectRow};
 use super::*;
 
 const DAY: i64 = 86_400_000;
 
 async fn db() -> Db {
-    Keeping::Memory.open().await.unwrap()
+    Keeping::Memory.open(&STATE).await.unwrap()
 }
 
 fn row(workspace: Id<Workspace>, id: &str, kind: ObjectKind, created_at: i64) -> ObjectRow {

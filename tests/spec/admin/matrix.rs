@@ -15,12 +15,16 @@ use keyway::domain::entity::{
     Credential, Gate, Identity, Model, Org, Owner, Provider, Route, RouteKind, Token, TokenKind, User, Workspace,
 };
 use keyway::domain::id::Id;
+use keyway::domain::ledger::{Entry, PricedBy};
+use keyway::domain::money::Nanodollars;
 use keyway::domain::permission::AccessRole;
 use keyway::domain::preset::preset;
 use keyway::domain::secret::Secret;
 use keyway::domain::time::Timestamp;
+use keyway::domain::usage::{Basis, Usage};
 use keyway::store::Need;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::office::{Client, Office};
 
@@ -77,10 +81,40 @@ struct Things {
     model: Id<Model>,
     route: Id<Route>,
     credential: Id<Credential>,
+    exchange: Uuid,
 }
 
 fn openai() -> Id<Provider> {
     Id::declared("provider", "openai")
+}
+
+/// An exchange of a run.
+fn entry(org: Id<Org>, workspace: Id<Workspace>, token: Id<Token>) -> Entry {
+    Entry {
+        id: Uuid::now_v7(),
+        began_at: Timestamp::now(),
+        org,
+        workspace,
+        token,
+        user: None,
+        run: Some("nightly/1".into()),
+        parent_run: None,
+        protocol: "chat".into(),
+        operation: "chat_completions".into(),
+        delivery: "whole".into(),
+        from: None,
+        outcome: "refused".into(),
+        refusal: Some("model_not_found".into()),
+        usage: Usage::default(),
+        basis: Basis::Nothing,
+        cost: None,
+        priced_by: PricedBy::Nobody,
+        overhead_cost: Nanodollars(0),
+        attempts: Vec::new(),
+        first_event_us: None,
+        total_us: 1,
+        own_us: 1,
+    }
 }
 
 impl City {
@@ -120,7 +154,10 @@ impl City {
         let route = routes::create(access, new).await.unwrap().id;
         let new = NewCredential::of(owner, provider, Some(Secret::from("sk-of-the-place-0001".to_string())));
         let credential = credentials::set(access, new).await.unwrap().credential.id;
-        Things { org, workspace, user, token, identity, provider, model, route, credential }
+        let exchange = entry(org, workspace, token);
+        self.office.ledger.keep(std::slice::from_ref(&exchange)).await.unwrap();
+        let exchange = exchange.id;
+        Things { org, workspace, user, token, identity, provider, model, route, credential, exchange }
     }
 
     async fn user(&self, workspace: Id<Workspace>, role: AccessRole) -> Id<User> {
@@ -170,13 +207,18 @@ fn query(row: &Row, at: Where, workspace: Id<Workspace>) -> String {
             format!("?workspaceId={workspace}")
         }
         path if path.starts_with("/members") || path.starts_with("/catalog") => format!("?workspaceId={workspace}"),
+        path if ["/usage", "/runs", "/exchanges"].iter().any(|prefix| path.starts_with(prefix))
+            && !path.contains("{id}") =>
+        {
+            format!("?workspaceId={workspace}")
+        }
         _ => String::new(),
     }
 }
 
 /// A request for a line of the table, about these things.
 fn request(row: &Row, at: Where, things: &Things) -> (String, Option<Value>) {
-    let Things { org, workspace, user, token, identity, provider, model, route, credential } = things;
+    let Things { org, workspace, user, token, identity, provider, model, route, credential, exchange } = things;
     let owner = if at == Where::Platform { Value::Null } else { json!(workspace) };
     let name = format!("new-{}", &Id::<Org>::random().to_string()[..13]);
     let id = match row.path.split('/').nth(1).unwrap() {
@@ -190,11 +232,12 @@ fn request(row: &Row, at: Where, things: &Things) -> (String, Option<Value>) {
         "routes" => route.to_string(),
         "credentials" => credential.to_string(),
         "catalog" => openai().to_string(),
+        "exchanges" => exchange.to_string(),
         _ => String::new(),
     };
     let path = row.path.replace("{id}", &id).replace("{userId}", &user.to_string());
     let path = path.replace("{providerId}", &openai().to_string()).replace("{endpointId}", &credential.to_string());
-    let path = path.replace("{*model}", "openai:gpt-4o");
+    let path = path.replace("{*model}", "openai:gpt-4o").replace("{*run}", "nightly/1");
     assert!(!path.contains('{'), "{} is not known here", row.path);
     let body = match (row.method.as_str(), row.path) {
         ("GET" | "DELETE", _) => None,

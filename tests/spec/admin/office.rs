@@ -28,6 +28,7 @@ use keyway::domain::time::Timestamp;
 use keyway::domain::token::TokenHash;
 use keyway::listen::{Limits, Peer, Reception, RequestBody, Setup, bind};
 use keyway::snapshot::{World, build};
+use keyway::store::ledger::Ledger;
 use keyway::store::seal::{Keyring, MasterKey, Salt};
 use keyway::store::state::{Keeping, State};
 use keyway::store::{Need, Store};
@@ -60,6 +61,7 @@ pub(crate) const SECRETS: [&str; 2] = ["sk-the-operators-own-key", "sk-of-the-"]
 pub(crate) struct Office {
     pub(crate) access: Access,
     pub(crate) world: Arc<World>,
+    pub(crate) ledger: Ledger,
     config: Arc<Config>,
     address: SocketAddr,
 }
@@ -105,13 +107,13 @@ impl Readiness for Always {
 }
 
 /// Providers are asked over real sockets, and of keys is noted what calls would note.
-fn traffic(config: &Config, store: &Store, state: State) -> Traffic {
+fn traffic(config: &Config, store: &Store, state: State, ledger: Ledger) -> Traffic {
     let settings = ClientSettings::default();
     let network = Network::new(&settings, config.egress.rules.clone(), authorities(None).unwrap());
     let breakers = Arc::new(Breakers::new(breaker::Settings::default(), Instant::now()).noting(state.clone()));
     let client = Upstream::new(settings, Arc::new(network));
     let probe = Arc::new(Probe::new(client, store.keyring().clone(), breakers.clone()));
-    Traffic { probe, breakers, state }
+    Traffic { probe, breakers, state, ledger }
 }
 
 impl Office {
@@ -139,7 +141,8 @@ impl Office {
             egress: ground.egress.clone(),
             actor: Actor::operator("cli:ada"),
         };
-        let traffic = traffic(&config, &store, state.clone());
+        let ledger = Ledger::new(Keeping::Memory);
+        let traffic = traffic(&config, &store, state.clone(), ledger.clone());
         let live = Arc::new(Follows { store: store.clone(), world: world.clone(), config: config.clone() });
         let ground = Arc::new(ArcSwap::from_pointee(ground));
         let api = Arc::new(Api::new(world.clone(), store, ground, live, Arc::new(state), traffic));
@@ -154,7 +157,7 @@ impl Office {
         let listener = bind(([127, 0, 0, 1], 0).into(), false).unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move { reception.serve(listener).await.unwrap() });
-        Self { access, world, config, address }
+        Self { access, world, ledger, config, address }
     }
 
     /// Puts in force what was changed past the API.

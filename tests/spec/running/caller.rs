@@ -21,6 +21,8 @@ pub(super) struct Caller {
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: u16,
+    /// Under which the exchange is on record.
+    pub(super) id: String,
     pub(super) body: String,
 }
 
@@ -48,6 +50,16 @@ impl Caller {
         self.whole(Method::POST, "/v1/chat/completions", body(model, false)).await
     }
 
+    /// A call that is part of a run, which another run began.
+    pub(super) async fn chat_of_run(&mut self, model: &str, run: &str, parent: &str) -> Answer {
+        let request = Self::request(Method::POST, "/v1/chat/completions", &self.token);
+        let request = request.header("x-keyway-run", run).header("x-keyway-parent-run", parent);
+        let request = request.body(Full::new(body(model, false).into())).unwrap();
+        let response = self.sender.send_request(request).await.unwrap();
+        let (status, id) = (response.status().as_u16(), String::new());
+        Answer { status, id, body: text(response.into_body()).await.unwrap() }
+    }
+
     pub(super) async fn says(&mut self, bytes: usize) -> Answer {
         let body = body("default", false).replace("Hello", &"x".repeat(bytes));
         self.whole(Method::POST, "/v1/chat/completions", body).await.unwrap()
@@ -67,14 +79,19 @@ impl Caller {
     async fn whole(&mut self, method: Method, path: &str, body: String) -> Result<Answer, hyper::Error> {
         let response = self.send(method, path, body).await?;
         let status = response.status().as_u16();
-        Ok(Answer { status, body: text(response.into_body()).await? })
+        let id = response.headers().get("x-keyway-request-id").map(|id| id.to_str().unwrap().to_string());
+        Ok(Answer { status, id: id.unwrap_or_default(), body: text(response.into_body()).await? })
+    }
+
+    fn request(method: Method, path: &str, token: &str) -> http::request::Builder {
+        let request = Request::builder().method(method).uri(path).header("host", "keyway.test");
+        let request = request.header("authorization", format!("Bearer {token}"));
+        request.header("content-type", "application/json")
     }
 
     async fn send(&mut self, method: Method, path: &str, body: String) -> Result<Response<Incoming>, hyper::Error> {
         self.sender.ready().await?;
-        let request = Request::builder().method(method).uri(path).header("host", "keyway.test");
-        let request = request.header("authorization", format!("Bearer {}", self.token));
-        let request = request.header("content-type", "application/json").body(Full::new(body.into())).unwrap();
+        let request = Self::request(method, path, &self.token).body(Full::new(body.into())).unwrap();
         timeout(Duration::from_secs(30), self.sender.send_request(request)).await.expect("an answer in time")
     }
 }
