@@ -7,3 +7,4 @@ mod matrix;
 pub(crate) mod office;
 mod outside;
 mod tenancy;
+mod usage;

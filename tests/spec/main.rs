@@ -4,6 +4,7 @@
 
 mod admin;
 mod command_line;
+mod conservation;
 mod documents;
 mod failover;
 mod footprint;

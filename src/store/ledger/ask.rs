@@ -218,10 +218,11 @@ impl Ledger {
 
     /// The newest moment of which the ledger knows.
     pub async fn newest(&self) -> Result<Option<Timestamp>, Away> {
-        const NEWEST: &str = "SELECT MAX(at) FROM ledger_exchanges WHERE day >= (SELECT MAX(day) FROM ledger_days)";
+        // Ids sort by time.
+        const NEWEST: &str = "SELECT at FROM ledger_exchanges ORDER BY day DESC, id DESC LIMIT 1";
         let db = self.db().await?;
         let newest: Option<i64> =
-            answered(async { on!(db, |pool| sqlx::query_scalar(NEWEST).fetch_one(pool).await) }).await?;
+            answered(async { on!(db, |pool| sqlx::query_scalar(NEWEST).fetch_optional(pool).await) }).await?;
         Ok(newest.map(Timestamp))
     }
 }

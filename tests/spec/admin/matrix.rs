@@ -89,7 +89,7 @@ fn openai() -> Id<Provider> {
 }
 
 /// An exchange of a run.
-fn entry(org: Id<Org>, workspace: Id<Workspace>, token: Id<Token>) -> Entry {
+pub(super) fn entry(org: Id<Org>, workspace: Id<Workspace>, token: Id<Token>) -> Entry {
     Entry {
         id: Uuid::now_v7(),
         began_at: Timestamp::now(),

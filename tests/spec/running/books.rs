@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use keyway::app::ledger;
 use keyway::directory::tokens::{self, NewToken};
 use keyway::directory::{Access, Actor, named};
-use keyway::domain::ledger::Entry;
+use keyway::domain::ledger::{DAY_MS, Entry};
 use keyway::domain::permission::AccessRole;
 use keyway::domain::time::Timestamp;
-use keyway::store::ledger::{Ledger, Listing, Scope, Span};
+use keyway::store::ledger::{Dimension, Ledger, Listing, Query, Scope, Span};
 use rustix::process::Signal;
 use serde_json::Value;
 use tokio::task::JoinSet;
@@ -205,17 +205,14 @@ async fn fifty_kills_under_load_lose_no_exchange_whose_end_was_seen_and_count_no
         tokio::time::sleep(Duration::from_millis(100)).await;
     };
     assert_eq!(missing, 0, "of {} that were seen", seen.len());
+    assert_eq!(summed(&ledger, &[]).await, entries(&ledger).await.len() as i64, "and summed once");
+}
+
+/// Exchanges in all groups together.
+async fn summed(ledger: &Ledger, by: &[Dimension]) -> i64 {
     let span = Span::around(Timestamp(0), Timestamp::now());
-    let query = keyway::store::ledger::Query {
-        scope: Scope::Platform,
-        span,
-        by: Vec::new(),
-        only: Vec::new(),
-        after: None,
-        limit: 1,
-    };
-    let summed = ledger.sums(&query).await.unwrap()[0].sums.exchanges;
-    assert_eq!(summed, entries(&ledger).await.len() as i64, "and summed once");
+    let query = Query { scope: Scope::Platform, span, by: by.to_vec(), only: Vec::new(), after: None, limit: 1_000 };
+    ledger.sums(&query).await.unwrap().iter().map(|group| group.sums.exchanges).sum()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -266,4 +263,13 @@ async fn a_database_that_is_away_costs_no_call_and_no_record_however_full_the_jo
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     assert!(gateway.metrics().await.contains("keyway_journal_lost_total 0\n"));
+
+    for dimension in Dimension::ALL {
+        assert_eq!(summed(&ledger, &[dimension]).await, seen.len() as i64, "{dimension:?}");
+    }
+    let tomorrow = Timestamp::now().0 / DAY_MS + 1;
+    ledger.forget(tomorrow - 2).await.unwrap();
+    assert_eq!(entries(&ledger).await.len(), seen.len(), "nothing is too old yet");
+    ledger.forget(tomorrow).await.unwrap();
+    assert!(entries(&ledger).await.is_empty() && summed(&ledger, &[]).await == 0);
 }

@@ -24,7 +24,7 @@ use keyway::app::Assembled;
 use keyway::attempt::probe::Probe;
 use keyway::domain::entity::Credential;
 use keyway::listen::Reception;
-use keyway::meter::{Outcome, Record};
+use keyway::meter::{Meter, Outcome, Record};
 use keyway::proxy::Proxy;
 use keyway::store::state::State;
 use tokio::time::timeout;
@@ -92,6 +92,10 @@ impl World {
 
     pub(crate) fn state(&self) -> &State {
         &self.assembled.gateway.state
+    }
+
+    pub(crate) fn meter(&self) -> &Arc<Meter> {
+        &self.assembled.gateway.meter
     }
 
     /// The id of a workspace's own credential.
