@@ -15,6 +15,7 @@ use crate::attempt::probe::Probe;
 use crate::attempt::{Attempts, Core};
 use crate::config::Config;
 use crate::hands::Hands;
+use crate::meter::budgets::Budgets;
 use crate::meter::capacity::Capacity;
 use crate::meter::limit::Limiter;
 use crate::meter::pricing::Pricing;
@@ -69,13 +70,7 @@ fn gateway(config: &Config, world: World, keyring: Arc<Keyring>, state: &State, 
     Ok(Gateway {
         world: world.clone(),
         state: state.clone(),
-        meter: Arc::new(Meter {
-            limiter: Limiter::new(),
-            capacity: Capacity::new(settings::capacity(config)),
-            records: Records::new(cores + 1, config.log.exchanges),
-            pricing: Pricing { world, unpriced: ArcSwap::from_pointee(config.ledger.unpriced), missing: 0.into() },
-            runs: Runs::default(),
-        }),
+        meter: Arc::new(meter(config, world, cores + 1)),
         attempts: Attempts {
             breakers: Arc::new(Breakers::new(settings::breakers(config), Instant::now()).noting(state.clone())),
             parallel: Parallel::new(),
@@ -86,6 +81,18 @@ fn gateway(config: &Config, world: World, keyring: Arc<Keyring>, state: &State, 
         hands: Hands::start(cores)?,
         settings: ArcSwap::from_pointee(settings::proxy(config)),
     })
+}
+
+/// What is counted and limited, for so many who count.
+pub fn meter(config: &Config, world: Arc<World>, counting: usize) -> Meter {
+    Meter {
+        limiter: Limiter::new(),
+        capacity: Capacity::new(settings::capacity(config)),
+        records: Records::new(counting, config.log.exchanges),
+        pricing: Pricing { world, unpriced: ArcSwap::from_pointee(config.ledger.unpriced), missing: 0.into() },
+        runs: Runs::default(),
+        budgets: Budgets::new(settings::budgets(config)),
+    }
 }
 
 fn core(config: &Config, connect: &Arc<dyn Connect>, state: &State, cores: usize) -> Core {

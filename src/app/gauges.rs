@@ -42,6 +42,33 @@ pub(super) fn register(server: &Arc<Server>, plane: &DataPlane<Proxy>, proxies: 
     registry.gauge("keyway_unpriced_total", "Exchanges whose cost nobody knows.", &[], move |out| {
         out.push(&[], of.meter.pricing.missing.load(Relaxed) as f64);
     });
+    let of = server.gateway.clone();
+    registry.gauge(
+        "keyway_budget_reserved_dollars",
+        "Held for calls in flight, at the most that they may cost.",
+        &[],
+        move |out| {
+            out.push(&[], of.meter.budgets.reserved().dollars());
+        },
+    );
+    let of = server.gateway.clone();
+    registry.gauge(
+        "keyway_budget_overrun_dollars_total",
+        "By how much calls came to more than was held for them: no budget is overspent by more.",
+        &[],
+        move |out| {
+            out.push(&[], of.meter.budgets.overrun().dollars());
+        },
+    );
+    let of = server.gateway.clone();
+    registry.gauge(
+        "keyway_budget_outstanding_dollars",
+        "Leased of shared budgets and not spent: by so much at most would they be overspent if this replica died now.",
+        &[],
+        move |out| {
+            out.push(&[], of.meter.budgets.outstanding().dollars());
+        },
+    );
     if let Some(journal) = &server.books.journal {
         let of = journal.clone();
         registry.gauge("keyway_journal_lost_total", "Exchanges that no room was left for.", &[], move |out| {

@@ -14,12 +14,19 @@ use crate::config::Config;
 use crate::domain::ledger::DAY_MS;
 use crate::domain::time::Timestamp;
 use crate::meter::Meter;
+use crate::meter::budgets::Past;
 use crate::meter::journal::{Journal, Settings};
 use crate::store::Store;
 use crate::store::ledger::Ledger;
 
 const FILE: &str = "ledger.sqlite";
 const JOURNAL: &str = "journal";
+
+/// How often other replicas hear what was spent of leases.
+const REPORTED_EVERY: Duration = Duration::from_secs(1);
+
+/// Budgets of days and months are looked at no more once they are over; clocks may lie apart.
+const PERIODS_KEPT: i64 = 2;
 
 /// How often days that are too old are looked for.
 const SWEPT_EVERY: Duration = Duration::from_secs(3_600);
@@ -48,15 +55,16 @@ impl Books {
             return Ok(Self { ledger, journal: None, draining: std::sync::Mutex::default() });
         }
         let settings = settings(config, config.data.dir.join(JOURNAL));
-        let meter = meter.clone();
-        let started = spawn_blocking(move || Journal::start(settings, &meter)).await;
+        let of = meter.clone();
+        let started = spawn_blocking(move || Journal::start(settings, &of)).await;
         let journal = started.map_err(|error| Trouble::Runtime(std::io::Error::other(error)))??;
+        meter.budgets.learn_from(Past { ledger: ledger.clone(), journal: Some(journal.clone()) });
         let draining = tokio::spawn(journal.clone().drain(ledger.clone()));
         Ok(Self { ledger, journal: Some(journal), draining: Some(draining).into() })
     }
 
     /// After the last exchange was settled.
-    pub(super) async fn close(&self) {
+    pub(super) async fn close(&self, meter: &Meter) {
         if let Some(journal) = self.journal.clone() {
             let _ = spawn_blocking(move || journal.stop()).await;
         }
@@ -66,6 +74,9 @@ impl Books {
         {
             draining.abort();
             tracing::warn!("the ledger did not take all exchanges; they wait in the journal for the next start");
+        }
+        if let Err(error) = meter.budgets.end_leases().await {
+            tracing::warn!("{error}; what is left of this replica's leases is there for the others once they are over");
         }
         self.ledger.close().await;
     }
@@ -92,6 +103,25 @@ pub(super) async fn sweep(server: Arc<Server>) {
         let oldest = Timestamp::now().0.saturating_sub(kept).div_euclid(DAY_MS);
         if let Err(error) = server.books.ledger.forget(oldest).await {
             tracing::warn!("{error}; days that are too old stay until the next hour");
+        }
+        if server.books.ledger.is_shared() {
+            let now = Timestamp::now();
+            let forgotten = server.books.ledger.forget_budgets(now.day() - PERIODS_KEPT, now.month() - PERIODS_KEPT);
+            if let Err(error) = forgotten.await {
+                tracing::debug!("{error}; budgets that are over stay until the next hour");
+            }
+        }
+    }
+}
+
+/// Never ends by itself: tells other replicas what was spent of leases.
+pub(super) async fn report(server: Arc<Server>) {
+    let mut ticks = ticks(REPORTED_EVERY);
+    loop {
+        ticks.tick().await;
+        // That the database is away is said elsewhere; leases go on as far as they reach.
+        if let Err(error) = server.gateway.meter.budgets.report().await {
+            tracing::debug!("{error}; what was spent of leases is told a second later");
         }
     }
 }

@@ -19,7 +19,7 @@ mod settings;
 mod signals;
 mod state;
 
-pub use assemble::{Assembled, assemble};
+pub use assemble::{Assembled, assemble, meter};
 pub use demo::{Asked, Demo, demo};
 pub use probe::probe;
 

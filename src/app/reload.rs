@@ -100,6 +100,7 @@ impl Running {
         gateway.attempts.breakers.set(settings::breakers(config));
         gateway.meter.capacity.set(settings::capacity(config));
         gateway.meter.pricing.unpriced.store(Arc::new(config.ledger.unpriced));
+        gateway.meter.budgets.settings.store(Arc::new(settings::budgets(config)));
         gateway.meter.records.set_logged(config.log.exchanges);
         gateway.bodies.set_limit(config.limits.bodies_in_flight);
         server.admin.store(Arc::new(settings::admin(config)));

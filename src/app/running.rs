@@ -63,7 +63,7 @@ pub(super) struct Running {
     pub(super) desk: Reception<Desk>,
     pub(super) desk_address: SocketAddr,
     /// Goes on while calls are drained: a revocation holds until the end.
-    keeping_up: [AbortHandle; 2],
+    keeping_up: [AbortHandle; 3],
 }
 
 impl Running {
@@ -91,7 +91,11 @@ impl Running {
         let plane = DataPlane::start(&proxies, data, &data_setup)?;
         gauges::register(&server, &plane, &proxies);
         let desk = server.clone().desk(desk_listener, admin_setup, assembled.desk);
-        let keeping_up = [tokio::spawn(follow(server.clone())), tokio::spawn(ledger::sweep(server.clone()))];
+        let keeping_up = [
+            tokio::spawn(follow(server.clone())),
+            tokio::spawn(ledger::sweep(server.clone())),
+            tokio::spawn(ledger::report(server.clone())),
+        ];
         let keeping_up = keeping_up.map(|task| task.abort_handle());
         Ok(Self { server, proxies, plane, desk, desk_address, keeping_up })
     }
@@ -111,7 +115,7 @@ impl Running {
         }
         self.desk.drain(DESK_DRAIN).await;
         // The desk serves calls too, and they are on record like any other.
-        server.books.close().await;
+        server.books.close(&server.gateway.meter).await;
         log::write_records(server);
         self.keeping_up.iter().for_each(AbortHandle::abort);
         server.following.settle().await;
@@ -173,6 +177,7 @@ impl Server {
                 breakers: self.gateway.attempts.breakers.clone(),
                 state: self.state.clone(),
                 ledger: self.books.ledger.clone(),
+                meter: self.gateway.meter.clone(),
             },
         );
         let admin = Admin {

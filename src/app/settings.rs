@@ -7,7 +7,7 @@ use crate::admin;
 use crate::attempt::{self, breaker, budget, client, parallel};
 use crate::config::Config;
 use crate::listen;
-use crate::meter::capacity;
+use crate::meter::{budgets, capacity};
 use crate::proxy;
 
 /// The recent past that retries are held against.
@@ -74,6 +74,11 @@ pub(super) fn capacity(config: &Config) -> capacity::Settings {
         in_all: count(config.limits.requests_in_flight),
         of_one_workspace: count(config.limits.requests_in_flight_per_workspace),
     }
+}
+
+pub(super) fn budgets(config: &Config) -> budgets::Settings {
+    let of = &config.budgets;
+    budgets::Settings { units_a_part: of.media_tokens, unknown: of.when_unknown, short: of.when_short }
 }
 
 pub(super) fn admin(config: &Config) -> admin::Settings {

@@ -9,11 +9,12 @@ use super::Config;
 use super::declared;
 use super::read::Value;
 use super::settings::{
-    Attempts, Breaker, Cache, Data, Egress, Encryption, Http2, Journal, Ledger, Limits, Listen, Log, LogFormat,
-    LogLevel, Metrics, Routing, Store, TlsFiles,
+    Attempts, Breaker, Budgets, Cache, Data, Egress, Encryption, Http2, Journal, Ledger, Limits, Listen, Log,
+    LogFormat, LogLevel, Metrics, Routing, Store, TlsFiles,
 };
 use super::table::Table;
 use crate::domain::address;
+use crate::domain::limits::{Unknown, WhenShort};
 use crate::domain::prices::Unpriced;
 use crate::domain::protocol::Protocol;
 use crate::domain::time::Timestamp;
@@ -57,6 +58,7 @@ pub(super) fn config(root: &mut Table<'_>, now: Timestamp) -> Config {
         limits: root.section("limits", limits),
         journal: root.section("journal", journal),
         ledger: root.section("ledger", ledger),
+        budgets: root.section("budgets", budgets),
         log: root.section("log", log),
         metrics: root.section("metrics", metrics),
         declared: declared::directory(root, &egress.rules, now),
@@ -264,6 +266,15 @@ fn journal(table: &mut Table<'_>) -> Journal {
         sync: table.duration("sync", default.sync),
         wait: table.duration("wait", default.wait),
         limit: table.size("limit", default.limit),
+    }
+}
+
+fn budgets(table: &mut Table<'_>) -> Budgets {
+    let default = Budgets::default();
+    Budgets {
+        media_tokens: table.number("media_tokens", default.media_tokens, 0..=u64::MAX),
+        when_unknown: table.choice("when_unknown", default.when_unknown, &Unknown::ALL),
+        when_short: table.choice("when_short", default.when_short, &WhenShort::ALL),
     }
 }
 

@@ -23,8 +23,8 @@ use zeroize::Zeroizing;
 
 pub use problem::{Problem, Problems};
 pub use settings::{
-    Attempts, Breaker, Cache, Data, Egress, Encryption, Http2, Journal, Ledger, Limits, Listen, Log, LogFormat,
-    LogLevel, Metrics, Routing, Store, TlsFiles,
+    Attempts, Breaker, Budgets, Cache, Data, Egress, Encryption, Http2, Journal, Ledger, Limits, Listen, Log,
+    LogFormat, LogLevel, Metrics, Routing, Store, TlsFiles,
 };
 pub use table::Setting;
 
@@ -61,6 +61,7 @@ pub struct Config {
     pub egress: Egress,
     pub journal: Journal,
     pub ledger: Ledger,
+    pub budgets: Budgets,
     pub log: Log,
     pub metrics: Metrics,
     /// The entities that the file (or the environment) declares: read-only everywhere else.

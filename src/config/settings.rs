@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::address::{self, Network};
+use crate::domain::limits::{Unknown, WhenShort};
 use crate::domain::prices::Unpriced;
 use crate::domain::protocol::Protocol;
 use crate::domain::secret::Secret;
@@ -378,5 +379,20 @@ pub struct Metrics {
 impl Default for Metrics {
     fn default() -> Self {
         Self { enabled: true }
+    }
+}
+
+/// `[budgets]`: how limits of money and text are held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Budgets {
+    /// What an image, a sound or a document of a call is reckoned as, in units of text.
+    pub media_tokens: u64,
+    pub when_unknown: Unknown,
+    pub when_short: WhenShort,
+}
+
+impl Default for Budgets {
+    fn default() -> Self {
+        Self { media_tokens: 2_000, when_unknown: Unknown::Refuse, when_short: WhenShort::Refuse }
     }
 }

@@ -15,6 +15,13 @@ pub struct Nanodollars(pub i64);
 #[error("`{0}` is no amount of dollars: write a decimal such as 0.15, with at most nine places")]
 pub struct NotMoney(String);
 
+impl Nanodollars {
+    /// For metrics, which know nothing but floats.
+    pub fn dollars(self) -> f64 {
+        self.0 as f64 / NANOS_PER_DOLLAR as f64
+    }
+}
+
 impl FromStr for Nanodollars {
     type Err = NotMoney;
 

@@ -137,6 +137,14 @@ impl Operation {
         !matches!(self, Self::StoredResponse | Self::Conversations | Self::Files | Self::Batches)
     }
 
+    /// Is its answer text that a model writes, whose length nobody knows before?
+    pub const fn writes_text(self) -> bool {
+        matches!(
+            self,
+            Self::ChatCompletions | Self::Completions | Self::Responses | Self::Messages | Self::GenerateContent
+        )
+    }
+
     pub const fn metered(self) -> Metered {
         match self {
             Self::ChatCompletions

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::entity::Scope;
+use super::money::Nanodollars;
 
 /// The client hears it, in its own protocol's shape. Never retried by us.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -66,6 +67,19 @@ pub enum Refusal {
     ModelUnpriced { model: String, remedy: &'static str },
     #[error("the run `{run}` can't be a part of `{parent}`, which is a part of it or lies too deep")]
     RunCycle { run: String, parent: String },
+    #[error("the {of} may spend {limit} dollars a {period}, of which {left} are left, and this call may cost {wanted}")]
+    BudgetExceeded {
+        of: &'static str,
+        period: &'static str,
+        limit: Nanodollars,
+        left: Nanodollars,
+        wanted: Nanodollars,
+        retry_after: Duration,
+    },
+    #[error("the {of} may use {limit} {direction} tokens a minute")]
+    TextLimited { of: &'static str, direction: &'static str, limit: u64, retry_after: Duration },
+    #[error("what the {of} has spent can't be asked right now, and without that nothing is spent; try again shortly")]
+    BudgetUnknown { of: &'static str },
     #[error("there is no credential for {provider}; {remedy}")]
     NoCredential { provider: String, remedy: String },
     #[error("the record of files, batches and responses can't be asked right now; try again shortly")]
@@ -160,6 +174,9 @@ impl Refusal {
             Self::ContextTooLong { .. } => row(400, "context_length_exceeded", InvalidRequest),
             Self::ModelUnpriced { .. } => row(403, "model_unpriced", Permission),
             Self::RunCycle { .. } => row(400, "run_cycle", InvalidRequest),
+            Self::BudgetExceeded { .. } => final_row(402, "budget_exceeded", Quota),
+            Self::TextLimited { .. } => row(429, "rate_limit_exceeded", RateLimit),
+            Self::BudgetUnknown { .. } => row(503, "budget_unknown", Server),
             Self::NoCredential { .. } => row(403, "no_credential", Permission),
             Self::StateAway => row(503, "state_unavailable", Server),
             Self::ObjectNotFound(_) => row(404, "object_not_found", NotFound),
@@ -180,7 +197,7 @@ impl Refusal {
 
     /// Every code of the table above with its status, so that metrics can hold one series each and the documents
     /// are held to all of them.
-    pub const CODES: [(&'static str, u16); 38] = [
+    pub const CODES: [(&'static str, u16); 40] = [
         ("token_missing", 401),
         ("tokens_differ", 401),
         ("invalid_api_key", 401),
@@ -207,6 +224,8 @@ impl Refusal {
         ("context_length_exceeded", 400),
         ("model_unpriced", 403),
         ("run_cycle", 400),
+        ("budget_exceeded", 402),
+        ("budget_unknown", 503),
         ("no_credential", 403),
         ("state_unavailable", 503),
         ("object_not_found", 404),
@@ -224,11 +243,15 @@ impl Refusal {
     /// How long the client should wait, where we know or can say.
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::RateLimited { retry_after, .. } | Self::CredentialHeld { retry_after, .. } => Some(*retry_after),
+            Self::RateLimited { retry_after, .. }
+            | Self::TextLimited { retry_after, .. }
+            | Self::BudgetExceeded { retry_after, .. }
+            | Self::CredentialHeld { retry_after, .. } => Some(*retry_after),
             Self::ParallelLimited { .. }
             | Self::AtCapacity(_)
             | Self::StoreAway
             | Self::StateAway
+            | Self::BudgetUnknown { .. }
             | Self::ProviderBusy { .. } => Some(Duration::from_secs(1)),
             _ => None,
         }

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct Timestamp(pub i64);
 
+const DAY_MS: i64 = 86_400_000;
+
 impl Timestamp {
     /// The wall clock now. Only rooms that may know the time call this; pure code takes a `Timestamp`.
     pub fn now() -> Self {
@@ -22,6 +24,27 @@ impl Timestamp {
     }
 
     /// `2026-03-22T00:00:00.000Z`, as the admin API writes times.
+    /// The day it lies in, counted from the epoch. Days begin at midnight UTC.
+    pub const fn day(self) -> i64 {
+        self.0.div_euclid(DAY_MS)
+    }
+
+    /// The month it lies in, counted from the year 0.
+    pub fn month(self) -> i64 {
+        let (year, month, _) = civil_from_days(self.day());
+        year * 12 + month - 1
+    }
+
+    /// When a day begins.
+    pub const fn of_day(day: i64) -> Self {
+        Self(day.saturating_mul(DAY_MS))
+    }
+
+    /// When a month begins.
+    pub fn of_month(month: i64) -> Self {
+        Self::of_day(days_from_civil(month.div_euclid(12), month.rem_euclid(12) + 1, 1))
+    }
+
     pub fn iso8601(self) -> String {
         // Only ASCII was written.
         String::from_utf8_lossy(&self.letters()).into_owned()
@@ -158,6 +181,17 @@ mod tests {
             assert_eq!(Timestamp::from_rfc3339(text), Ok(Timestamp(0)), "{text}");
         }
         assert_eq!(Timestamp::from_rfc3339("1970-01-01T00:00:00.12-00:01"), Ok(Timestamp(60_120)));
+    }
+
+    #[test]
+    fn days_and_months_begin_where_the_calendar_says() {
+        let moment = Timestamp::from_rfc3339("2024-02-29T23:59:59.999Z").unwrap();
+        assert_eq!(Timestamp::of_month(moment.month()).iso8601(), "2024-02-01T00:00:00.000Z");
+        assert_eq!(Timestamp::of_month(moment.month() + 1).iso8601(), "2024-03-01T00:00:00.000Z");
+        assert_eq!(Timestamp::of_day(moment.day() + 1).iso8601(), "2024-03-01T00:00:00.000Z");
+        let new_year = Timestamp::from_rfc3339("2027-01-01T00:00:00Z").unwrap();
+        assert_eq!(Timestamp::of_month(new_year.month()), new_year);
+        assert_eq!(Timestamp(new_year.0 - 1).month() + 1, new_year.month());
     }
 
     #[test]

@@ -8,17 +8,12 @@ use super::record::{Outcome, Record};
 use crate::domain::ledger::{Entry, From, PricedBy, Tried};
 use crate::domain::money::Nanodollars;
 use crate::domain::protocol::Metered;
-use crate::domain::trail::{Attempt, End};
+use crate::domain::trail::{Answerer, Attempt, End};
 use crate::domain::usage::{Basis, Usage, units_of};
 
 /// A record's entry.
 pub(super) fn entry(record: &Record, pricing: &Pricing) -> Entry {
-    let (usage, basis) = used(record);
-    let priced = record
-        .from
-        .as_ref()
-        .filter(|_| basis != Basis::Nothing)
-        .map(|from| pricing.cost(&from.priced, (from.provider_id, &from.model), record.began_at, &usage));
+    let (usage, basis, priced) = charged(record, pricing);
     let (basis, cost, priced_by) = match priced {
         None if basis == Basis::Nothing => (basis, Some(Nanodollars(0)), PricedBy::Nobody),
         Some((Some(cost), by)) => (basis, Some(cost), by),
@@ -64,6 +59,14 @@ pub(super) fn entry(record: &Record, pricing: &Pricing) -> Entry {
         total_us: micros(record.total),
         own_us: micros(record.overhead),
     }
+}
+
+/// What was used, how that is known, and what it costs.
+pub(super) fn charged(record: &Record, pricing: &Pricing) -> (Usage, Basis, Option<(Option<Nanodollars>, PricedBy)>) {
+    let (usage, basis) = used(record);
+    let from = record.from.as_ref().filter(|_| basis != Basis::Nothing);
+    let cost = |from: &Answerer| pricing.cost(&from.priced, (from.provider_id, &from.model), record.began_at, &usage);
+    (usage, basis, from.map(cost))
 }
 
 /// What was used, and how that is known. Where nobody said, it is reckoned from what went by.

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::minute::Minute;
-use crate::domain::entity::{Org, Token, User, Workspace};
+use crate::domain::entity::{Model, Org, Token, User, Workspace};
 use crate::domain::id::Id;
 use crate::domain::limits::Limits;
 use crate::domain::map::Map;
@@ -89,19 +89,8 @@ impl Limiter {
 
     /// A permit, and what is left where a limit of requests per minute holds.
     pub fn admit(&self, asking: &Asking<'_>, now: Instant) -> Result<(Permit, Option<Remaining>), Refusal> {
-        let lines = [
-            self.line("token", asking.token.0.uuid(), asking.token.1, now)?,
-            asking.user.map_or(Ok(None), |(user, limits)| self.line("user", user.uuid(), limits, now))?,
-            self.line("workspace", asking.workspace.0.uuid(), asking.workspace.1, now)?,
-            self.line("organisation", asking.org.0.uuid(), asking.org.1, now)?,
-        ];
-        // Always in this order, from token to org, so that two calls never wait for each other.
-        let mut counts = lines.each_ref().map(|line| line.as_ref().map(|line| line.account.counts()));
-        for (line, counts) in lines.iter().zip(&mut counts) {
-            if let (Some(line), Some(counts)) = (line, counts) {
-                line.check(counts, now)?;
-            }
-        }
+        let lines = self.lines(asking, now)?;
+        let mut counts = checked(&lines, now)?;
         let mut remaining: Option<Remaining> = None;
         for (line, counts) in lines.iter().zip(&mut counts) {
             if let (Some(line), Some(counts)) = (line, counts) {
@@ -111,6 +100,30 @@ impl Limiter {
         }
         drop(counts);
         Ok((Permit { accounts: lines.map(|line| line.map(|line| line.account)) }, remaining))
+    }
+
+    /// Would there be a permit?
+    pub fn look(&self, asking: &Asking<'_>, now: Instant) -> Result<(), Refusal> {
+        checked(&self.lines(asking, now)?, now).map(drop)
+    }
+
+    fn lines(&self, asking: &Asking<'_>, now: Instant) -> Result<[Option<Line>; 4], Refusal> {
+        Ok([
+            self.line("token", asking.token.0.uuid(), asking.token.1, now)?,
+            asking.user.map_or(Ok(None), |(user, limits)| self.line("user", user.uuid(), limits, now))?,
+            self.line("workspace", asking.workspace.0.uuid(), asking.workspace.1, now)?,
+            self.line("organisation", asking.org.0.uuid(), asking.org.1, now)?,
+        ])
+    }
+
+    /// A permit of the model that a call goes to, which is known later than who asks.
+    pub fn admit_to(&self, model: Id<Model>, limits: &Limits, now: Instant) -> Result<Option<Permit>, Refusal> {
+        let Some(line) = self.line("model", model.uuid(), limits, now)? else { return Ok(None) };
+        let mut counts = line.account.counts();
+        line.check(&mut counts, now)?;
+        line.take(&mut counts, now);
+        drop(counts);
+        Ok(Some(Permit { accounts: [Some(line.account), None, None, None] }))
     }
 
     /// Accounts held now, for metrics.
@@ -143,6 +156,18 @@ impl Limiter {
         shard.accounts.insert(id, Arc::clone(&account));
         Ok(account)
     }
+}
+
+/// The counts of all lines, none of which is at its limit.
+fn checked(lines: &[Option<Line>; 4], now: Instant) -> Result<[Option<MutexGuard<'_, Counts>>; 4], Refusal> {
+    // Always in this order, from token to org, so that two calls never wait for each other.
+    let mut counts = lines.each_ref().map(|line| line.as_ref().map(|line| line.account.counts()));
+    for (line, counts) in lines.iter().zip(&mut counts) {
+        if let (Some(line), Some(counts)) = (line, counts) {
+            line.check(counts, now)?;
+        }
+    }
+    Ok(counts)
 }
 
 impl Default for Limiter {
@@ -196,7 +221,7 @@ impl Line {
 
     fn take(&self, counts: &mut Counts, now: Instant) -> Option<Remaining> {
         counts.in_flight = counts.in_flight.saturating_add(1);
-        let (count, reset) = counts.minute.add(now);
+        let (count, reset) = counts.minute.add(1, now);
         self.per_minute.map(|limit| Remaining { limit, left: limit.saturating_sub(count), reset })
     }
 }

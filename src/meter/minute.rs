@@ -1,4 +1,4 @@
-//! How many within the last sixty seconds.
+//! How many within the last sixty seconds: calls, or units of text.
 //!
 //! Pure: the moment is an argument. A second that lies partly within the last sixty counts whole, so the count is never
 //! too low.
@@ -24,12 +24,26 @@ impl Minute {
         Self { began: now, newest: 0, sum: 0, counts: [0; SECONDS] }
     }
 
-    /// Counts one more. How many there are now, and how long until all are forgotten if none is added.
-    pub(super) fn add(&mut self, now: Instant) -> (u32, Duration) {
+    /// Counts so many more. How many there are now, and how long until all are forgotten if none is added.
+    pub(super) fn add(&mut self, amount: u32, now: Instant) -> (u32, Duration) {
         self.forget(now);
-        self.counts[slot(self.newest)] = self.counts[slot(self.newest)].saturating_add(1);
-        self.sum = self.sum.saturating_add(1);
+        self.counts[slot(self.newest)] = self.counts[slot(self.newest)].saturating_add(amount);
+        self.sum = self.sum.saturating_add(amount);
         (self.sum, self.gone_at(self.newest).saturating_duration_since(now))
+    }
+
+    /// The second that what was added last is counted in.
+    pub(super) const fn newest(&self) -> u64 {
+        self.newest
+    }
+
+    /// What was counted in a second was guessed; in truth it was another amount. Nothing, if it is forgotten already.
+    pub(super) fn correct(&mut self, second: u64, guessed: u32, truly: u32) {
+        if self.newest.saturating_sub(second) < SECONDS as u64 {
+            let count = &mut self.counts[slot(second)];
+            *count = count.saturating_sub(guessed).saturating_add(truly);
+            self.sum = self.sum.saturating_sub(guessed).saturating_add(truly);
+        }
     }
 
     pub(super) fn count(&mut self, now: Instant) -> u32 {
@@ -85,12 +99,12 @@ mod tests {
         let start = Instant::now();
         let at = |seconds: f64| start + Duration::from_secs_f64(seconds);
         let mut minute = Minute::new(start);
-        minute.add(at(0.9));
-        minute.add(at(30.0));
+        minute.add(1, at(0.9));
+        minute.add(1, at(30.0));
         assert_eq!(minute.count(at(60.85)), 2);
         assert_eq!(minute.count(at(61.0)), 1);
         assert_eq!(minute.count(at(91.0)), 0);
-        minute.add(at(1_000_000.0));
+        minute.add(1, at(1_000_000.0));
         assert_eq!(minute.count(at(1_000_000.0)), 1);
     }
 
@@ -99,7 +113,7 @@ mod tests {
         let start = Instant::now();
         let at = |seconds: u64| start + Duration::from_secs(seconds);
         let mut minute = Minute::new(start);
-        let added = [0, 0, 10, 20].map(|second| minute.add(at(second)));
+        let added = [0, 0, 10, 20].map(|second| minute.add(1, at(second)));
         assert_eq!(added[3], (4, Duration::from_secs(61)));
         assert_eq!(minute.until_below(5, at(20)), Duration::ZERO);
         assert_eq!(minute.until_below(4, at(20)), Duration::from_secs(41));

@@ -3,6 +3,7 @@
 //! Takes callers, calls and what came of them; gives permits, refusals and one record per exchange. It must never know
 //! how a provider was reached, nor hold a client up.
 
+pub mod budgets;
 pub mod capacity;
 mod entry;
 mod ids;
@@ -29,6 +30,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use self::budgets::{Budgets, Length, Reservation};
 use self::capacity::{Capacity, Place};
 use self::limit::{Asking, Limiter, Permit, Remaining};
 use self::pricing::Pricing;
@@ -53,6 +55,7 @@ pub struct Meter {
     pub records: Records,
     pub pricing: Pricing,
     pub runs: Runs,
+    pub budgets: Budgets,
 }
 
 /// A call as it is known before its body is read.
@@ -84,6 +87,7 @@ impl CoreMeter {
             began: opening.began,
             elsewhere: Duration::ZERO,
             ticket: None,
+            held: None,
             core: self.clone(),
             _place: place,
             _permit: permit,
@@ -103,6 +107,20 @@ fn asking(caller: &Caller) -> Asking<'_> {
     }
 }
 
+/// Without the targets whose price nobody knows.
+fn priced(plan: Plan<'_>, at: Timestamp) -> Result<Plan<'_>, Refusal> {
+    let model = plan.first().model_id.to_string();
+    let is_priced = |target: &Target<'_>| pricing::is_known(&target.priced(), target.model_id, at);
+    plan.retain(is_priced).ok_or(Refusal::ModelUnpriced { model, remedy: UNPRICED_REMEDY })
+}
+
+impl Meter {
+    /// Would this caller's call be let in now, as far as that is a matter of rates?
+    pub fn admits(&self, caller: &Caller, now: Instant) -> Result<(), Refusal> {
+        self.limiter.look(&asking(caller), now)
+    }
+}
+
 /// One call on record. Settled exactly once: by whoever relays its last byte, or else when it is dropped because the
 /// client has gone.
 pub struct Exchange {
@@ -114,9 +132,17 @@ pub struct Exchange {
     elsewhere: Duration,
     /// Settled, and the record is not written yet.
     ticket: Option<Ticket>,
+    /// Where the plan's model or the callers' budgets have limits.
+    held: Option<Box<Held>>,
     core: Arc<CoreMeter>,
     _place: Place,
     _permit: Permit,
+}
+
+/// What a call holds besides its place.
+struct Held {
+    _of_model: Option<Permit>,
+    reserved: Option<Reservation>,
 }
 
 impl Exchange {
@@ -132,8 +158,9 @@ impl Exchange {
 
     /// Holds the plan against what the caller may still spend. A dear plan may come back cheaper, or not at all: now it
     /// loses the targets whose price nobody knows, where those are refused.
-    pub fn reserve<'a>(&mut self, plan: Plan<'a>, call: &Call) -> Result<Plan<'a>, Refusal> {
-        let (meter, Some(record)) = (&self.core.meter, &mut self.record) else { return Ok(plan) };
+    pub async fn reserve<'a>(&mut self, plan: Plan<'a>, caller: &Caller, call: &Call) -> Result<Plan<'a>, Refusal> {
+        let Self { core, record: Some(record), held, began, .. } = self else { return Ok(plan) };
+        let (meter, at) = (&core.meter, record.began_at);
         if let Some(run) = &call.run
             && let Err(refusal) = meter.runs.enter(record.workspace, run)
         {
@@ -141,12 +168,21 @@ impl Exchange {
             record.run = Some(Run { name: run.name.clone(), parent: None });
             return Err(refusal);
         }
-        if !meter.pricing.blocks() {
-            return Ok(plan);
+        let plan = match meter.pricing.blocks() {
+            true => priced(plan, at)?,
+            false => plan,
+        };
+        // A plan's first target stands for its model; whoever takes over for it is not held up by limits as well.
+        let of_model = match plan.first().model {
+            Some(entry) => meter.limiter.admit_to(entry.model.id, &entry.model.limits, *began)?,
+            None => None,
+        };
+        let length = Length::from(call);
+        let (plan, reserved) = meter.budgets.reserve(caller, &length, plan, &meter.pricing, (at, *began)).await?;
+        if of_model.is_some() || reserved.is_some() {
+            *held = Some(Box::new(Held { _of_model: of_model, reserved }));
         }
-        let model = plan.first().model_id.to_string();
-        let is_priced = |target: &Target<'_>| pricing::is_known(&target.priced(), target.model_id, record.began_at);
-        plan.retain(is_priced).ok_or(Refusal::ModelUnpriced { model, remedy: UNPRICED_REMEDY })
+        Ok(plan)
     }
 
     /// Where the attempts write themselves down.
@@ -224,6 +260,10 @@ impl Exchange {
         record.total = self.began.elapsed();
         record.at = record.at.after(record.total);
         self.core.settled(&record);
+        if let Some(reservation) = self.held.as_mut().and_then(|held| held.reserved.take()) {
+            let (usage, _, cost) = entry::charged(&record, &self.core.meter.pricing);
+            reservation.settle(&usage, cost.and_then(|(cost, _)| cost));
+        }
         Some(record)
     }
 }

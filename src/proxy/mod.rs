@@ -193,7 +193,7 @@ impl Proxy {
         let state = &self.gateway.state;
         let past = recall::recall(state, caller, call).await?;
         let plan = resolve(caller, &Question::from(call), &past)?;
-        let plan = exchange.reserve(plan, call)?;
+        let plan = exchange.reserve(plan, caller, call).await?;
         if let Some(listed) = objects::listed(state, caller, &plan, call).await {
             return listed;
         }

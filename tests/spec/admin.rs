@@ -2,6 +2,7 @@
 
 mod aliases;
 mod catalogue;
+mod estimate;
 mod frame;
 mod matrix;
 pub(crate) mod office;

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "what can't be unwrapped in a test is its report, in shared functions too")]
 
 mod admin;
+mod budgets;
 mod command_line;
 mod conservation;
 mod documents;

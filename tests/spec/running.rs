@@ -1,6 +1,7 @@
 //! What the running process promises: the real binary over real sockets, with a practice provider behind it.
 
 mod books;
+mod budgets;
 mod caller;
 mod ends;
 mod gateway;

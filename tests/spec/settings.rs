@@ -405,7 +405,7 @@ const FIXED: [(&str, &str); 18] = [
 ];
 
 /// Settings that a reload takes up: whole tables, and what of the others is not fixed.
-const TAKEN_UP: [&str; 35] = [
+const TAKEN_UP: [&str; 36] = [
     "drain_timeout",
     "listen.trusted_proxies",
     "listen.proxy_protocol",
@@ -430,6 +430,7 @@ const TAKEN_UP: [&str; 35] = [
     "egress.private_networks",
     "egress.ports",
     "ledger.",
+    "budgets.",
     "log.level",
     "log.exchanges",
     "metrics.",

@@ -35,6 +35,7 @@ mod credentials;
 mod document;
 mod endpoints;
 mod entry;
+mod estimate;
 mod failures;
 mod gates;
 mod identities;
@@ -82,6 +83,7 @@ use crate::attempt::probe::Probe;
 use crate::domain::address::Egress;
 use crate::domain::directory::Directory;
 use crate::domain::refusal::Refusal;
+use crate::meter::Meter;
 use crate::snapshot::World;
 use crate::store::Store;
 use crate::store::ledger::Ledger;
@@ -108,6 +110,7 @@ pub struct Traffic {
     pub breakers: Arc<Breakers>,
     pub state: State,
     pub ledger: Ledger,
+    pub meter: Arc<Meter>,
 }
 
 /// What the configuration says that a reload may change.
@@ -156,6 +159,7 @@ fn resources() -> Vec<Row> {
         outside::rows(),
         catalog::rows(),
         endpoints::rows(),
+        estimate::rows(),
         resolve::rows(),
         usage::rows(),
         audit::rows(),

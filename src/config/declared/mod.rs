@@ -139,7 +139,10 @@ fn identity(table: &mut Table<'_>, declaring: &mut Declaring<'_>) -> Option<()> 
 fn limits(table: &mut Table<'_>) -> Limits {
     table.section("limits", |table| Limits {
         requests_per_minute: table.get("requests_per_minute", |value| value.number(1..=u64::MAX)),
+        input_tokens_per_minute: table.get("input_tokens_per_minute", |value| value.number(1..=u64::MAX)),
+        output_tokens_per_minute: table.get("output_tokens_per_minute", |value| value.number(1..=u64::MAX)),
         parallel: table.get("parallel", |value| value.number(1..=u64::MAX)),
-        ..Limits::default()
+        money_per_day: table.get("money_per_day", Value::money),
+        money_per_month: table.get("money_per_month", Value::money),
     })
 }

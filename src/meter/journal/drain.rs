@@ -28,6 +28,9 @@ impl Journal {
             // Asked before the end: what was written last is then among it.
             let has_stopped = shared.has_stopped.load(Ordering::Relaxed);
             let end = shared.end();
+            if place.segment >= shared.begun {
+                shared.has_passed_earlier.store(true, Ordering::Relaxed);
+            }
             if place >= end {
                 if has_stopped {
                     return;

@@ -78,6 +78,8 @@ struct Shared {
     kept_bytes: AtomicU64,
     written: AtomicU64,
     drained: AtomicU64,
+    /// What earlier processes wrote is in the ledger.
+    has_passed_earlier: AtomicBool,
     lost: AtomicU64,
     trouble: ArcSwapOption<String>,
     /// Why the ledger takes nothing.
@@ -115,6 +117,7 @@ impl Journal {
             kept_bytes: segments.iter().map(|(_, bytes)| bytes).sum::<u64>().into(),
             written: 0.into(),
             drained: 0.into(),
+            has_passed_earlier: false.into(),
             lost: 0.into(),
             trouble: ArcSwapOption::empty(),
             ledger_trouble: ArcSwapOption::empty(),
@@ -162,6 +165,17 @@ impl Journal {
     pub fn waiting(&self) -> u64 {
         let shared = &self.shared;
         shared.written.load(Ordering::Relaxed).saturating_sub(shared.drained.load(Ordering::Relaxed))
+    }
+
+    /// How many this process has written.
+    pub fn goal(&self) -> u64 {
+        self.shared.written.load(Ordering::Relaxed)
+    }
+
+    /// Has the ledger so many of them, and all that earlier processes wrote?
+    pub fn has_handed_over(&self, goal: u64) -> bool {
+        let shared = &self.shared;
+        shared.has_passed_earlier.load(Ordering::Relaxed) && shared.drained.load(Ordering::Relaxed) >= goal
     }
 
     /// Exchanges that neither disk nor memory had room for.

@@ -9,9 +9,11 @@
 mod ask;
 mod find;
 mod keep;
+mod lease;
 
 pub use self::ask::{Cell, Dimension, Grouped, Query, Scope, Span};
 pub use self::find::{Found, Listing, RunSums};
+pub use self::lease::{Budget, Leased, Report, Wanted};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +32,9 @@ pub const POSTGRES_TABLES: &str = concat!(
     include_str!("sums.sql")
 );
 
+/// How replicas share budgets, in Postgres.
+pub const LEASE_TABLES: &str = include_str!("leases.sql");
+
 /// One connection writes while another one reads. Of pages it keeps more than the state does, for sums look at many.
 const TABLES: Tables = Tables { name: "ledger", statements: SQLITE_TABLES, connections: 2, cache: "-2048" };
 
@@ -40,6 +45,13 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("the ledger can't be asked: {0}")]
 pub struct Away(String);
+
+impl Away {
+    /// It has not taken yet what is asked about.
+    pub fn behind() -> Self {
+        Self("exchanges are still on their way to it".into())
+    }
+}
 
 impl From<sqlx::Error> for Away {
     fn from(error: sqlx::Error) -> Self {

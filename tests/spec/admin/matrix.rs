@@ -245,6 +245,7 @@ fn request(row: &Row, at: Where, things: &Things) -> (String, Option<Value>) {
         ("POST", "/credentials/{id}/validate") => Some(json!({})),
         ("POST", "/sync-pricing") => Some(json!({"from": "http://127.0.0.1:9/prices"})),
         ("POST", "/workspaces/{id}/model-config/test") => Some(json!({"provider": "local", "model": "any"})),
+        ("POST", "/estimate") => Some(json!({"model": "openai:gpt-4o", "maxTokens": 10})),
         ("POST", "/orgs") => Some(json!({"name": name})),
         ("PATCH", "/orgs/{id}") => Some(json!({"defaultGate": "deny"})),
         ("PUT", "/orgs/{id}/gates/{providerId}") => Some(json!({"gate": "deny"})),
@@ -283,7 +284,7 @@ fn request(row: &Row, at: Where, things: &Things) -> (String, Option<Value>) {
 /// The places at which a line can be asked for.
 fn places(row: &Row) -> Vec<Where> {
     let is_about = |at: &Where| match row.path {
-        "/orgs" | "/me" | "/me/tokens" | "/limits" | "/audit" | "/audit/verify" | "/resolve/{*model}"
+        "/orgs" | "/estimate" | "/me" | "/me/tokens" | "/limits" | "/audit" | "/audit/verify" | "/resolve/{*model}"
         | "/sync-pricing" => *at == Where::Platform,
         "/users" | "/workspaces" if row.method == Method::GET => *at == Where::Platform,
         // What is in the same org is the same org's.

@@ -14,6 +14,7 @@ use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use keyway::admin::api::{Api, Ground, Live, Traffic};
 use keyway::admin::{Admin, Desk, Models, Readiness, Ready, Settings};
+use keyway::app::meter;
 use keyway::attempt::breaker::{self, Breakers};
 use keyway::attempt::client::{Client as Upstream, ClientSettings, Network, authorities};
 use keyway::attempt::probe::Probe;
@@ -107,13 +108,13 @@ impl Readiness for Always {
 }
 
 /// Providers are asked over real sockets, and of keys is noted what calls would note.
-fn traffic(config: &Config, store: &Store, state: State, ledger: Ledger) -> Traffic {
+fn traffic(config: &Config, store: &Store, state: State, ledger: Ledger, world: Arc<World>) -> Traffic {
     let settings = ClientSettings::default();
     let network = Network::new(&settings, config.egress.rules.clone(), authorities(None).unwrap());
     let breakers = Arc::new(Breakers::new(breaker::Settings::default(), Instant::now()).noting(state.clone()));
     let client = Upstream::new(settings, Arc::new(network));
     let probe = Arc::new(Probe::new(client, store.keyring().clone(), breakers.clone()));
-    Traffic { probe, breakers, state, ledger }
+    Traffic { probe, breakers, state, ledger, meter: Arc::new(meter(config, world, 1)) }
 }
 
 impl Office {
@@ -142,7 +143,7 @@ impl Office {
             actor: Actor::operator("cli:ada"),
         };
         let ledger = Ledger::new(Keeping::Memory);
-        let traffic = traffic(&config, &store, state.clone(), ledger.clone());
+        let traffic = traffic(&config, &store, state.clone(), ledger.clone(), world.clone());
         let live = Arc::new(Follows { store: store.clone(), world: world.clone(), config: config.clone() });
         let ground = Arc::new(ArcSwap::from_pointee(ground));
         let api = Arc::new(Api::new(world.clone(), store, ground, live, Arc::new(state), traffic));

@@ -29,23 +29,23 @@ const KEY: &str = "raw:0123456789abcdef0123456789abcdef";
 const IN_FORCE: Duration = Duration::from_secs(1);
 
 /// A database with a workspace, and somebody who changes it.
-struct Office {
-    settings: String,
+pub(super) struct Office {
+    pub(super) settings: String,
     access: Access,
     org: Org,
     workspace: Workspace,
 }
 
 /// A gateway on that database.
-struct Replica {
-    process: Process,
+pub(super) struct Replica {
+    pub(super) process: Process,
     folder: tempfile::TempDir,
-    data: SocketAddr,
-    admin: SocketAddr,
+    pub(super) data: SocketAddr,
+    pub(super) admin: SocketAddr,
 }
 
 impl Office {
-    async fn new(url: &str) -> Self {
+    pub(super) async fn new(url: &str) -> Self {
         let practice = practice();
         let settings = format!(
             "[store]\nkind = \"postgres\"\nurl = \"{url}\"\n[encryption]\nkeys = [\"{KEY}\"]\n\
@@ -66,7 +66,7 @@ impl Office {
         Self { settings, access, org, workspace }
     }
 
-    async fn replica(&self) -> Replica {
+    pub(super) async fn replica(&self) -> Replica {
         self.replica_in(tempfile::tempdir().unwrap()).await
     }
 
@@ -77,7 +77,7 @@ impl Office {
         Replica { process, folder, data, admin }
     }
 
-    async fn token(&self) -> (String, Id<keyway::domain::entity::Token>) {
+    pub(super) async fn token(&self) -> (String, Id<keyway::domain::entity::Token>) {
         self.mint(NewToken::of(self.workspace.id)).await
     }
 
@@ -87,7 +87,7 @@ impl Office {
     }
 
     /// What no function for people does yet.
-    async fn change(&self, rule: impl FnOnce(&mut Directory) + Send + 'static) {
+    pub(super) async fn change(&self, rule: impl FnOnce(&mut Directory) + Send + 'static) {
         let rule = move |directory: &mut Directory| {
             rule(directory);
             Ok::<_, Infallible>(())
@@ -104,7 +104,7 @@ impl Replica {
         (answer.status, answer.body)
     }
 
-    async fn status(&self, token: &str) -> u16 {
+    pub(super) async fn status(&self, token: &str) -> u16 {
         self.calls(token, "practice:practice-small").await.0
     }
 

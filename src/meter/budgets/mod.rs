@@ -1,0 +1,396 @@
+//! How much money and text a caller may still use.
+//!
+//! Takes a call with its plan and whose limits hold; gives the plan, perhaps a cheaper one, and a reservation, or the refusal.
+//! Reserved is the most that the call may cost at the plan's dearest target; settled is what it came to. All limits are
+//! checked before anything is taken, under the locks of all, so no number of parallel calls gets past a limit. What was
+//! spent before this process began is asked of the ledger once for each holder; until that is known nothing is spent.
+//!
+//! Where several replicas share the ledger, each spends from slices that it leases of a budget (`leases`): all slices and what
+//! was spent are together never more than the limit.
+//!
+//! Money counts for the day and the month in which a call begins, by UTC. Accounts stand in memory and are bounded.
+
+mod account;
+mod leases;
+mod past;
+mod wants;
+
+pub use past::Past;
+pub use wants::{Length, Text, Wants};
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use self::account::{Account, Moment, Short, Taken};
+use self::leases::More;
+use super::pricing::Pricing;
+use crate::domain::limits::{Limits, Unknown, WhenShort};
+use crate::domain::map::Map;
+use crate::domain::money::Nanodollars;
+use crate::domain::refusal::Refusal;
+use crate::domain::time::Timestamp;
+use crate::domain::usage::Usage;
+use crate::resolve::{Plan, Target};
+use crate::snapshot::Caller;
+use crate::store::ledger::{Cell, Dimension, Scope};
+
+/// Locks the accounts are spread over, so that cores seldom meet.
+const SHARDS: usize = 16;
+/// Accounts of one shard, 65,536 in all (about 45 MiB): holders with limits of money or text that called lately. Where all
+/// are in use, a new one is refused, for forgetting what another spent would lift that one's limit.
+const ACCOUNTS_PER_SHARD: usize = 4_096;
+/// An account that nobody used for so long is forgotten when its place is needed: the ledger has all of it by then.
+const UNUSED: Duration = Duration::from_secs(600);
+/// How often a full shard is searched for unused accounts.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+
+/// How often a call looks again after it leased more, or fell back to cheaper targets: twice for each of whose day and month
+/// may be short, and as often because others were faster.
+const TRIES: usize = 4 * HOLDERS;
+
+/// Token, user, workspace, org and model.
+const HOLDERS: usize = 5;
+
+/// What the operator may set about budgets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// What an image, a sound or a document of a call is reckoned as, in units of text.
+    pub units_a_part: u64,
+    /// What becomes of calls while nobody knows what was spent.
+    pub unknown: Unknown,
+    /// What becomes of a call that could cost more than is left.
+    pub short: WhenShort,
+}
+
+pub struct Budgets {
+    shards: [Mutex<Shard>; SHARDS],
+    pub settings: ArcSwap<Settings>,
+    past: OnceLock<Past>,
+    totals: Arc<Totals>,
+    /// This process among those that share budgets.
+    replica: Uuid,
+}
+
+#[derive(Default)]
+struct Shard {
+    accounts: Map<Uuid, Arc<Account>>,
+    swept_at: Option<Instant>,
+}
+
+/// What a call may use and cost.
+#[derive(Debug)]
+pub struct Quote {
+    /// At each target, the first one first. Nobody may know what it costs.
+    pub costs: Vec<(Usage, Option<Nanodollars>)>,
+    pub refusal: Option<Refusal>,
+}
+
+/// What metrics show, in nano-dollars.
+#[derive(Debug, Default)]
+struct Totals {
+    reserved: AtomicI64,
+    overrun: AtomicI64,
+}
+
+/// What a call holds of its callers' budgets. Settled with the fact; dropped without, it gives everything back.
+#[derive(Debug)]
+#[must_use = "what is reserved is given back when it is dropped"]
+pub struct Reservation {
+    accounts: [Option<(Arc<Account>, Taken)>; HOLDERS],
+    wants: Wants,
+    totals: Arc<Totals>,
+}
+
+/// One whose limits hold for a call.
+struct Holder<'a> {
+    of: &'static str,
+    id: Uuid,
+    limits: &'a Limits,
+    scope: Scope,
+    only: Vec<(Dimension, Cell)>,
+}
+
+impl Budgets {
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            shards: std::array::from_fn(|_| Mutex::default()),
+            settings: ArcSwap::from_pointee(settings),
+            past: OnceLock::new(),
+            totals: Arc::default(),
+            replica: Uuid::now_v7(),
+        }
+    }
+
+    /// Where it stands what was spent before. Without one, it was nothing.
+    pub fn learn_from(&self, past: Past) {
+        let _ = self.past.set(past);
+    }
+
+    /// Held for calls in flight.
+    pub fn reserved(&self) -> Nanodollars {
+        Nanodollars(self.totals.reserved.load(Ordering::Relaxed))
+    }
+
+    /// By how much calls came to more than was held for them, since the start: no budget is overspent by more.
+    pub fn overrun(&self) -> Nanodollars {
+        Nanodollars(self.totals.overrun.load(Ordering::Relaxed))
+    }
+
+    /// Holds what the plan may cost. None where nobody's money or text is limited.
+    pub async fn reserve<'a>(
+        &self,
+        caller: &Caller,
+        length: &Length,
+        plan: Plan<'a>,
+        pricing: &Pricing,
+        (at, now): (Timestamp, Instant),
+    ) -> Result<(Plan<'a>, Option<Reservation>), Refusal> {
+        let holders = holders(caller, plan.first());
+        if holders.iter().all(Option::is_none) {
+            return Ok((plan, None));
+        }
+        let (settings, moment) = (**self.settings.load(), Moment { at, now });
+        let mut accounts: [Option<Arc<Account>>; HOLDERS] = Default::default();
+        for (account, holder) in accounts.iter_mut().zip(&holders) {
+            if let Some(holder) = holder {
+                *account = Some(self.known(holder, settings.unknown, moment).await?);
+            }
+        }
+        let dearest = |plan: &Plan<'_>| {
+            let wants = |target: &Target<'_>| wants(length, target, pricing, at, settings.units_a_part);
+            plan.targets().map(wants).reduce(most).unwrap_or_default()
+        };
+        let (mut plan, mut wanted) = (plan, None);
+        for _ in 0..TRIES {
+            let wants = *wanted.get_or_insert_with(|| dearest(&plan));
+            let (short, holder, account) = match take(&holders, &accounts, &wants, moment) {
+                Ok(taken) => return Ok((plan, Some(self.reservation(accounts, taken, wants)))),
+                Err((short, at)) => match (&holders[at], &accounts[at]) {
+                    (Some(holder), Some(account)) => (short, holder, account),
+                    _ => return Err(Refusal::Internal),
+                },
+            };
+            let left = match short {
+                Short::Text { direction, limit, until } => {
+                    return Err(Refusal::TextLimited { of: holder.of, direction, limit, retry_after: until });
+                }
+                Short::Money { period, limit, left } => {
+                    match self.more(holder, account, (period, limit), wants.money, (settings.unknown, moment)).await? {
+                        More::Granted => continue,
+                        More::Sole => left,
+                        More::Short { left } => left,
+                    }
+                }
+            };
+            let refused = || too_dear(holder.of, short, left, wants.money, at);
+            if settings.short == WhenShort::Refuse {
+                return Err(refused());
+            }
+            let is_cheap =
+                |target: &Target<'_>| self::wants(length, target, pricing, at, settings.units_a_part).money.0 <= left;
+            plan = plan.retain(is_cheap).ok_or_else(refused)?;
+            wanted = None;
+        }
+        Err(Refusal::AtCapacity("calls that want of one budget"))
+    }
+
+    /// What a call may cost at each target of a plan, and whether it would be let through now. Holds what it would hold for a
+    /// moment, and gives it back.
+    pub async fn quote(
+        &self,
+        caller: &Caller,
+        length: &Length,
+        plan: Plan<'_>,
+        pricing: &Pricing,
+        (at, now): (Timestamp, Instant),
+    ) -> Quote {
+        let units = self.settings.load().units_a_part;
+        let of = |target: &Target<'_>| {
+            let usage = wants::usage(length, target, units);
+            (usage, pricing.cost(&target.priced(), (target.provider.provider.id, target.model_id), at, &usage).0)
+        };
+        let costs = plan.targets().map(of).collect();
+        Quote { costs, refusal: self.reserve(caller, length, plan, pricing, (at, now)).await.err() }
+    }
+
+    fn reservation(
+        &self,
+        accounts: [Option<Arc<Account>>; HOLDERS],
+        taken: [Option<Taken>; HOLDERS],
+        wants: Wants,
+    ) -> Reservation {
+        self.totals.reserved.fetch_add(wants.money.0, Ordering::Relaxed);
+        let mut held: [Option<(Arc<Account>, Taken)>; HOLDERS] = Default::default();
+        for (place, (account, taken)) in held.iter_mut().zip(accounts.into_iter().zip(taken)) {
+            *place = account.zip(taken);
+        }
+        Reservation { accounts: held, wants, totals: self.totals.clone() }
+    }
+
+    /// A holder's account, once it is known what was spent before.
+    async fn known(&self, holder: &Holder<'_>, unknown: Unknown, moment: Moment) -> Result<Arc<Account>, Refusal> {
+        let account = self.account(holder.id, moment.now)?;
+        let has_money = holder.limits.money_per_day.or(holder.limits.money_per_month).is_some();
+        // Where a budget is shared, that stands with the leases.
+        let is_asked = |past: &&Past| has_money && !past.ledger.is_shared() && !account.known.initialized();
+        let Some(past) = self.past.get().filter(is_asked) else {
+            return Ok(account);
+        };
+        let learned = account.known.get_or_try_init(async || {
+            let spent = past.spent(holder.scope, &holder.only, moment.at).await?;
+            account.lock().begin(moment.at, spent.day, spent.month);
+            Ok::<(), crate::store::ledger::Away>(())
+        });
+        match (learned.await, unknown) {
+            (Ok(()), _) | (Err(_), Unknown::Allow) => Ok(account),
+            (Err(_), Unknown::Refuse) => Err(Refusal::BudgetUnknown { of: holder.of }),
+        }
+    }
+
+    fn account(&self, id: Uuid, now: Instant) -> Result<Arc<Account>, Refusal> {
+        // The lower half of an id is as good as random.
+        let mut shard = lock(&self.shards[id.as_u64_pair().1 as usize % SHARDS]);
+        if let Some(account) = shard.accounts.get(&id) {
+            return Ok(account.clone());
+        }
+        if shard.accounts.len() >= ACCOUNTS_PER_SHARD && self.past.get().is_some() {
+            shard.sweep(now);
+        }
+        if shard.accounts.len() >= ACCOUNTS_PER_SHARD {
+            return Err(Refusal::AtCapacity("callers with budgets"));
+        }
+        let is_shared = self.past.get().is_some_and(|past| past.ledger.is_shared());
+        let account = Arc::new(Account::new(now, is_shared));
+        shard.accounts.insert(id, account.clone());
+        Ok(account)
+    }
+}
+
+impl Shard {
+    fn sweep(&mut self, now: Instant) {
+        if self.swept_at.is_some_and(|last| now < last + SWEEP_EVERY) {
+            return;
+        }
+        self.swept_at = Some(now);
+        // An account that a call is about to use is held by that call too.
+        self.accounts.retain(|_, account| Arc::strong_count(account) > 1 || !account.lock().is_unused(now, UNUSED));
+    }
+}
+
+/// Takes from all of them or from none. Else: what stands in the way, and of which of them.
+fn take(
+    holders: &[Option<Holder<'_>>; HOLDERS],
+    accounts: &[Option<Arc<Account>>; HOLDERS],
+    wants: &Wants,
+    moment: Moment,
+) -> Result<[Option<Taken>; HOLDERS], (Short, usize)> {
+    // Always in this order, from token to model, so that two calls never wait for each other.
+    let mut balances = accounts.each_ref().map(|account| account.as_ref().map(|account| account.lock()));
+    for (at, (holder, balance)) in holders.iter().zip(&mut balances).enumerate() {
+        if let (Some(holder), Some(balance)) = (holder, balance) {
+            balance.check(holder.limits, wants, moment).map_err(|short| (short, at))?;
+        }
+    }
+    let mut taken = [None; HOLDERS];
+    for (place, (holder, balance)) in taken.iter_mut().zip(holders.iter().zip(&mut balances)) {
+        if let (Some(holder), Some(balance)) = (holder, balance) {
+            *place = Some(balance.take(holder.limits, wants, moment));
+        }
+    }
+    Ok(taken)
+}
+
+impl Reservation {
+    /// What was held for it.
+    pub const fn wants(&self) -> &Wants {
+        &self.wants
+    }
+
+    /// The call has ended and came to this.
+    pub fn settle(mut self, usage: &Usage, cost: Option<Nanodollars>) {
+        let money = cost.unwrap_or_default();
+        self.release(&Wants { money, input: usage.input_total(), output: usage.output_total() });
+    }
+
+    fn release(&mut self, fact: &Wants) {
+        let accounts = std::mem::take(&mut self.accounts);
+        if accounts.iter().all(Option::is_none) {
+            return;
+        }
+        for (account, taken) in accounts.into_iter().flatten() {
+            account.lock().settle(&taken, self.wants.money, fact);
+        }
+        self.totals.reserved.fetch_sub(self.wants.money.0, Ordering::Relaxed);
+        let over = fact.money.0.saturating_sub(self.wants.money.0).max(0);
+        self.totals.overrun.fetch_add(over, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.release(&Wants::default());
+    }
+}
+
+/// Everybody whose money or text is limited, from the narrowest to the widest.
+fn holders<'a>(caller: &'a Caller, target: &Target<'a>) -> [Option<Holder<'a>>; HOLDERS] {
+    let (view, token) = (caller.view(), caller.token());
+    let workspace = Scope::Workspace(view.workspace.id);
+    // What is done for somebody else is not the token's user's own.
+    let user = caller.user().filter(|_| caller.asserted_user().is_none());
+    let text = |text: &str| Cell::Text(text.to_string());
+    [
+        holder("token", token.id.uuid(), &token.limits, workspace, |id| vec![(Dimension::Token, Cell::Id(id))]),
+        user.and_then(|user| {
+            holder("user", user.id.uuid(), &user.limits, Scope::Platform, |id| {
+                vec![(Dimension::User, text(&id.to_string()))]
+            })
+        }),
+        holder("workspace", view.workspace.id.uuid(), &view.workspace.limits, workspace, |_| Vec::new()),
+        holder("organisation", view.org.id.uuid(), &view.org.limits, Scope::Org(view.org.id), |_| Vec::new()),
+        target.model.and_then(|entry| {
+            holder("model", entry.model.id.uuid(), &entry.model.limits, Scope::Platform, |_| {
+                vec![(Dimension::Provider, text(&target.provider.name)), (Dimension::Model, text(&entry.model_id))]
+            })
+        }),
+    ]
+}
+
+fn holder<'a>(
+    of: &'static str,
+    id: Uuid,
+    limits: &'a Limits,
+    scope: Scope,
+    only: impl FnOnce(Uuid) -> Vec<(Dimension, Cell)>,
+) -> Option<Holder<'a>> {
+    limits.are_of_use().then(|| Holder { of, id, limits, scope, only: only(id) })
+}
+
+/// The most that a call may use of one target. A price that nobody knows holds nothing back: what becomes of such calls is
+/// set elsewhere.
+fn wants(length: &Length, target: &Target<'_>, pricing: &Pricing, at: Timestamp, units_a_part: u64) -> Wants {
+    let usage = wants::usage(length, target, units_a_part);
+    let subject = (target.provider.provider.id, target.model_id);
+    let money = pricing.cost(&target.priced(), subject, at, &usage).0.unwrap_or_default();
+    Wants { money, input: usage.input, output: usage.output }
+}
+
+/// As much as either.
+fn most(one: Wants, other: Wants) -> Wants {
+    Wants { money: one.money.max(other.money), input: one.input.max(other.input), output: one.output.max(other.output) }
+}
+
+fn too_dear(of: &'static str, short: Short, left: i64, wanted: Nanodollars, at: Timestamp) -> Refusal {
+    let Short::Money { period, limit, .. } = short else { return Refusal::Internal };
+    let (period, retry_after) = (period.name(), period.left(at));
+    Refusal::BudgetExceeded { of, period, limit, left: Nanodollars(left.max(0)), wanted, retry_after }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

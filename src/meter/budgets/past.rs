@@ -1,0 +1,54 @@
+//! What was spent before this process saw a holder of limits: the ledger knows, once the journal is through to it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use crate::domain::time::Timestamp;
+use crate::meter::journal::Journal;
+use crate::store::ledger::{Away, Cell, Dimension, Ledger, Query, Scope, Span};
+
+/// How long a call waits for exchanges to arrive in the ledger that were written before.
+const PATIENCE: Duration = Duration::from_secs(3);
+const LOOKS_EVERY: Duration = Duration::from_millis(20);
+
+/// A month has no more days.
+const DAYS_MAX: u32 = 31;
+
+pub struct Past {
+    pub ledger: Ledger,
+    pub journal: Option<Arc<Journal>>,
+}
+
+/// Nano-dollars of the day and the month of a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Spent {
+    pub(super) day: i64,
+    pub(super) month: i64,
+}
+
+impl Past {
+    pub(super) async fn spent(&self, scope: Scope, only: &[(Dimension, Cell)], at: Timestamp) -> Result<Spent, Away> {
+        self.level().await?;
+        let span = Span::around(Timestamp::of_month(at.month()), Timestamp::of_month(at.month() + 1));
+        let query = Query { scope, span, by: vec![Dimension::Day], only: only.to_vec(), after: None, limit: DAYS_MAX };
+        let days = self.ledger.sums(&query).await?;
+        let is_today = |cell: &Cell| cell.moment(Dimension::Day) == Some(Timestamp::of_day(at.day()));
+        let day = days.iter().filter(|group| group.cells.first().is_some_and(is_today));
+        Ok(Spent { day: day.map(|group| group.sums.cost).sum(), month: days.iter().map(|group| group.sums.cost).sum() })
+    }
+
+    /// What was written until now is in the ledger.
+    async fn level(&self) -> Result<(), Away> {
+        let Some(journal) = &self.journal else { return Ok(()) };
+        let (goal, until) = (journal.goal(), Instant::now() + PATIENCE);
+        while !journal.has_handed_over(goal) {
+            if Instant::now() >= until {
+                return Err(Away::behind());
+            }
+            sleep(LOOKS_EVERY).await;
+        }
+        Ok(())
+    }
+}
