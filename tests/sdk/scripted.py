@@ -28,6 +28,7 @@ class Seen:
     headers: dict
     body: bytes
     arrived: float
+    target: str = ""  # as it stood in the request line
     model: str = ""
     vanished: float | None = None  # when the client left before the answer was whole
     finished: float | None = None  # when the answer was whole
@@ -66,7 +67,7 @@ class Connection:
         headers = {name.lower(): value.strip() for name, value in (line.split(":", 1) for line in lines)}
         parts = urlsplit(target)
         body = await self.body(headers)
-        return Seen(method, unquote(parts.path), parse_qs(parts.query), headers, body, time.monotonic())
+        return Seen(method, unquote(parts.path), parse_qs(parts.query), headers, body, time.monotonic(), target)
 
     async def body(self, headers):
         if headers.get("transfer-encoding", "").lower() == "chunked":

@@ -182,6 +182,36 @@ async def tools(provider, seen, reply):
     await end(seen, reply, "tool_calls")
 
 
+@script("agent")
+async def agent(provider, seen, reply):
+    """Reads the file that it is told of, with whichever tool its client has for that, and says what is in it."""
+    messages = seen.fields["messages"]
+    results = [text_of(message) for message in messages if message["role"] == "tool"]
+    names = [tool["function"]["name"] for tool in seen.fields.get("tools", [])]
+    path = next(iter(re.findall(r"/[\w./-]+/note\.txt", " ".join(map(text_of, messages)))), "")
+    ways = {
+        "Read": {"file_path": path},
+        "exec_command": {"cmd": f"cat {path}"},
+        "shell_command": {"command": f"cat {path}"},
+        "shell": {"command": ["cat", path]},
+    }
+    way = next((name for name in ways if name in names), None)
+    if results or not way or not path:
+        # What has no tools is some small thing on the side, such as a title.
+        return await says(seen, reply, ["It says: ", results[-1] if results else "nothing"])
+    call = {"index": 0, "id": "call_read", "type": "function", "function": {"name": way, "arguments": json.dumps(ways[way])}}
+    if not seen.fields.get("stream"):
+        return await reply.whole(200, completion(seen.model, {"tool_calls": [call]}, "tool_calls"))
+    await reply.open_stream()
+    await reply.event(chunk(seen.model, {"role": "assistant", "content": None, "tool_calls": [call]}))
+    await end(seen, reply, "tool_calls")
+
+
+def text_of(message):
+    content = message.get("content") or ""
+    return content if isinstance(content, str) else " ".join(part.get("text", "") for part in content)
+
+
 def whole_calls():
     return [{"id": id, "type": "function", "function": {"name": name, "arguments": "".join(pieces)}} for id, name, pieces in CALLS]
 

@@ -14,6 +14,7 @@ import urllib.request
 from pathlib import Path
 
 import scripts
+import spoken
 import tiny_gguf
 from scripted import Scripted
 
@@ -42,6 +43,7 @@ def settings(world):
         provider("responder", world.primary.base_url, PLATFORM_KEY, 4, ["responder"], protocol="responses"),
         provider("nowhere", f"http://127.0.0.1:{free_port()}/v1", PLATFORM_KEY, 0, ["fails-connect"]),
         provider("also-spare", world.spare.base_url, PLATFORM_KEY, 5, ["fails-connect"]),
+        *(speaker(world, protocol, number) for number, protocol in enumerate(spoken.PROTOCOLS, 10)),
     ]
     if world.llama:
         providers.append(table("provider", id="llama", kind="llama-cpp", base_url=f"{world.llama}/v1", prefix="llama", models="any"))
@@ -65,6 +67,17 @@ def provider(id, base_url, key, priority, models, protocol="chat"):
         api_key=key, priority=priority, timeout="2s", models="listed",
     )
     return head + "\n".join(table("model", provider=id, id=model, **approval(model)) for model in models)
+
+
+def speaker(world, protocol, priority):
+    """A provider that speaks this protocol; Bedrock's requests are signed."""
+    if protocol != "bedrock":
+        return provider(protocol, world.speaker.base_url, spoken.SPEAKER_KEY, priority, spoken.MODELS, protocol)
+    head = table(
+        "provider", id=protocol, kind="bedrock", prefix=protocol, base_url=world.speaker.origin, region=spoken.REGION,
+        api_key=f"{spoken.ACCESS_KEY}:{spoken.SECRET_KEY}", priority=priority, timeout="2s", models="listed",
+    )
+    return head + "\n".join(table("model", provider=protocol, id=model) for model in spoken.MODELS)
 
 
 def approval(model):
@@ -92,6 +105,7 @@ class World:
         self.processes = []
         self.primary = Scripted("primary", [PLATFORM_KEY, OWN_KEY], scripts.answer).start()
         self.spare = Scripted("spare", [PLATFORM_KEY], scripts.answer).start()
+        self.speaker = Scripted("speaker", [], spoken.answer).start()
 
     def open(self):
         self.llama = self.start_llama()
@@ -109,6 +123,7 @@ class World:
             end(process)
         self.primary.stop()
         self.spare.stop()
+        self.speaker.stop()
 
     # The real server
 
