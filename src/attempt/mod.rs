@@ -21,7 +21,7 @@ mod upload;
 mod window;
 
 pub use reply::{Reply, ReplyBody, Rest};
-pub use tap::{HearsItem, Tap};
+pub use tap::{HearsEnd, HearsItem, Tap};
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

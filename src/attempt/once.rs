@@ -87,7 +87,9 @@ async fn answered(
     let status = answer.status;
     let kind = answer.headers.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
     let rest = |body| Rest::new(body, places, Accused::new(&run.attempts.breakers, run.caller.workspace(), target));
-    let body = if let Some(translation) = request.translation.take() {
+    let translation = request.translation.take();
+    let is_translated = translation.is_some();
+    let body = if let Some(translation) = translation {
         translation.head(&mut headers, run.call.delivery);
         Box::pin(translated(run, answer, translation, rest)).await?
     } else if run.call.delivery == Delivery::Streamed && is_events(kind) {
@@ -100,7 +102,7 @@ async fn answered(
             Judged::Longer(first) => ReplyBody::Passing { first, rest: rest(answer.body) },
         }
     };
-    Ok(Box::new(Reply { status, headers, body, from: target.answerer(), upstream, at: Instant::now() }))
+    Ok(Box::new(Reply { status, headers, body, from: target.answerer(), is_translated, at: Instant::now() }))
 }
 
 /// The answer in the client's protocol, on its way to it or altogether.

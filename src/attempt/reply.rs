@@ -17,7 +17,6 @@ use crate::domain::address::Address;
 use crate::domain::entity::{SavedCredential, Workspace};
 use crate::domain::failure::Failure;
 use crate::domain::id::Id;
-use crate::domain::protocol::Protocol;
 use crate::domain::trail::Answerer;
 use crate::resolve::Target;
 
@@ -28,8 +27,8 @@ pub struct Reply {
     pub headers: HeaderMap,
     pub body: ReplyBody,
     pub from: Answerer,
-    /// The protocol that it came in. If it isn't the client's, what it is called in it lies at no provider.
-    pub upstream: Protocol,
+    /// It came in other words than the client's: what it is called in these lies at no provider.
+    pub is_translated: bool,
     /// When it was committed.
     pub at: Instant,
 }

@@ -55,7 +55,9 @@ pub(super) async fn build<'a>(
     let call = run.call;
     // Resolving lets no target through that could not be spoken to.
     let upstream = target.spoken(call.protocol, call.operation).unwrap_or(call.protocol);
-    let Body { body, drops_usage, broke, translation } = if upstream == call.protocol {
+    // No provider has the response that such a call goes on from, so it must not go out as it is.
+    let is_ours = call.continues.is_some();
+    let Body { body, drops_usage, broke, translation } = if upstream == call.protocol && !is_ours {
         body(target, call)?
     } else {
         // Boxed, so that a call that needs none of it does not keep its room.

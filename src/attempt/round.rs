@@ -191,12 +191,5 @@ fn last_word(target: &Target<'_>, failed: Failed, now: Instant) -> Result<Box<Re
 
 fn passed_on(target: &Target<'_>, said: Said, at: Instant) -> Box<Reply> {
     let Said { status, headers, body } = said;
-    Box::new(Reply {
-        status,
-        headers,
-        body: ReplyBody::Whole(body),
-        from: target.answerer(),
-        upstream: target.protocol(),
-        at,
-    })
+    Box::new(Reply { status, headers, body: ReplyBody::Whole(body), from: target.answerer(), is_translated: false, at })
 }

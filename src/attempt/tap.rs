@@ -16,10 +16,17 @@ pub struct Tap {
     ending: Option<Ending>,
     /// Hears the id of each item of a response.
     hears_items: Option<HearsItem>,
+    /// Hears the event with which a translated stream ends.
+    hears_end: Option<HearsEnd>,
+    /// What ended it before anybody wanted to hear.
+    last: Option<Bytes>,
 }
 
 /// Whoever wants to know what a response consists of.
 pub type HearsItem = Box<dyn FnMut(String) + Send>;
+
+/// Whoever wants to know how a stream ended, in the client's words.
+pub type HearsEnd = Box<dyn FnOnce(&[u8]) + Send>;
 
 /// What the stream goes through.
 enum Through {
@@ -44,7 +51,7 @@ impl Tap {
     }
 
     const fn through(through: Through) -> Self {
-        Self { through, ending: None, hears_items: None }
+        Self { through, ending: None, hears_items: None, hears_end: None, last: None }
     }
 
     /// Takes the next piece; what of it is for the client goes out.
@@ -62,7 +69,8 @@ impl Tap {
             Through::Translator(translator) => {
                 let mut said = Vec::new();
                 let progress = translator.push(&piece, &mut said);
-                give(said, out);
+                let has_ended = progress.terminal_at.is_some();
+                self.give(said, has_ended, out);
                 progress
             }
         }
@@ -86,7 +94,7 @@ impl Tap {
             Through::Translator(translator) => {
                 let mut said = Vec::new();
                 let ending = translator.finish(&mut said);
-                give(said, out);
+                self.give(said, ending == Ending::Clean, out);
                 ending
             }
         };
@@ -97,7 +105,7 @@ impl Tap {
     pub fn broken(&mut self, client: Protocol, why: &'static str) -> Bytes {
         match &mut self.through {
             // An event cut in its middle must not run into ours.
-            Through::Watch { watch, .. } => protocol::broken_event(client, watch.at_boundary(), why),
+            Through::Watch { watch, .. } => protocol::broken_event(client, watch, why),
             Through::Translator(translator) => {
                 let mut said = Vec::new();
                 translator.broken(why, &mut said);
@@ -114,6 +122,29 @@ impl Tap {
                 translator.keep_alive().map_or_else(|| protocol::keep_alive(client), Bytes::from_static)
             }
         }
+    }
+
+    /// Tells how the stream ends, if it ends well; only of a translated one.
+    pub fn tells_end(&mut self, hears: HearsEnd) {
+        match self.last.take() {
+            Some(last) => hears(&last),
+            None => self.hears_end = Some(hears),
+        }
+    }
+
+    /// What was translated goes out, and its end to whoever hears of it.
+    fn give(&mut self, said: Vec<u8>, has_ended: bool, out: &mut Vec<Bytes>) {
+        if said.is_empty() {
+            return;
+        }
+        let said = Bytes::from(said);
+        if has_ended {
+            match self.hears_end.take() {
+                Some(hears) => hears(&said),
+                None => self.last = Some(said.clone()),
+            }
+        }
+        out.push(said);
     }
 
     /// Tells of each item that came and is still to come.
@@ -174,11 +205,5 @@ impl Tap {
             // It gives whole events only.
             Through::Translator(_) => true,
         }
-    }
-}
-
-fn give(said: Vec<u8>, out: &mut Vec<Bytes>) {
-    if !said.is_empty() {
-        out.push(said.into());
     }
 }

@@ -50,7 +50,7 @@ pub(super) async fn request(
 ) -> Result<(Bytes, Translation), Failure> {
     let call = run.call;
     let CallBody::Json { bytes, found } = &call.body else { return Err(Failure::Unsayable("body".into())) };
-    let wants = Wants::of(target);
+    let wants = Wants::of(call, target);
     let maker = wants.maker;
     let (shared, client, delivery, purpose) = (bytes.clone(), call.protocol, call.delivery, call.operation.purpose());
     let work = move || match purpose {
@@ -151,10 +151,11 @@ struct Wants {
     hydration: Option<String>,
     max_field: MaxField,
     takes_stream_options: bool,
+    holds_past: bool,
 }
 
 impl Wants {
-    fn of(target: &Target<'_>) -> Self {
+    fn of(call: &Call, target: &Target<'_>) -> Self {
         let model = target.model.map(|entry| &entry.model);
         let defaults = model.map(|model| &model.defaults);
         Self {
@@ -168,6 +169,7 @@ impl Wants {
             hydration: target.model.and_then(|entry| entry.hydration.as_deref()).map(str::to_string),
             max_field: target.provider.preset.max_field,
             takes_stream_options: target.provider.preset.stream_options,
+            holds_past: call.continues.is_some(),
         }
     }
 
@@ -182,6 +184,7 @@ impl Wants {
             hydration: self.hydration.as_deref(),
             max_field: self.max_field,
             takes_stream_options: self.takes_stream_options,
+            holds_past: self.holds_past,
             lacks: &[],
         }
     }

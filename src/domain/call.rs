@@ -43,6 +43,8 @@ pub struct Call {
     pub project: Option<String>,
     /// `X-Keyway-Provider`: which provider an object's call goes to.
     pub provider: Option<String>,
+    /// The response of ours that it goes on from. What was said up to there stands in the body's input already.
+    pub continues: Option<String>,
     /// The client's own time-out, which shortens ours.
     pub allowed: Option<Duration>,
 }
@@ -222,6 +224,8 @@ pub struct Found {
 /// twice would mean one thing here and another there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Places {
+    /// Of a Responses body.
+    pub input: Option<Range<usize>>,
     pub temperature: Option<Range<usize>>,
     pub max_tokens: Option<Range<usize>>,
     pub max_completion_tokens: Option<Range<usize>>,

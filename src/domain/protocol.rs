@@ -50,6 +50,10 @@ pub enum Operation {
     Transcriptions,
     Translations,
     Responses,
+    /// How long a call of Responses is, asked without making it.
+    InputTokens,
+    /// A conversation made shorter, to go on from.
+    Compact,
     /// `/v1/responses/{id}` and what lies below it.
     StoredResponse,
     /// `/v1/conversations` and what lies below it.
@@ -90,6 +94,8 @@ impl Operation {
             Self::Transcriptions => "transcriptions",
             Self::Translations => "translations",
             Self::Responses => "responses",
+            Self::InputTokens => "input_tokens",
+            Self::Compact => "compact",
             Self::StoredResponse => "stored_response",
             Self::Conversations => "conversations",
             Self::Files => "files",
@@ -115,12 +121,19 @@ impl Operation {
             | Self::Speech
             | Self::Transcriptions
             | Self::Translations
+            | Self::InputTokens
+            | Self::Compact
             | Self::StoredResponse
             | Self::Conversations
             | Self::Files
             | Self::Batches
             | Self::CountTokens => Purpose::Other,
         }
+    }
+
+    /// Is its body one of Responses, with an input of items?
+    pub const fn takes_items(self) -> bool {
+        matches!(self, Self::Responses | Self::InputTokens | Self::Compact)
     }
 
     /// Can a call of this kind be put into another protocol's words?
@@ -152,6 +165,7 @@ impl Operation {
             | Self::Embeddings
             | Self::Rerank
             | Self::Responses
+            | Self::Compact
             | Self::Messages
             | Self::GenerateContent
             | Self::EmbedContent
@@ -163,6 +177,7 @@ impl Operation {
             | Self::Transcriptions
             | Self::Translations => Metered::Media,
             Self::Moderations
+            | Self::InputTokens
             | Self::CountTokens
             | Self::StoredResponse
             | Self::Conversations
@@ -186,6 +201,8 @@ impl Operation {
             Self::Transcriptions => Some("/audio/transcriptions"),
             Self::Translations => Some("/audio/translations"),
             Self::Responses => Some("/responses"),
+            Self::InputTokens => Some("/responses/input_tokens"),
+            Self::Compact => Some("/responses/compact"),
             Self::Messages => Some("/messages"),
             Self::CountTokens => Some("/messages/count_tokens"),
             Self::StoredResponse

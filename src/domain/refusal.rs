@@ -86,6 +86,8 @@ pub enum Refusal {
     StateAway,
     #[error("{0} is not a file, batch or response of this workspace")]
     ObjectNotFound(&'static str),
+    #[error("there is no response `{0}` to go on from in this workspace: it was not stored, or is forgotten")]
+    ResponseNotFound(String),
     #[error("this token may not make batches")]
     BatchesDenied,
     #[error("{provider} speaks another protocol than this call; {remedy}")]
@@ -180,6 +182,7 @@ impl Refusal {
             Self::NoCredential { .. } => row(403, "no_credential", Permission),
             Self::StateAway => row(503, "state_unavailable", Server),
             Self::ObjectNotFound(_) => row(404, "object_not_found", NotFound),
+            Self::ResponseNotFound(_) => row(400, "previous_response_not_found", InvalidRequest),
             Self::BatchesDenied => row(403, "batches_denied", Permission),
             Self::UnsupportedByTarget { .. } | Self::FieldUnsupported { .. } => {
                 row(400, "unsupported_by_target", InvalidRequest)
@@ -197,7 +200,7 @@ impl Refusal {
 
     /// Every code of the table above with its status, so that metrics can hold one series each and the documents
     /// are held to all of them.
-    pub const CODES: [(&'static str, u16); 40] = [
+    pub const CODES: [(&'static str, u16); 41] = [
         ("token_missing", 401),
         ("tokens_differ", 401),
         ("invalid_api_key", 401),
@@ -229,6 +232,7 @@ impl Refusal {
         ("no_credential", 403),
         ("state_unavailable", 503),
         ("object_not_found", 404),
+        ("previous_response_not_found", 400),
         ("batches_denied", 403),
         ("unsupported_by_target", 400),
         ("credential_rejected", 502),

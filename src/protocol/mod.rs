@@ -126,7 +126,7 @@ pub fn refusal_body(protocol: Protocol, refusal: &Refusal) -> Bytes {
 /// The last event of a stream whose status was out before it was refused.
 pub fn refusal_event(protocol: Protocol, refusal: &Refusal) -> Bytes {
     let message = refusal.to_string();
-    error_event(protocol, &ErrorObject::of(refusal, &message), || refusal_body(protocol, refusal))
+    error_event(protocol, &ErrorObject::of(refusal, &message), None, || refusal_body(protocol, refusal))
 }
 
 /// A provider's own error as the last event of such a stream, in protocols where an error's body is an event's data too.
@@ -140,24 +140,32 @@ pub fn said_event(protocol: Protocol, body: &[u8]) -> Option<Bytes> {
     }
 }
 
-/// The last event of a stream that broke behind its first content. If it broke within an event, that one is ended first.
-pub fn broken_event(protocol: Protocol, is_between_events: bool, why: &str) -> Bytes {
+/// The last event of a stream that broke behind its first content, up to where this watch has seen it. If it broke within
+/// an event, that one is ended first.
+pub fn broken_event(protocol: Protocol, seen: &Watch, why: &str) -> Bytes {
     const CODE: &str = "provider_failed";
     const STATUS: u16 = 502;
     let error = ErrorObject::new(why, Family::Server, CODE);
-    let event = error_event(protocol, &error, || match protocol {
+    let event = error_event(protocol, &error, Some(seen), || match protocol {
         Protocol::Gemini => gemini::error_body(why, STATUS),
         Protocol::Messages | Protocol::Chat | Protocol::Responses | Protocol::Bedrock => {
             messages::error_body(why, STATUS, Family::Server)
         }
     });
-    if is_between_events { event } else { [b"\n\n".as_slice(), &event].concat().into() }
+    if seen.at_boundary() { event } else { [b"\n\n".as_slice(), &event].concat().into() }
 }
 
-fn error_event(protocol: Protocol, error: &ErrorObject<'_>, body: impl FnOnce() -> Bytes) -> Bytes {
+fn error_event(
+    protocol: Protocol,
+    error: &ErrorObject<'_>,
+    seen: Option<&Watch>,
+    body: impl FnOnce() -> Bytes,
+) -> Bytes {
     match protocol {
         Protocol::Chat | Protocol::Bedrock => chat::refusal::event(error),
-        Protocol::Responses => responses::refusal::event(error, 0),
+        Protocol::Responses => {
+            responses::refusal::events(error, seen.map_or(0, Watch::events), seen.and_then(Watch::object_id))
+        }
         Protocol::Messages => messages::error_event(&body()),
         Protocol::Gemini => [b"data: ".as_slice(), &body(), b"\n\n"].concat().into(),
     }
@@ -181,8 +189,11 @@ mod tests {
     const ALL: [Protocol; 5] =
         [Protocol::Chat, Protocol::Responses, Protocol::Messages, Protocol::Gemini, Protocol::Bedrock];
 
+    /// Of the first event.
     fn data(event: &[u8]) -> Value {
-        let event = sse::event(event).unwrap();
+        let event = event.split_inclusive(|byte| *byte == b'\n').take_while(|line| *line != b"\n").collect::<Vec<_>>();
+        let event = event.concat();
+        let event = sse::event(&event).unwrap();
         serde_json::from_slice(&event.data).unwrap()
     }
 
@@ -204,12 +215,14 @@ mod tests {
     #[test]
     fn a_broken_stream_ends_with_an_error_and_never_with_done() {
         for protocol in ALL {
-            let event = broken_event(protocol, true, "it broke");
+            let mut watch = Watch::of(protocol);
+            let event = broken_event(protocol, &watch, "it broke");
             assert_eq!(data(&event)["error"]["message"], "it broke", "{protocol}");
             assert!(event.ends_with(b"\n\n") && memchr::memmem::find(&event, b"[DONE]").is_none());
-            assert!(broken_event(protocol, false, "it broke").starts_with(b"\n\n"));
+            watch.push(b"data: {");
+            assert!(broken_event(protocol, &watch, "it broke").starts_with(b"\n\n"));
         }
-        let flat = data(&broken_event(Protocol::Responses, true, "it broke"));
+        let flat = data(&broken_event(Protocol::Responses, &Watch::of(Protocol::Responses), "it broke"));
         assert_eq!((&flat["type"], &flat["message"]), (&"error".into(), &"it broke".into()));
         assert_eq!(flat["code"], "provider_failed");
     }
@@ -218,7 +231,7 @@ mod tests {
     fn our_own_error_event_is_known_as_one_by_our_own_watch() {
         for protocol in ALL {
             let mut watch = Watch::of(protocol);
-            watch.push(&broken_event(protocol, true, "it broke"));
+            watch.push(&broken_event(protocol, &Watch::of(protocol), "it broke"));
             assert_eq!(watch.ending(), Ending::Failed);
         }
     }

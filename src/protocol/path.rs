@@ -132,7 +132,7 @@ fn azure(base: &str, settings: &ProviderSettings, operation: Operation, model: &
         return format!("{root}/openai/v1{}", of(operation));
     }
     // Stored things and Responses belong to the resource, the rest to a deployment.
-    if !operation.names_model() || operation == Operation::Responses {
+    if !operation.names_model() || operation.takes_items() {
         return format!("{root}/openai{}", of(operation));
     }
     let named = Some(model).filter(|model| !model.is_empty());
@@ -190,6 +190,7 @@ mod tests {
             endpoint: None,
             project: None,
             provider: None,
+            continues: None,
             allowed: None,
         }
     }

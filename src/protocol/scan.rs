@@ -129,7 +129,7 @@ impl Scan {
             Field::Background => self.found.background = boolean(reader, name)?.unwrap_or(false),
             Field::StreamOptions => self.found.stream_options = Some(stream_options(reader)?),
             Field::Messages => self.messages(reader, self.operation == Operation::ChatCompletions)?,
-            Field::Input => self.messages(reader, self.operation == Operation::Responses)?,
+            Field::Input => self.messages(reader, self.operation.takes_items())?,
             // One that lies at the provider is an object; any other is text.
             Field::Prompt if reader.peek() == Some(b'{') => self.reference(reader)?,
             Field::Prompt => self.walk(reader, Here::Parts)?,
@@ -171,6 +171,7 @@ impl Scan {
         let places = &mut self.found.places;
         match field {
             Field::Model => self.found.model = Some(value),
+            Field::Input => places.input = Some(value),
             Field::Temperature => places.temperature = Some(value),
             Field::MaxTokens => places.max_tokens = Some(value),
             Field::MaxCompletionTokens => places.max_completion_tokens = Some(value),
@@ -233,7 +234,7 @@ impl Scan {
     /// Walks one message; the range of its content if it is the system's or the developer's.
     fn message(&mut self, reader: &mut Reader<'_>) -> Result<Option<Range<usize>>, Stop> {
         let (mut leads, mut content) = (false, None);
-        let mut item = (self.operation == Operation::Responses).then(Item::default);
+        let mut item = self.operation.takes_items().then(Item::default);
         reader.object(|reader, key| {
             if key.is(b"role") && reader.peek() == Some(b'"') {
                 let role = reader.string()?;

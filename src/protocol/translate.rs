@@ -73,7 +73,7 @@ pub fn request(
     delivery: Delivery,
     terms: &Terms<'_>,
 ) -> Result<Translated, Objection> {
-    let (mut request, client_asked) = decode(client, body)?;
+    let (mut request, client_asked) = decode(client, body, terms)?;
     request.keep_allowed();
     request.fill(terms);
     let dropped = leave_out(&mut request, client, upstream, terms)?;
@@ -81,14 +81,14 @@ pub fn request(
     Ok(Translated { body, dropped, asked: Asked(Of::Answer(client_asked)) })
 }
 
-fn decode(client: Protocol, body: &[u8]) -> Result<(Request<'_>, Client), Objection> {
+fn decode<'a>(client: Protocol, body: &'a [u8], terms: &Terms<'_>) -> Result<(Request<'a>, Client), Objection> {
     Ok(match client {
         Protocol::Chat => {
             let (request, asked) = chat::request::decode(body)?;
             (request, Client::Chat(asked))
         }
         Protocol::Responses => {
-            let (request, asked) = responses::request::decode(body)?;
+            let (request, asked) = responses::request::decode(body, terms)?;
             (request, Client::Responses(asked))
         }
         Protocol::Messages => (messages::request::decode(body)?, Client::Messages),

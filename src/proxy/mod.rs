@@ -13,6 +13,7 @@ mod recall;
 mod relay;
 mod route;
 mod serve;
+mod transcripts;
 mod upload;
 
 pub use bodies::{BodyBudget, BodyLimits};
@@ -30,13 +31,14 @@ use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
 use self::answer::{Answered, Attempting};
+use self::bodies::BodyShare;
 use self::read::{Read, Room};
 use self::route::{Asked, Place};
 use crate::attempt::{Attempts, Core, Reply};
 use crate::authenticate::authenticate;
 use crate::domain::call::Call;
 use crate::domain::permission::Permission;
-use crate::domain::protocol::Delivery;
+use crate::domain::protocol::{Delivery, Operation};
 use crate::domain::refusal::Refusal;
 use crate::domain::time::Timestamp;
 use crate::hands::Hands;
@@ -183,24 +185,39 @@ impl Proxy {
     fn attempting(&self, caller: Caller, read: Read, mut exchange: Exchange) -> Attempting {
         let proxy = self.clone();
         Box::pin(async move {
-            let Read { call, share: _held, .. } = read;
-            let result = proxy.attempted(&caller, &call, &mut exchange).await;
+            let Read { mut call, share, .. } = read;
+            let mut share = Some(share);
+            let result = proxy.attempted(&caller, &mut call, &mut share, &mut exchange).await;
             (result, exchange)
         })
     }
 
-    async fn attempted(&self, caller: &Caller, call: &Call, exchange: &mut Exchange) -> Result<Box<Reply>, Refusal> {
-        let state = &self.gateway.state;
-        let past = recall::recall(state, caller, call).await?;
+    async fn attempted(
+        &self,
+        caller: &Caller,
+        call: &mut Call,
+        share: &mut Option<BodyShare>,
+        exchange: &mut Exchange,
+    ) -> Result<Box<Reply>, Refusal> {
+        let gateway = &self.gateway;
+        let state = &gateway.state;
+        let past = recall::recall(state, &gateway.hands, caller, call, share).await?;
+        let call = &*call;
+        if let Some(shown) = transcripts::shown(state, caller, call).await {
+            return shown;
+        }
         let plan = resolve(caller, &Question::from(call), &past)?;
         let plan = exchange.reserve(plan, caller, call).await?;
         if let Some(listed) = objects::listed(state, caller, &plan, call).await {
             return listed;
         }
-        let gateway = &self.gateway;
         let outcome = gateway.attempts.run(&self.core, &gateway.hands, caller, &plan, call, exchange.trail()).await;
         exchange.has_waited(outcome.waited, outcome.ended);
-        objects::kept(state, caller, call, outcome.result).await
+        let mut reply = objects::kept(state, caller, call, outcome.result).await?;
+        if call.operation == Operation::Responses {
+            transcripts::keep(state, caller, call, &mut reply, share);
+        }
+        Ok(reply)
     }
 
     /// Relay. A stream whose providers are slow gets its status and comments meanwhile.

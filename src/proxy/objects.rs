@@ -82,7 +82,7 @@ async fn list(state: &State, caller: &Caller, plan: &Plan<'_>, call: &Call) -> R
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     let body = ReplyBody::Whole(objects::page(&lines, has_more));
-    Ok(Box::new(Reply { status: StatusCode::OK, headers, body, from, upstream: call.protocol, at: Instant::now() }))
+    Ok(Box::new(Reply { status: StatusCode::OK, headers, body, from, is_translated: false, at: Instant::now() }))
 }
 
 /// Puts on record what an answer says of objects under a shared credential, before the client hears it: a file or batch
@@ -93,7 +93,7 @@ pub(super) async fn kept(
     call: &Call,
     result: Result<Box<Reply>, Refusal>,
 ) -> Result<Box<Reply>, Refusal> {
-    let concerns = |reply: &Reply| reply.from.is_shared && reply.upstream == call.protocol && reply.status.is_success();
+    let concerns = |reply: &Reply| reply.from.is_shared && !reply.is_translated && reply.status.is_success();
     match (call.operation, result) {
         (Operation::Responses, Ok(reply)) if concerns(&reply) => {
             Box::pin(noted_response(state, caller, call, reply)).await

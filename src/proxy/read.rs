@@ -273,7 +273,7 @@ fn upload(
 }
 
 /// Where it runs depends on how long it takes. What proves to be too much here begins again on a thread for such work.
-async fn scan_json(bytes: &Bytes, operation: Operation, hands: &Hands) -> Result<Box<Found>, Refusal> {
+pub(super) async fn scan_json(bytes: &Bytes, operation: Operation, hands: &Hands) -> Result<Box<Found>, Refusal> {
     if let Some(found) = scan::json_at_once(bytes, operation) {
         return found;
     }
@@ -291,7 +291,7 @@ async fn scan_form(
     Box::pin(hands.over(bytes.len(), move || scan::multipart(&shared, &content_type))).await.map_err(busy)?
 }
 
-fn busy(_: Undone) -> Refusal {
+pub(super) fn busy(_: Undone) -> Refusal {
     Refusal::AtCapacity("large bodies being read")
 }
 
@@ -328,6 +328,7 @@ fn call(asked: Asked, id: Uuid, head: &request::Parts, ours: &Ours<'_>, body: Ca
         endpoint: text(ours.endpoint, "x-keyway-endpoint")?,
         project: text(ours.project, "x-keyway-project")?,
         provider: text(ours.provider, "x-keyway-provider")?,
+        continues: None,
         allowed: allowed(ours.allowed),
         headers: HeaderMap::new(),
         body,

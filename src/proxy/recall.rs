@@ -2,16 +2,33 @@
 //!
 //! A call that names none asks nothing. Otherwise the state is asked, on another thread, for at most two seconds.
 
+use super::bodies::BodyShare;
+use super::transcripts;
 use crate::domain::call::{Call, Deed, Past};
 use crate::domain::protocol::Operation;
 use crate::domain::refusal::Refusal;
+use crate::hands::Hands;
 use crate::snapshot::Caller;
 use crate::store::state::{Object, State};
 
 /// What is on record of the objects that a call names.
-pub(super) async fn recall(state: &State, caller: &Caller, call: &Call) -> Result<Past, Refusal> {
+///
+/// What was said before a response of ours goes into the body; then nothing earlier is named any more.
+pub(super) async fn recall(
+    state: &State,
+    hands: &Hands,
+    caller: &Caller,
+    call: &mut Call,
+    share: &mut Option<BodyShare>,
+) -> Result<Past, Refusal> {
     if call.operation == Operation::Batches && !caller.token().may_batch {
         return Err(Refusal::BatchesDenied);
+    }
+    if call.operation == Operation::Responses
+        && call.names_objects()
+        && let Some(share) = share
+    {
+        Box::pin(transcripts::put_before(state, hands, caller, call, share)).await?;
     }
     if !call.names_objects() {
         return Ok(match call.deed() {

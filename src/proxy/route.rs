@@ -131,7 +131,7 @@ pub(super) fn place(method: &Method, path: &str) -> Result<Place, Refusal> {
 
 /// Operations with one path each, all of them POST.
 fn fixed(method: &Method, path: &str, rest: &str, model: Option<String>) -> Result<Place, Refusal> {
-    const FIXED: [Operation; 14] = [
+    const FIXED: [Operation; 16] = [
         Operation::ChatCompletions,
         Operation::Completions,
         Operation::Embeddings,
@@ -144,13 +144,15 @@ fn fixed(method: &Method, path: &str, rest: &str, model: Option<String>) -> Resu
         Operation::Transcriptions,
         Operation::Translations,
         Operation::Responses,
+        Operation::InputTokens,
+        Operation::Compact,
         Operation::Messages,
         Operation::CountTokens,
     ];
     let operation =
         FIXED.into_iter().find(|operation| operation.upstream_path() == Some(rest)).ok_or_else(|| unknown(path))?;
     let protocol = match operation {
-        Operation::Responses => Protocol::Responses,
+        Operation::Responses | Operation::InputTokens | Operation::Compact => Protocol::Responses,
         Operation::Messages | Operation::CountTokens => Protocol::Messages,
         _ => Protocol::Chat,
     };
@@ -169,7 +171,8 @@ fn object(rest: &str) -> Option<(Operation, &str)> {
     if let Some(tail) = below("/conversations") {
         return Some((Operation::Conversations, tail));
     }
-    below("/responses").filter(|tail| tail.len() > 1).map(|tail| (Operation::StoredResponse, tail))
+    let is_verb = |tail: &str| matches!(tail, "/input_tokens" | "/compact");
+    below("/responses").filter(|tail| tail.len() > 1 && !is_verb(tail)).map(|tail| (Operation::StoredResponse, tail))
 }
 
 /// The verbs that each object has, at each depth below it.
@@ -251,6 +254,8 @@ mod tests {
             ("/images/edits", Operation::ImageEdits),
             ("/rerank", Operation::Rerank),
             ("/responses", Operation::Responses),
+            ("/responses/input_tokens", Operation::InputTokens),
+            ("/responses/compact", Operation::Compact),
             ("/files", Operation::Files),
             ("/responses/resp_1/cancel", Operation::StoredResponse),
             ("/conversations/conv_1/items", Operation::Conversations),

@@ -52,6 +52,7 @@ fn call() -> Call {
         endpoint: None,
         project: None,
         provider: None,
+        continues: None,
         allowed: None,
     }
 }

@@ -26,5 +26,6 @@ mod state;
 mod stores;
 mod streams;
 mod support;
+mod transcripts;
 mod translated;
 mod upstream_client;

@@ -112,6 +112,8 @@ fn may_be(operation: Operation, kind: &[u8]) -> bool {
         | Operation::Moderations
         | Operation::Rerank
         | Operation::Responses
+        | Operation::InputTokens
+        | Operation::Compact
         | Operation::StoredResponse
         | Operation::Conversations
         | Operation::Batches

@@ -91,6 +91,7 @@ fn param(refusal: &Refusal) -> Option<&str> {
         Refusal::FieldUnsupported { field, .. } => Some(field),
         Refusal::FieldDenied(field) | Refusal::FieldInvalid { field, .. } => Some(field),
         Refusal::ModelNotFound { .. } => Some("model"),
+        Refusal::ResponseNotFound(_) => Some("previous_response_id"),
         _ => None,
     }
 }

@@ -99,6 +99,8 @@ pub struct Terms<'t> {
     pub max_field: MaxField,
     /// Does the provider take `stream_options.include_usage`?
     pub takes_stream_options: bool,
+    /// Do the body's items begin with those of the response that it goes on from?
+    pub holds_past: bool,
     /// What the provider does not take though its protocol has it.
     pub lacks: &'t [Field],
 }
@@ -116,6 +118,7 @@ impl<'t> Terms<'t> {
             hydration: None,
             max_field: MaxField::MaxTokens,
             takes_stream_options: true,
+            holds_past: false,
             lacks: &[],
         }
     }

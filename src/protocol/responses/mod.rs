@@ -4,5 +4,6 @@ pub(super) mod events;
 mod items;
 pub(super) mod refusal;
 pub(super) mod request;
+pub mod transcript;
 
 pub use items::item_ids;

@@ -76,8 +76,13 @@ pub(in crate::protocol) fn lacks(request: &Request<'_>) -> Vec<Field> {
     user.into_iter().chain(key).collect()
 }
 
-pub(in crate::protocol) fn decode(body: &[u8]) -> Result<(Request<'_>, Asked), Objection> {
-    let mut draft = Draft::default();
+/// What an answer repeats of a request of which nothing is known.
+pub(in crate::protocol) fn echo_of_nothing() -> Vec<u8> {
+    Echo::default().write()
+}
+
+pub(in crate::protocol) fn decode<'a>(body: &'a [u8], terms: &Terms<'_>) -> Result<(Request<'a>, Asked), Objection> {
+    let mut draft = Draft { holds_past: terms.holds_past, ..Draft::default() };
     let mut reader = Reader::new(body);
     reader.space();
     reader.members(|reader, key| draft.field(reader, key))?;
@@ -89,6 +94,7 @@ struct Draft<'a> {
     request: Request<'a>,
     echo: Echo<'a>,
     instructions: Option<Quoted<'a>>,
+    holds_past: bool,
     wants_logprobs: bool,
     top_logprobs: Option<u64>,
 }
@@ -124,7 +130,9 @@ impl<'a> Draft<'a> {
             b"user" => request.user = request.user.take().or(reader.text()?),
             b"prompt_cache_key" => request.prompt_cache_key = reader.text()?,
             b"service_tier" => request.service_tier = reader.text()?.filter(|tier| !tier.is("auto")),
-            b"store" => request.store = reader.flag()?,
+            // Whatever is kept of a translated answer is kept here.
+            b"store" => {}
+            b"previous_response_id" if self.holds_past => {}
             b"previous_response_id" | b"conversation" | b"prompt" => {
                 return Err(Objection::unsupported(String::from_utf8_lossy(key).into_owned()));
             }

@@ -3,6 +3,7 @@
 
 use super::values::id;
 use super::{Here, OBJECT_IDS_LIMIT, Scan, Stop, invalid};
+use crate::protocol::hub::ids::Ids;
 use crate::protocol::json::{NAME_LIMIT, Reader, Text};
 
 impl Scan {
@@ -39,7 +40,10 @@ impl Scan {
     /// What an item only names, and does not hold itself, lies at the provider.
     pub(super) fn takes_what_it_names(&mut self, item: Item) -> Result<(), Stop> {
         match item.is_reference || !item.is_whole {
-            true => item.named.into_iter().try_for_each(|id| self.takes(Some(id))),
+            true => {
+                let mut named = item.named.into_iter().filter(|id| !Ids::is_item(id));
+                named.try_for_each(|id| self.takes(Some(id)))
+            }
             false => Ok(()),
         }
     }

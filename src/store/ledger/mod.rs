@@ -36,7 +36,7 @@ pub const POSTGRES_TABLES: &str = concat!(
 pub const LEASE_TABLES: &str = include_str!("leases.sql");
 
 /// One connection writes while another one reads. Of pages it keeps more than the state does, for sums look at many.
-const TABLES: Tables = Tables { name: "ledger", statements: SQLITE_TABLES, connections: 2, cache: "-2048" };
+const TABLES: Tables = Tables { name: "ledger", statements: &[SQLITE_TABLES], connections: 2, cache: "-2048" };
 
 /// How long a question may take. Who asks waits in front of a screen.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -12,11 +12,12 @@ use crate::store::error::StoreError;
 use crate::store::{ledger, state};
 
 /// Number, name, statements. One that was released is never changed.
-const MIGRATIONS: [(i64, &str, &str); 4] = [
+const MIGRATIONS: [(i64, &str, &str); 5] = [
     (1, "directory", include_str!("migrations/0001_directory.sql")),
     (2, "state", state::TABLES),
     (3, "ledger", ledger::POSTGRES_TABLES),
     (4, "leases", ledger::LEASE_TABLES),
+    (5, "transcripts", state::TRANSCRIPTS),
 ];
 
 /// Where the database keeps which ones it has had.

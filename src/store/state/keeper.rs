@@ -9,6 +9,7 @@ mod answers;
 use std::collections::{HashMap, HashSet};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
@@ -19,6 +20,7 @@ use super::notes::Notes;
 use super::object::{OBJECTS_MAX, Object, ObjectKind};
 use super::open::{Keeping, STATE, Unopened};
 use super::sql::{Db, ObjectRow};
+use super::transcript::{TRIMMED_EVERY_BYTES, Transcript};
 use super::{PATIENCE, Shared};
 use crate::domain::entity::Workspace;
 use crate::domain::id::Id;
@@ -61,6 +63,8 @@ pub struct Keeper {
     /// When those are written at latest.
     record_at: Instant,
     makers: HashSet<(Id<Workspace>, ObjectKind)>,
+    /// Bytes of transcripts that workspaces were given since they were last held to their bound.
+    kept: HashMap<Id<Workspace>, u64>,
     swept_at: Instant,
 }
 
@@ -102,6 +106,7 @@ impl Keeper {
             unwritten: HashMap::new(),
             record_at: Instant::now(),
             makers: HashSet::new(),
+            kept: HashMap::new(),
             swept_at: Instant::now(),
         }
     }
@@ -194,6 +199,7 @@ impl Keeper {
         let sweeping = async {
             db.sweep(Timestamp::now()).await?;
             db.forget_replays(Timestamp::now()).await?;
+            db.forget_transcripts(Timestamp::now()).await?;
             for (workspace, kind) in made {
                 db.trim(workspace, kind, OBJECTS_MAX).await?;
             }
@@ -230,6 +236,7 @@ impl Keeper {
                     self.record_unwritten().await;
                 }
             }
+            Note::Keep(transcript) => self.keep(*transcript).await,
             Note::Gone { workspace, id, provider, at } => {
                 self.record_unwritten().await;
                 let Some(db) = &self.db else { return self.shared.drop_one() };
@@ -237,6 +244,32 @@ impl Keeper {
                 if deleted.is_none() {
                     self.shared.drop_one();
                 }
+            }
+        }
+    }
+
+    /// Written at once. While the database is away it is lost, and nobody can go on from it.
+    async fn keep(&mut self, transcript: Transcript) {
+        let bytes = transcript.bytes();
+        let sealed = transcript.sealed(&self.keyring);
+        let written = match (&self.db, sealed) {
+            (Some(db), Some(sealed)) if !self.shared.is_troubled() => {
+                self.shared.heard(PATIENCE, db.keep_transcript(&transcript, &sealed)).await
+            }
+            _ => None,
+        };
+        self.shared.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        let Some(()) = written else { return self.shared.drop_one() };
+        // Workspaces beyond those that are counted are held to their bound each time.
+        let is_counted = self.kept.len() < MAKERS_MAX || self.kept.contains_key(&transcript.workspace);
+        let before = self.kept.get(&transcript.workspace).copied().unwrap_or_default();
+        let since = if is_counted { before.saturating_add(bytes as u64) } else { u64::MAX };
+        if since < TRIMMED_EVERY_BYTES {
+            self.kept.insert(transcript.workspace, since);
+        } else {
+            self.kept.remove(&transcript.workspace);
+            if let Some(db) = &self.db {
+                self.shared.heard(PATIENCE, db.trim_transcripts(transcript.workspace)).await;
             }
         }
     }

@@ -6,6 +6,7 @@ use super::board::CredentialState;
 use super::notes::Used;
 use super::object::{Object, Page};
 use super::replays::{Begun, KeptAnswer, ReplayKey, RequestDigest};
+use super::transcript::Transcript;
 use crate::domain::entity::{Provider, SavedCredential, Workspace};
 use crate::domain::id::Id;
 use crate::domain::time::Timestamp;
@@ -29,12 +30,15 @@ pub(super) enum Note {
     Used(Used, Timestamp),
     Made(Box<Object>),
     Gone { workspace: Id<Workspace>, id: String, provider: Id<Provider>, at: Timestamp },
+    Keep(Box<Transcript>),
 }
 
 pub(super) enum Ask {
     Find { workspace: Id<Workspace>, ids: Vec<String>, answer: Answer<Vec<Object>> },
     Record { objects: Vec<Object>, answer: Answer<()> },
     Page { page: Page, answer: Answer<Vec<Object>> },
+    Transcript { workspace: Id<Workspace>, id: String, answer: Answer<Option<Transcript>> },
+    Forget { workspace: Id<Workspace>, id: String, answer: Answer<bool> },
     LastUses { of: Vec<Used>, answer: Answer<Vec<(Used, Timestamp)>> },
     Begin { key: ReplayKey, request: RequestDigest, now: Timestamp, answer: Answer<Begun> },
     End { key: ReplayKey, kept: Option<KeptAnswer>, answer: Answer<()> },
@@ -45,6 +49,8 @@ impl Ask {
         !match self {
             Self::Find { answer, .. } | Self::Page { answer, .. } => answer.is_closed(),
             Self::Record { answer, .. } => answer.is_closed(),
+            Self::Transcript { answer, .. } => answer.is_closed(),
+            Self::Forget { answer, .. } => answer.is_closed(),
             Self::LastUses { answer, .. } => answer.is_closed(),
             Self::Begin { answer, .. } => answer.is_closed(),
             // Done or not, how it ended is worth a word.

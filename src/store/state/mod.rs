@@ -5,7 +5,7 @@
 //! both is one task, the `Keeper`, which alone touches the database, on the control runtime: SQLite where Keyway is
 //! embedded, Postgres otherwise. Losing the database costs the record of objects, and otherwise only what is displayed.
 //!
-//! `replays` keeps what was answered under an idempotency key.
+//! `replays` keeps what was answered under an idempotency key, `transcript` the conversations that can be gone on from.
 
 mod board;
 mod keeper;
@@ -16,6 +16,7 @@ mod object;
 mod open;
 pub mod replays;
 mod sql;
+mod transcript;
 
 pub use self::board::{CredentialState, TROUBLED_MAX};
 pub use self::keeper::Keeper;
@@ -24,13 +25,14 @@ pub use self::notes::Used;
 pub use self::object::{Object, ObjectKind, Order, Page};
 pub use self::open::Keeping;
 pub(in crate::store) use self::open::{Tables, Unopened};
-pub use self::sql::TABLES;
 pub(in crate::store) use self::sql::{Db, on};
+pub use self::sql::{TABLES, TRANSCRIPTS};
+pub use self::transcript::{TRANSCRIPT_LIMIT_BYTES, Transcript};
 
 use std::fmt::{self, Display};
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -39,6 +41,7 @@ use tokio::time::timeout;
 
 use self::board::Board;
 use self::message::{Answer, Ask, Message, Note};
+use self::transcript::WAITING_LIMIT_BYTES;
 use crate::domain::entity::{Provider, SavedCredential, Workspace};
 use crate::domain::id::Id;
 use crate::domain::time::Timestamp;
@@ -61,6 +64,8 @@ pub struct State {
 }
 
 struct Shared {
+    /// Bytes of transcripts that wait to be written.
+    waiting_bytes: AtomicUsize,
     board: Board,
     asking: Semaphore,
     dropped: AtomicU64,
@@ -73,6 +78,7 @@ impl State {
     pub fn new(keeping: Keeping, keyring: Arc<Keyring>) -> (Self, Keeper) {
         let (inbox, messages) = mpsc::channel(NOTES_MAX);
         let shared = Arc::new(Shared {
+            waiting_bytes: AtomicUsize::new(0),
             board: Board::default(),
             asking: Semaphore::new(ASKING_MAX),
             dropped: AtomicU64::new(0),
@@ -141,6 +147,30 @@ impl State {
     /// An object was deleted at its provider.
     pub fn gone(&self, workspace: Id<Workspace>, id: String, provider: Id<Provider>) {
         self.tell(Note::Gone { workspace, id, provider, at: Timestamp::now() });
+    }
+
+    /// Keeps a conversation without waiting. Whoever asks later through this state finds it, unless it is too long.
+    pub fn keep(&self, transcript: Transcript) {
+        let bytes = transcript.bytes();
+        if bytes > TRANSCRIPT_LIMIT_BYTES {
+            return;
+        }
+        let waiting = &self.shared.waiting_bytes;
+        let note = Message::Note(Note::Keep(Box::new(transcript)));
+        let has_place = waiting.fetch_add(bytes, Ordering::Relaxed) + bytes <= WAITING_LIMIT_BYTES;
+        if !has_place || self.inbox.try_send(note).is_err() {
+            waiting.fetch_sub(bytes, Ordering::Relaxed);
+            self.shared.drop_one();
+        }
+    }
+
+    pub async fn transcript(&self, workspace: Id<Workspace>, id: String) -> Result<Option<Transcript>, Away> {
+        self.ask(|answer| Ask::Transcript { workspace, id, answer }).await
+    }
+
+    /// Forgets a conversation; was there one?
+    pub async fn forget(&self, workspace: Id<Workspace>, id: String) -> Result<bool, Away> {
+        self.ask(|answer| Ask::Forget { workspace, id, answer }).await
     }
 
     /// Notes that found no place and are lost.

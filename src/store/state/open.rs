@@ -12,7 +12,7 @@ use sqlx::postgres::PgPool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use tokio::sync::oneshot;
 
-use super::sql::{Db, TABLES};
+use super::sql::{Db, TABLES, TRANSCRIPTS};
 use crate::domain::time::Timestamp;
 
 /// Where the state lives.
@@ -30,7 +30,8 @@ pub enum Keeping {
 
 /// The state's: one connection, for the keeper asks one thing at a time. Of pages, in KiB, it keeps the tables' upper
 /// levels; more would be memory for nothing while idle.
-pub(super) const STATE: Tables = Tables { name: "state", statements: TABLES, connections: 1, cache: "-256" };
+pub(super) const STATE: Tables =
+    Tables { name: "state", statements: &[TABLES, TRANSCRIPTS], connections: 1, cache: "-256" };
 
 /// Prepared statements kept. There are about ten.
 const STATEMENTS: usize = 16;
@@ -72,7 +73,8 @@ impl Keeping {
 /// What a file of SQLite's is made with.
 pub(in crate::store) struct Tables {
     pub(in crate::store) name: &'static str,
-    pub(in crate::store) statements: &'static str,
+    /// Those that came later are further down: what was released is never changed.
+    pub(in crate::store) statements: &'static [&'static str],
     /// A second connection reads while the first one writes. A database in memory has one only.
     pub(in crate::store) connections: u32,
     pub(in crate::store) cache: &'static str,
@@ -123,9 +125,10 @@ async fn sqlite(path: &Path, options: SqliteConnectOptions, tables: &Tables) -> 
     let pool = SqlitePoolOptions::new().max_connections(connections).idle_timeout(None).max_lifetime(None);
     let opened: Result<SqlitePool, _> = pool.connect_with(options).await;
     let pool = opened.map_err(|source| Unopened::File { path: path.into(), source })?;
-    let migration =
-        Migration::new(1, tables.name.into(), MigrationType::Simple, tables.statements.into_sql_str(), false);
-    let migrated = Migrator::with_migrations(vec![migration]).run(&pool).await;
+    let migrations = tables.statements.iter().zip(1..).map(|(statements, number)| {
+        Migration::new(number, tables.name.into(), MigrationType::Simple, statements.into_sql_str(), false)
+    });
+    let migrated = Migrator::with_migrations(migrations.collect()).run(&pool).await;
     migrated.map_err(|source| Unopened::Tables { path: path.into(), source })?;
     Ok(Db::Sqlite(pool))
 }

@@ -15,6 +15,9 @@ use crate::domain::time::Timestamp;
 /// Every table of the state, in words that both databases take.
 pub const TABLES: &str = include_str!("tables.sql");
 
+/// And those that came later.
+pub const TRANSCRIPTS: &str = include_str!("transcripts.sql");
+
 const DAY_MS: i64 = 86_400_000;
 
 /// How long the last use of a token or credential, and a credential's trouble, are kept without anything new.

@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 
 use keyway::domain::protocol::Protocol;
-use keyway::protocol::translate;
-use serde_json::Value;
+use keyway::domain::refusal::Refusal;
+use keyway::protocol::{Watch, broken_event, refusal_event, translate};
+use serde_json::{Value, json};
 
 use super::schema::Document;
 use super::{about, asked, cases, maker, streamed};
@@ -46,6 +47,34 @@ fn every_stream_is_one_of_open_responses() {
             told.hear(kind, &event);
         }
         assert!(told.is_over, "{name}");
+    }
+}
+
+#[test]
+fn a_stream_that_we_end_with_an_error_is_one_of_open_responses_too() {
+    let document = Document::read(DOCUMENT);
+    let mut seen = Watch::of(Protocol::Responses);
+    let begun = json!({"type": "response.created", "sequence_number": 0, "response": {"id": "resp_theirs", "object": "response"}});
+    seen.push(format!("event: response.created\ndata: {begun}\n\n").as_bytes());
+    let broken = broken_event(Protocol::Responses, &seen, "it broke");
+    let refused = refusal_event(Protocol::Responses, &Refusal::TimedOut);
+    for (events, first, id) in [(broken, 1, "resp_theirs"), (refused, 0, "resp_0")] {
+        let events = String::from_utf8(events.to_vec()).unwrap();
+        let told: Vec<Value> = events
+            .lines()
+            .filter_map(|line| line.strip_prefix("data: "))
+            .map(|data| serde_json::from_str(data).unwrap())
+            .collect();
+        let kinds: Vec<(&str, u64)> = told
+            .iter()
+            .map(|event| (event["type"].as_str().unwrap(), event["sequence_number"].as_u64().unwrap()))
+            .collect();
+        assert_eq!(kinds, [("error", first), ("response.failed", first + 1)]);
+        for event in &told {
+            assert_eq!(document.check(document.at(EVENTS), event), Ok(()), "{event}");
+        }
+        assert_eq!((&told[1]["response"]["id"], &told[1]["response"]["status"]), (&json!(id), &json!("failed")));
+        assert!(!events.contains("[DONE]"));
     }
 }
 

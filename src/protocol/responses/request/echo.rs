@@ -25,7 +25,7 @@ const MEMBERS: [(&str, &str); 18] = [
     ("prompt_cache_key", "null"),
     ("safety_identifier", "null"),
     ("service_tier", "\"default\""),
-    ("store", "false"),
+    ("store", "true"),
     ("temperature", "1"),
     ("tool_choice", "\"auto\""),
     ("top_logprobs", "0"),

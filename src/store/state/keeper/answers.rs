@@ -30,6 +30,14 @@ impl Keeper {
                     let found = self.ask(async |db| db.page(&page).await).await;
                     let _ = answer.send(found.map(|rows| self.opened(rows)));
                 }
+                Ask::Transcript { workspace, id, answer } => {
+                    let keyring = self.keyring.clone();
+                    let found = self.ask(async |db| db.transcript(&keyring, workspace, &id).await).await;
+                    let _ = answer.send(found);
+                }
+                Ask::Forget { workspace, id, answer } => {
+                    let _ = answer.send(self.ask(async |db| db.forget_transcript(workspace, &id).await).await);
+                }
                 Ask::LastUses { of, answer } => {
                     let _ = answer.send(self.last_uses(of).await);
                 }
