@@ -11,6 +11,13 @@ use crate::domain::protocol::Metered;
 use crate::domain::trail::{Answerer, Attempt, End};
 use crate::domain::usage::{Basis, Usage, units_of};
 
+/// Units of one bucket of one exchange. No model reads or writes a thousandth of it; a provider that says more is wrong, and
+/// must not carry everybody's sums beyond what a column holds.
+const UNITS_MAX: u64 = 10_000_000_000;
+
+/// What one exchange may cost: ten thousand dollars. Beyond it nothing is believed.
+const COST_MAX: i64 = 10_000 * 1_000_000_000;
+
 /// A record's entry.
 pub(super) fn entry(record: &Record, pricing: &Pricing) -> Entry {
     let (usage, basis, priced) = charged(record, pricing);
@@ -64,8 +71,12 @@ pub(super) fn entry(record: &Record, pricing: &Pricing) -> Entry {
 /// What was used, how that is known, and what it costs.
 pub(super) fn charged(record: &Record, pricing: &Pricing) -> (Usage, Basis, Option<(Option<Nanodollars>, PricedBy)>) {
     let (usage, basis) = used(record);
+    let usage = believable(usage);
     let from = record.from.as_ref().filter(|_| basis != Basis::Nothing);
-    let cost = |from: &Answerer| pricing.cost(&from.priced, (from.provider_id, &from.model), record.began_at, &usage);
+    let cost = |from: &Answerer| {
+        let (cost, by) = pricing.cost(&from.priced, (from.provider_id, &from.model), record.began_at, &usage);
+        (cost.filter(|cost| is_believable(*cost)), by)
+    };
     (usage, basis, from.map(cost))
 }
 
@@ -92,13 +103,32 @@ fn used(record: &Record) -> (Usage, Basis) {
     }
 }
 
+fn believable(usage: Usage) -> Usage {
+    let units = |units: u64| units.min(UNITS_MAX);
+    Usage {
+        input: units(usage.input),
+        cache_read: units(usage.cache_read),
+        cache_write_5m: units(usage.cache_write_5m),
+        cache_write_1h: units(usage.cache_write_1h),
+        output: units(usage.output),
+        reasoning: units(usage.reasoning),
+        audio_input: units(usage.audio_input),
+        audio_output: units(usage.audio_output),
+        cost: usage.cost.filter(|cost| is_believable(*cost)),
+    }
+}
+
+fn is_believable(cost: Nanodollars) -> bool {
+    (0..=COST_MAX).contains(&cost.0)
+}
+
 fn tried(attempt: &Attempt, record: &Record, pricing: &Pricing) -> Tried {
     let (end, status, why) = match &attempt.end {
         End::Answered { status } => ("answered", Some(*status), None),
         End::Failed(failure) => (failure.name(), None, None),
         End::Skipped(why) => ("skipped", None, Some((*why).into())),
     };
-    let spent = attempt.spent.as_ref();
+    let spent = attempt.spent.as_ref().map(|spent| (spent, believable(spent.usage)));
     Tried {
         provider: attempt.provider.clone(),
         model: attempt.model.clone(),
@@ -107,14 +137,51 @@ fn tried(attempt: &Attempt, record: &Record, pricing: &Pricing) -> Tried {
         status,
         why,
         took_us: micros(attempt.took),
-        usage: spent.map(|spent| spent.usage),
-        cost: spent.and_then(|spent| {
+        usage: spent.map(|(_, usage)| usage),
+        cost: spent.and_then(|(spent, usage)| {
             let subject = (spent.provider, &*attempt.model);
-            pricing.cost(&spent.priced, subject, record.began_at, &spent.usage).0
+            let cost = pricing.cost(&spent.priced, subject, record.began_at, &usage).0;
+            cost.filter(|cost| is_believable(*cost))
         }),
     }
 }
 
 fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::pricing::tests::{pricing, stated};
+    use super::super::record::tests::record;
+    use super::*;
+    use crate::domain::prices::Unpriced;
+
+    /// The entry of a served call that used this, at a dollar a million.
+    fn of(usage: Usage) -> Entry {
+        let mut record = record();
+        (record.outcome, record.usage, record.basis) = (Outcome::Served, usage, Basis::Reported);
+        if let Some(from) = &mut record.from {
+            from.priced = stated("1");
+        }
+        entry(&record, &pricing(Unpriced::Allow))
+    }
+
+    #[test]
+    fn what_no_call_can_have_used_or_cost_is_not_believed() {
+        let wild = Usage { input: u64::MAX, output: u64::MAX, ..Usage::default() };
+        let booked = of(wild);
+        assert_eq!((booked.usage.input, booked.usage.output), (UNITS_MAX, UNITS_MAX));
+        assert_eq!((booked.basis, booked.cost), (Basis::Unpriced, None), "twenty thousand dollars");
+        let said = of(Usage { input: 1_000_000, cost: Some(Nanodollars(i64::MAX)), ..Usage::default() });
+        assert_eq!((said.cost, said.priced_by), (Some(Nanodollars(1_000_000_000)), PricedBy::Stated));
+    }
+
+    #[test]
+    fn what_was_refused_used_nothing_and_costs_nothing() {
+        let mut refused = record();
+        refused.from = None;
+        let booked = entry(&refused, &pricing(Unpriced::Allow));
+        assert_eq!((booked.basis, booked.cost, booked.usage), (Basis::Nothing, Some(Nanodollars(0)), Usage::default()));
+    }
 }

@@ -79,18 +79,18 @@ pub(super) fn is_known(priced: &Priced, model: &str, at: Timestamp) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::domain::prices::PriceHistory;
     use crate::snapshot::build;
 
-    fn pricing(unpriced: Unpriced) -> Pricing {
+    pub(in crate::meter) fn pricing(unpriced: Unpriced) -> Pricing {
         let (stored, declared) = Default::default();
         let snapshot = build(&stored, &declared, &crate::config::Routing::default()).unwrap();
         Pricing { world: Arc::new(World::new(snapshot)), unpriced: ArcSwap::from_pointee(unpriced), missing: 0.into() }
     }
 
-    fn stated(dollars: &str) -> Priced {
+    pub(in crate::meter) fn stated(dollars: &str) -> Priced {
         let price = dollars.parse().ok();
         let history = PriceHistory::always(Prices { input: price, output: price, ..Prices::default() });
         Priced { stated: Some(Arc::new(history)), listed: Some("openai") }

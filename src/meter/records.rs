@@ -35,7 +35,9 @@ pub struct Records {
     is_stalled: AtomicBool,
 }
 
+/// On cache lines of its own, for each core writes to its own all the time.
 #[derive(Default)]
+#[repr(align(128))]
 struct Core {
     /// Places that are taken: exchanges that are open, or settled and not written yet.
     taken: AtomicU32,

@@ -304,7 +304,7 @@ fn sync(shared: &Shared) {
 
 /// The watch's life: answers whose records are late go.
 fn watch(shared: &Shared, meter: &Meter) {
-    let tick = LATE_TICK.min(shared.wait / 5);
+    let tick = LATE_TICK.min(shared.wait / 5).max(Duration::from_millis(1));
     let late = shared.wait.saturating_sub(tick * 2);
     let mut idle = 0;
     while !shared.is_stopping() {

@@ -22,21 +22,25 @@ use tokio::sync::OnceCell;
 
 use super::state::{Db, Keeping, Tables, Unopened};
 
-/// Every table of the ledger as SQLite takes them, and as Postgres does: there a day's exchanges are a table of their own,
-/// which is dropped as a whole when it is too old.
-const SQLITE_TABLES: &str = concat!(include_str!("exchanges.sql"), ";\n", include_str!("sums.sql"));
+/// Every table of the ledger as SQLite takes them: an exchange lies in the tree of its key, so that it is written once. And as
+/// Postgres does: there a day's exchanges are a table of their own, which is dropped as a whole when it is too old, and where
+/// there are many orgs, each finds its own.
+const SQLITE_TABLES: &str = concat!(include_str!("exchanges.sql"), " WITHOUT ROWID;\n", include_str!("sums.sql"));
 pub const POSTGRES_TABLES: &str = concat!(
     include_str!("exchanges.sql"),
     " PARTITION BY RANGE (day);\n",
     "CREATE TABLE ledger_exchanges_rest PARTITION OF ledger_exchanges DEFAULT;\n",
+    "CREATE INDEX ledger_exchanges_of_org ON ledger_exchanges (org, day, id);\n",
     include_str!("sums.sql")
 );
 
 /// How replicas share budgets, in Postgres.
 pub const LEASE_TABLES: &str = include_str!("leases.sql");
 
-/// One connection writes while another one reads. Of pages it keeps more than the state does, for sums look at many.
-const TABLES: Tables = Tables { name: "ledger", statements: &[SQLITE_TABLES], connections: 2, cache: "-2048" };
+/// One connection writes while another one reads. Of pages it keeps more than the state does, for sums look
+/// at many; and they are larger, so that an exchange fits into one.
+const TABLES: Tables =
+    Tables { name: "ledger", statements: &[SQLITE_TABLES], connections: 2, cache: "-2048", page: 8_192 };
 
 /// How long a question may take. Who asks waits in front of a screen.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -1,5 +1,4 @@
 CREATE INDEX ledger_exchanges_listed ON ledger_exchanges (workspace, day, id);
-CREATE INDEX ledger_exchanges_of_org ON ledger_exchanges (org, day, id);
 
 -- What they sum up to, written in the same transaction. Money in billionths of a dollar; `person` is empty where a token
 -- stands for nobody, `provider` and `model` where nobody answered, `run` where a call named none.

@@ -31,7 +31,7 @@ pub enum Keeping {
 /// The state's: one connection, for the keeper asks one thing at a time. Of pages, in KiB, it keeps the tables' upper
 /// levels; more would be memory for nothing while idle.
 pub(super) const STATE: Tables =
-    Tables { name: "state", statements: &[TABLES, TRANSCRIPTS], connections: 1, cache: "-256" };
+    Tables { name: "state", statements: &[TABLES, TRANSCRIPTS], connections: 1, cache: "-256", page: 4_096 };
 
 /// Prepared statements kept. There are about ten.
 const STATEMENTS: usize = 16;
@@ -78,6 +78,8 @@ pub(in crate::store) struct Tables {
     /// A second connection reads while the first one writes. A database in memory has one only.
     pub(in crate::store) connections: u32,
     pub(in crate::store) cache: &'static str,
+    /// Bytes of a page.
+    pub(in crate::store) page: u32,
 }
 
 /// What it holds is worth less than a start: one that can't be read is put aside, and a new one begins.
@@ -113,6 +115,7 @@ async fn sqlite(path: &Path, options: SqliteConnectOptions, tables: &Tables) -> 
     let options = options
         // A power cut may cost the last notes; a file that is torn it can't cost.
         .synchronous(SqliteSynchronous::Normal)
+        .page_size(tables.page)
         .pragma("cache_size", tables.cache)
         .pragma("journal_size_limit", LOG_BYTES)
         .statement_cache_capacity(STATEMENTS)
