@@ -199,6 +199,7 @@ keys = [{{ file = "{folder}/keyway.key" }}]
 body = "64MiB"
 bodies_in_flight = "1GiB"
 connections = 16384
+connections_per_address = 16384
 requests_in_flight = 16384
 requests_in_flight_per_workspace = 16384
 requests_in_flight_per_provider = 16384

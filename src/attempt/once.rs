@@ -86,14 +86,15 @@ async fn answered(
     }
     let status = answer.status;
     let kind = answer.headers.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
-    let rest = |body| Rest::new(body, places, Accused::new(&run.attempts.breakers, run.caller.workspace(), target));
+    let accused = || Accused::new(&run.attempts.breakers, run.caller.workspace(), target);
+    let rest = |body| Box::new(Rest::new(body, places, accused()));
     let translation = request.translation.take();
     let is_translated = translation.is_some();
     let body = if let Some(translation) = translation {
         translation.head(&mut headers, run.call.delivery);
         Box::pin(translated(run, answer, translation, rest)).await?
     } else if run.call.delivery == Delivery::Streamed && is_events(kind) {
-        let mut tap = Tap::new(upstream, request.drops_usage);
+        let mut tap = Box::new(Tap::new(upstream, request.drops_usage));
         let held = held(&mut answer.body, &mut tap, run.settings).await?;
         ReplyBody::Events { held, tap, rest: rest(answer.body) }
     } else {
@@ -102,7 +103,10 @@ async fn answered(
             Judged::Longer(first) => ReplyBody::Passing { first, rest: rest(answer.body) },
         }
     };
-    Ok(Box::new(Reply { status, headers, body, from: target.answerer(), is_translated, at: Instant::now() }))
+    Ok(Box::write(
+        Box::new_uninit(),
+        Reply { status, headers, body, from: target.answerer(), is_translated, at: Instant::now() },
+    ))
 }
 
 /// The answer in the client's protocol, on its way to it or altogether.
@@ -110,12 +114,12 @@ async fn translated(
     run: &Run<'_>,
     mut answer: Answer,
     translation: Box<Translation>,
-    rest: impl FnOnce(AnswerBody) -> Rest,
+    rest: impl FnOnce(AnswerBody) -> Box<Rest>,
 ) -> Result<ReplyBody, Failed> {
     let limit_bytes = run.settings.answer_limit_bytes;
     match run.call.delivery {
         Delivery::Streamed if translation.is_stream(&answer.headers) => {
-            let mut tap = Tap::translating(*translation)?;
+            let mut tap = Box::new(Tap::translating(*translation)?);
             let held = held(&mut answer.body, &mut tap, run.settings).await?;
             Ok(ReplyBody::Events { held, tap, rest: rest(answer.body) })
         }

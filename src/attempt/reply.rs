@@ -33,13 +33,14 @@ pub struct Reply {
     pub at: Instant,
 }
 
+/// What only a part of the replies have is boxed, so that the others move less.
 pub enum ReplyBody {
     /// All of it is here.
     Whole(Bytes),
     /// Its beginning is here, the rest passes through.
-    Passing { first: Vec<Bytes>, rest: Rest },
+    Passing { first: Vec<Bytes>, rest: Box<Rest> },
     /// A stream of events, held up to its first content.
-    Events { held: Vec<Bytes>, tap: Tap, rest: Rest },
+    Events { held: Vec<Bytes>, tap: Box<Tap>, rest: Box<Rest> },
 }
 
 /// The rest of a provider's answer. It keeps its places among the parallel calls until it has ended, and what goes

@@ -49,14 +49,18 @@ impl Window {
 
     /// Cores read their clocks apart, so `now` may lie a little behind: then it counts as the newest slice.
     fn forget(&mut self, now: Instant) {
-        let nanos = now.saturating_duration_since(self.began).as_nanos() / self.slice.as_nanos();
-        let number = u64::try_from(nanos).unwrap_or(u64::MAX);
+        let number = nanos(now.saturating_duration_since(self.began)) / nanos(self.slice);
         let passed = number.saturating_sub(self.newest);
         for step in 1..=passed.min(SLICES as u64) {
             self.counts[slot(self.newest.wrapping_add(step))] = Counts::default();
         }
         self.newest = self.newest.max(number);
     }
+}
+
+/// Enough for five centuries, and divided in one step.
+fn nanos(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn slot(number: u64) -> usize {

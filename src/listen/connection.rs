@@ -205,7 +205,8 @@ fn http1_settings(limits: &Limits) -> http1::Builder {
         .max_headers(limits.headers)
         .max_header_size(limits.head_bytes)
         .max_buf_size(limits.head_bytes)
-        .half_close(false)
+        // It would look for the peer's end with room for a whole head beside the one it holds; `Io` looks for less.
+        .half_close(true)
         // Answers to pipelined requests are rare; waiting to flush them would cost every other client.
         .pipeline_flush(false);
     settings

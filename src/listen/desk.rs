@@ -27,7 +27,8 @@ pub(super) struct Desk<S> {
     pub(super) readers: Readers,
 }
 
-/// Boxed so that an idle connection does not keep the room of a whole request.
+/// Boxed so that an idle connection does not keep the room of a whole request. The box is made before what goes into
+/// it: made the other way round, as `Box::pin` does, all its room would be copied, though most of it is empty yet.
 type Answer<B> = Pin<Box<dyn Future<Output = Result<Response<AnswerBody<B>>, Infallible>> + Send>>;
 
 impl<S: Serve> hyper::service::Service<Request<Incoming>> for Desk<S> {
@@ -44,7 +45,7 @@ impl<S: Serve> hyper::service::Service<Request<Incoming>> for Desk<S> {
         let waits_for_continue = lines.expects_word;
         let body = RequestBody::arriving(incoming, self.wire.clone());
         let service = self.service.clone();
-        Box::pin(async move {
+        let answer = Box::write(Box::new_uninit(), async move {
             let mut response = match verdict {
                 Ok(slot) => {
                     answering.slot = Some(slot);
@@ -58,7 +59,8 @@ impl<S: Serve> hyper::service::Service<Request<Incoming>> for Desk<S> {
             answering.settle_connection(&mut response, waits_for_continue).await;
             answering.answered = true;
             Ok(response.map(|body| AnswerBody::new(body, answering, reader)))
-        })
+        });
+        Box::into_pin(answer)
     }
 }
 

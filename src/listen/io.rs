@@ -2,6 +2,7 @@
 //! is gone while hyper does not look, and lingers so that a last answer survives what the peer is still sending.
 
 use std::io::{self, Error, ErrorKind};
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -13,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 use super::alarm::Alarm;
+use super::flat::poll_write_slices;
 use super::guest::Guest;
 use super::scan::Scan;
 use super::wire::Wire;
@@ -186,11 +188,11 @@ impl<S> Io<S> {
 }
 
 impl<S: AsyncRead + Unpin> Io<S> {
-    /// Reads on while hyper does not, for behind bytes that it has not used yet it never sees the end.
+    /// Reads on while hyper answers and does not read: it would not see the peer's end.
     fn look_ahead(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        let mut bytes = [0; 2_048];
+        let mut bytes = [const { MaybeUninit::uninit() }; 2_048];
         while self.ahead.len() < AHEAD_BYTES && !self.ahead_ended {
-            let mut buffer = ReadBuf::new(&mut bytes);
+            let mut buffer = ReadBuf::uninit(&mut bytes);
             match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
                 Poll::Pending => break,
                 Poll::Ready(Err(broken)) => return Err(broken),
@@ -258,7 +260,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Io<S> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        let written = poll_write_slices(&mut self.stream, cx, slices);
         self.wrote(cx, written)
     }
 

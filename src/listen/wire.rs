@@ -73,7 +73,7 @@ impl Wire {
         &self.setup.counts
     }
 
-    /// hyper stops looking at the socket during an answer as soon as it holds unread bytes.
+    /// hyper does not look at the socket during an answer.
     pub(super) fn may_look_ahead(&self) -> bool {
         self.answering.load(Relaxed) && !self.body_open.load(Relaxed)
     }

@@ -83,7 +83,7 @@ impl CoreMeter {
         self.meter.records.admit(self.index)?;
         let exchange = Exchange {
             trail: Trail::default(),
-            record: Some(Box::new(Record::opened(caller, opening))),
+            record: Some(Box::write(Box::new_uninit(), Record::opened(caller, opening))),
             began: opening.began,
             elsewhere: Duration::ZERO,
             ticket: None,

@@ -61,7 +61,7 @@ fn object(reader: &mut Reader<'_>, body: &[u8], operation: Operation) -> Result<
         return Err(Stop::Flaw(reader.flaw("something other than an object")).into());
     }
     // Boxed from the start, for it is large and goes a long way.
-    let found = Box::new(Found { inside: reader.at() + 1, is_empty: true, ..Found::default() });
+    let found = Box::write(Box::new_uninit(), Found { inside: reader.at() + 1, is_empty: true, ..Found::default() });
     let mut scan = Scan { found, seen: 0, operation };
     reader.object(|reader, key| scan.top(reader, key))?;
     reader.end().map_err(Stop::Flaw)?;

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::future::Future;
 use std::pin::Pin;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use uuid::Uuid;
 
@@ -32,6 +32,8 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 /// The trail in a header; the whole one belongs to the ledger.
 const TRAIL_LIMIT_BYTES: usize = 2 * 1024;
+/// Of the values that an answer usually gets from us.
+const PEN_BYTES: usize = 160;
 
 /// A call in flight, with the attempts' end to come.
 pub(super) type Attempting = Pin<Box<dyn Future<Output = (Result<Box<Reply>, Refusal>, Exchange)> + Send>>;
@@ -55,7 +57,7 @@ pub(super) fn refusal(protocol: Protocol, id: Uuid, refusal: &Refusal) -> Respon
 pub(super) fn json(id: Uuid, protocol: Protocol, body: Bytes) -> Response<RelayBody> {
     let mut response = Response::new(RelayBody::ours(body));
     response.headers_mut().insert(header::CONTENT_TYPE, JSON);
-    identify(response.headers_mut(), id, protocol);
+    Pen::new().identify(response.headers_mut(), id, protocol);
     response
 }
 
@@ -69,20 +71,33 @@ const fn request_id(protocol: Protocol) -> HeaderName {
     }
 }
 
-fn identify(headers: &mut HeaderMap, id: Uuid, protocol: Protocol) {
-    let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
-    let text = id.hyphenated().encode_lower(&mut text);
-    // A UUID's letters are always a header's.
-    if let Ok(value) = HeaderValue::from_str(text) {
-        headers.entry(request_id(protocol)).or_insert_with(|| value.clone());
-        headers.insert(REQUEST_ID, value);
-    }
-}
+/// Writes the values of our headers one behind the other, so that one answer's share their memory.
+struct Pen(BytesMut);
 
-/// A header of letters that a header may have; others say nothing.
-fn put(headers: &mut HeaderMap, name: HeaderName, text: &str) {
-    if let Ok(value) = HeaderValue::from_str(text) {
-        headers.insert(name, value);
+impl Pen {
+    fn new() -> Self {
+        Self(BytesMut::with_capacity(PEN_BYTES))
+    }
+
+    /// Letters that a header may have; others give none.
+    fn value(&mut self, parts: &[&str]) -> Option<HeaderValue> {
+        parts.iter().for_each(|part| self.0.extend_from_slice(part.as_bytes()));
+        HeaderValue::from_maybe_shared(self.0.split().freeze()).ok()
+    }
+
+    fn put(&mut self, headers: &mut HeaderMap, name: HeaderName, parts: &[&str]) {
+        if let Some(value) = self.value(parts) {
+            headers.insert(name, value);
+        }
+    }
+
+    fn identify(&mut self, headers: &mut HeaderMap, id: Uuid, protocol: Protocol) {
+        let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
+        // A UUID's letters are always a header's.
+        if let Some(value) = self.value(&[id.hyphenated().encode_lower(&mut text)]) {
+            headers.entry(request_id(protocol)).or_insert_with(|| value.clone());
+            headers.insert(REQUEST_ID, value);
+        }
     }
 }
 
@@ -110,9 +125,10 @@ impl Answered {
         if let Some(retry) = row.should_retry.or((tried > 1 && row.status >= 500).then_some(false)) {
             headers.insert(SHOULD_RETRY, HeaderValue::from_static(if retry { "true" } else { "false" }));
         }
-        identify(headers, self.id, self.protocol);
-        self.limit(headers, used_up(refusal));
-        self.explain(headers, exchange);
+        let mut pen = Pen::new();
+        pen.identify(headers, self.id, self.protocol);
+        self.limit(headers, &mut pen, used_up(refusal));
+        self.explain(headers, &mut pen, exchange);
         response
     }
 
@@ -130,10 +146,11 @@ impl Answered {
             }
         };
         let mut headers = std::mem::take(&mut reply.headers);
-        identify(&mut headers, self.id, self.protocol);
-        self.name(&mut headers, &reply, &exchange);
-        self.limit(&mut headers, None);
-        self.explain(&mut headers, Some(&exchange));
+        let mut pen = Pen::new();
+        pen.identify(&mut headers, self.id, self.protocol);
+        name(&mut headers, &mut pen, &reply, &exchange);
+        self.limit(&mut headers, &mut pen, None);
+        self.explain(&mut headers, &mut pen, Some(&exchange));
         if matches!(reply.body, ReplyBody::Events { .. }) {
             stream_headers(&mut headers);
         }
@@ -153,34 +170,34 @@ impl Answered {
         let mut response = Response::new(RelayBody::waiting(attempting, self.protocol, settings));
         response.headers_mut().insert(header::CONTENT_TYPE, EVENTS);
         stream_headers(response.headers_mut());
-        identify(response.headers_mut(), self.id, self.protocol);
-        self.limit(response.headers_mut(), None);
+        let mut pen = Pen::new();
+        pen.identify(response.headers_mut(), self.id, self.protocol);
+        self.limit(response.headers_mut(), &mut pen, None);
         response
     }
 
     /// Ours where we hold a limit, instead of a provider's: ours is the one that the client meets here.
-    fn limit(self, headers: &mut HeaderMap, used_up: Option<Remaining>) {
+    fn limit(self, headers: &mut HeaderMap, pen: &mut Pen, used_up: Option<Remaining>) {
         let Some(remaining) = used_up.or(self.remaining) else { return };
         let mut digits = itoa::Buffer::new();
-        put(headers, LIMIT, digits.format(remaining.limit));
-        put(headers, LEFT, digits.format(remaining.left));
-        let mut reset = String::with_capacity(24);
-        reset.push_str(digits.format((remaining.reset.as_millis() as u64).div_ceil(1_000)));
-        reset.push('s');
-        put(headers, RESET, &reset);
+        pen.put(headers, LIMIT, &[digits.format(remaining.limit)]);
+        pen.put(headers, LEFT, &[digits.format(remaining.left)]);
+        let seconds = (remaining.reset.as_millis() as u64).div_ceil(1_000);
+        pen.put(headers, RESET, &[digits.format(seconds), "s"]);
     }
 
-    fn name(self, headers: &mut HeaderMap, reply: &Reply, exchange: &Exchange) {
-        put(headers, PROVIDER, &reply.from.provider);
-        put(headers, MODEL, &reply.from.model);
-        put(headers, ATTEMPTS, itoa::Buffer::new().format(exchange.trail_so_far().tried()));
-        headers.insert(NO_SNIFF.0, NO_SNIFF.1);
-    }
-
-    fn explain(self, headers: &mut HeaderMap, exchange: Option<&Exchange>) {
+    fn explain(self, headers: &mut HeaderMap, pen: &mut Pen, exchange: Option<&Exchange>) {
         let Some(exchange) = exchange.filter(|_| self.explains) else { return };
-        put(headers, TRAIL, &trail_text(exchange.trail_so_far()));
+        pen.put(headers, TRAIL, &[&trail_text(exchange.trail_so_far())]);
     }
+}
+
+/// Who answered, after how many attempts.
+fn name(headers: &mut HeaderMap, pen: &mut Pen, reply: &Reply, exchange: &Exchange) {
+    pen.put(headers, PROVIDER, &[&reply.from.provider]);
+    pen.put(headers, MODEL, &[&reply.from.model]);
+    pen.put(headers, ATTEMPTS, &[itoa::Buffer::new().format(exchange.trail_so_far().tried())]);
+    headers.insert(NO_SNIFF.0, NO_SNIFF.1);
 }
 
 /// What a refusal says of the limit that it met.

@@ -105,7 +105,8 @@ impl Proxy {
         request: Request<RequestBody>,
         known: impl FnOnce() + Send + 'a,
     ) -> Pin<Box<dyn Future<Output = Response<RelayBody>> + Send + 'a>> {
-        Box::pin(async move {
+        // The box first, for the reason that `listen` has: `Box::pin` would copy room that is empty.
+        let answer = Box::write(Box::new_uninit(), async move {
             let (mut head, body) = request.into_parts();
             route::take_key(&mut head);
             let (began, at) = (Instant::now(), Timestamp::now());
@@ -141,7 +142,8 @@ impl Proxy {
             answered.explains = read.wants_trail && caller.holds(Permission::AIModelView);
             let may_wait = read.call.delivery == Delivery::Streamed && !read.call.is_one_array();
             self.answered(answered, may_wait, self.attempting(caller, read, exchange)).await
-        })
+        });
+        Box::into_pin(answer)
     }
 
     /// Up to the caller; what is refused here is counted, but is no exchange.
@@ -184,12 +186,13 @@ impl Proxy {
     /// Recall, resolve, reserve, attempt. Owns all it needs, for it may outlive this step: then the answer's body holds it.
     fn attempting(&self, caller: Caller, read: Read, mut exchange: Exchange) -> Attempting {
         let proxy = self.clone();
-        Box::pin(async move {
+        let attempting = Box::write(Box::new_uninit(), async move {
             let Read { mut call, share, .. } = read;
             let mut share = Some(share);
             let result = proxy.attempted(&caller, &mut call, &mut share, &mut exchange).await;
             (result, exchange)
-        })
+        });
+        Box::into_pin(attempting)
     }
 
     async fn attempted(

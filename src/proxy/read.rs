@@ -54,7 +54,7 @@ pub(super) async fn read(
     let taken = take(&mut body, form, &ours, room.limits, &mut share, &mut waited).await?;
     let body = scanned(form, taken, &asked, &ours, room).await?;
     let wants_trail = ours.explain.is_some_and(|value| value == "1");
-    let mut call = Box::new(call(asked, id, head, &ours, body)?);
+    let mut call = call(asked, id, head, &ours, body)?;
     call.headers = std::mem::take(&mut head.headers);
     Ok(Read { call, wants_trail, waited, share })
 }
@@ -295,7 +295,7 @@ pub(super) fn busy(_: Undone) -> Refusal {
     Refusal::AtCapacity("large bodies being read")
 }
 
-fn call(asked: Asked, id: Uuid, head: &request::Parts, ours: &Ours<'_>, body: CallBody) -> Result<Call, Refusal> {
+fn call(asked: Asked, id: Uuid, head: &request::Parts, ours: &Ours<'_>, body: CallBody) -> Result<Box<Call>, Refusal> {
     let model_in_body = match &body {
         CallBody::Json { found, .. } => found.model_text.clone(),
         CallBody::Multipart { model, .. } => model.as_ref().map(|(text, _)| text.clone()),
@@ -313,26 +313,34 @@ fn call(asked: Asked, id: Uuid, head: &request::Parts, ours: &Ours<'_>, body: Ca
         Some(model) => Some(model),
         None => named_model(ours.model)?,
     };
-    Ok(Call {
-        id,
-        protocol: asked.protocol,
-        operation: asked.operation,
-        delivery,
-        model,
-        method: head.method.clone(),
-        query: query.and_then(kept),
-        tail: asked.tail,
-        run: run(ours)?,
-        conversation: conversation(ours, &body),
-        role: text(ours.role, "x-keyway-role")?,
-        endpoint: text(ours.endpoint, "x-keyway-endpoint")?,
-        project: text(ours.project, "x-keyway-project")?,
-        provider: text(ours.provider, "x-keyway-provider")?,
-        continues: None,
-        allowed: allowed(ours.allowed),
-        headers: HeaderMap::new(),
-        body,
-    })
+    let run = run(ours)?;
+    let role = text(ours.role, "x-keyway-role")?;
+    let endpoint = text(ours.endpoint, "x-keyway-endpoint")?;
+    let project = text(ours.project, "x-keyway-project")?;
+    let provider = text(ours.provider, "x-keyway-provider")?;
+    Ok(Box::write(
+        Box::new_uninit(),
+        Call {
+            id,
+            protocol: asked.protocol,
+            operation: asked.operation,
+            delivery,
+            model,
+            method: head.method.clone(),
+            query: query.and_then(kept),
+            tail: asked.tail,
+            run,
+            conversation: conversation(ours, &body),
+            role,
+            endpoint,
+            project,
+            provider,
+            continues: None,
+            allowed: allowed(ours.allowed),
+            headers: HeaderMap::new(),
+            body,
+        },
+    ))
 }
 
 /// How a stream of Gemini's is to be framed, where that is said.

@@ -17,6 +17,7 @@ mod tasks;
 mod tls;
 mod wire;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -132,16 +133,23 @@ impl Client {
                 None => Box::pin(self.opened_line(&site, to, must_be_fresh)).await?,
             };
             Counts::add(if reused { &counts.reused } else { &counts.fresh });
-            let (head, body) = recipe.request();
+            let mut request = assembled(recipe.request());
             let died = match line {
-                Line::Single(mut single) => match single.ask(for_http1(&site, head, body)).await {
-                    Ok(answer) => return Ok(self.answer_of_single(answer, single, site, to, reused)),
-                    Err(died) => died,
-                },
-                Line::Shared(lease) => match lease.ask(for_http2(&site, &to.address, head, body)).await {
-                    Ok(answer) => return Ok(answer_of_shared(answer, lease, reused)),
-                    Err(died) => died,
-                },
+                Line::Single(mut single) => {
+                    request.headers_mut().insert(HOST, site.host.clone());
+                    let answer = pin!(single.send(request));
+                    match single.hear(answer).await {
+                        Ok(answer) => return Ok(self.answer_of_single(answer, single, site, to, reused)),
+                        Err(died) => died,
+                    }
+                }
+                Line::Shared(lease) => {
+                    put_into_http2(&mut request, &site, &to.address);
+                    match lease.ask(request).await {
+                        Ok(answer) => return Ok(answer_of_shared(answer, lease, reused)),
+                        Err(died) => died,
+                    }
+                }
             };
             let may_go_again = match died.left {
                 Left::Unsent | Left::Unheard => reused,
@@ -251,20 +259,12 @@ fn may_be_shared(site: &Site, to: &Destination) -> bool {
     }
 }
 
-fn for_http1(site: &Site, head: Head, body: Outgoing) -> Request<Outgoing> {
-    let mut request = assembled(head, body);
-    request.headers_mut().insert(HOST, site.host.clone());
-    request
-}
-
-fn for_http2(site: &Site, address: &Address, head: Head, body: Outgoing) -> Request<Outgoing> {
-    let mut request = assembled(head, body);
+fn put_into_http2(request: &mut Request<Outgoing>, site: &Site, address: &Address) {
     request.headers_mut().remove(HOST);
     *request.version_mut() = Version::HTTP_2;
     let scheme = if address.tls { Scheme::HTTPS } else { Scheme::HTTP };
     let path = std::mem::take(request.uri_mut()).into_parts().path_and_query;
     *request.uri_mut() = absolute(scheme, site.authority.clone(), path);
-    request
 }
 
 fn absolute(scheme: Scheme, authority: Authority, path: Option<PathAndQuery>) -> Uri {
@@ -275,7 +275,7 @@ fn absolute(scheme: Scheme, authority: Authority, path: Option<PathAndQuery>) ->
     Uri::from_parts(parts).expect("a URI with scheme, authority and path is whole")
 }
 
-fn assembled(head: Head, body: Outgoing) -> Request<Outgoing> {
+fn assembled((head, body): (Head, Outgoing)) -> Request<Outgoing> {
     let mut request = Request::new(body);
     *request.method_mut() = head.method;
     *request.uri_mut() = Uri::from(head.path);

@@ -4,7 +4,7 @@
 //! polls the connection, so dropping the call closes the socket, and an answer nobody reads is not read from it.
 
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
@@ -29,6 +29,9 @@ const INTERIM_HEADS: u64 = 10;
 /// What one connection reads ahead of its reader: enough for a large answer at full speed, little enough that a slow
 /// reader holds less than 256 KiB of ours. The head must fit too.
 const READ_AHEAD_BYTES: usize = HEAD_LIMIT_BYTES;
+
+/// An answer's head, or what became of the request.
+pub(super) type Heard = Result<Response<Incoming>, TrySendError<Request<Outgoing>>>;
 
 /// A piece of an answer's body, or why there are no more.
 pub(super) type Arrived = Result<Bytes, hyper::Error>;
@@ -75,11 +78,19 @@ impl Single {
         Ok(Box::new(Self { sender, line, watch, doubtful: false, behind: Behind::Piece }))
     }
 
-    /// Sends the request and waits for the answer's head.
-    pub(super) async fn ask(&mut self, request: Request<Outgoing>) -> Result<Response<Incoming>, Died> {
+    /// Hands the request over; nothing of it goes out before the answer is waited for. A step of its own, so that the
+    /// wait does not hold a request that has gone.
+    pub(super) fn send(&mut self, request: Request<Outgoing>) -> impl Future<Output = Heard> + Send + use<> {
+        self.sender.try_send_request(request)
+    }
+
+    /// Waits for the head of the answer to what was handed over.
+    pub(super) async fn hear(
+        &mut self,
+        mut answer: Pin<&mut impl Future<Output = Heard>>,
+    ) -> Result<Response<Incoming>, Died> {
         let before = self.watch.interim();
-        let Self { sender, line, watch, .. } = self;
-        let mut answer = pin!(sender.try_send_request(request));
+        let Self { line, watch, .. } = self;
         let answered = poll_fn(|cx| {
             let driven = line.drive(cx);
             if watch.interim() - before > INTERIM_HEADS {

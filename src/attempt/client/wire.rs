@@ -16,6 +16,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
 use super::counts::Gauge;
+use crate::listen::poll_write_slices;
 
 /// A connection as the pool wants it.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {
@@ -250,7 +251,7 @@ impl AsyncWrite for Wire {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.before_write()?;
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+        poll_write_slices(&mut *self.stream, cx, slices)
     }
 
     fn is_write_vectored(&self) -> bool {

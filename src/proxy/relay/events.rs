@@ -19,8 +19,8 @@ const GATHERED_BYTES: usize = 64 * 1024;
 pub(super) struct Events {
     /// Ready for the client.
     out: Vec<Bytes>,
-    tap: Tap,
-    rest: Rest,
+    tap: Box<Tap>,
+    rest: Box<Rest>,
     client: Protocol,
     clock: Clock,
     exchange: Exchange,
@@ -52,8 +52,8 @@ enum Ended {
 impl Events {
     pub(super) fn new(
         held: Vec<Bytes>,
-        tap: Tap,
-        rest: Rest,
+        tap: Box<Tap>,
+        rest: Box<Rest>,
         client: Protocol,
         exchange: Exchange,
         settings: &Settings,

@@ -20,7 +20,7 @@ const TAIL_BYTES: usize = 16 * 1024;
 
 pub(super) struct Passing {
     first: IntoIter<Bytes>,
-    rest: Rest,
+    rest: Box<Rest>,
     client: Protocol,
     tail: Vec<u8>,
     outcome: Outcome,
@@ -33,7 +33,7 @@ pub(super) struct Passing {
 impl Passing {
     pub(super) fn new(
         first: Vec<Bytes>,
-        rest: Rest,
+        rest: Box<Rest>,
         client: Protocol,
         outcome: Outcome,
         exchange: Exchange,
