@@ -181,6 +181,12 @@ impl<S> Io<S> {
         Poll::Ready(Err(Error::new(ErrorKind::TimedOut, "the peer takes nothing")))
     }
 
+    /// hyper does not look at the socket during an answer, once it has all of the request or nobody wants the rest.
+    fn may_look_ahead(&self) -> bool {
+        let is_whole = matches!(&self.mode, Mode::Http1(scan) if !scan.is_unfinished());
+        self.wire.answering.load(Relaxed) && (is_whole || !self.wire.body_open.load(Relaxed))
+    }
+
     fn should_linger(&self) -> bool {
         let unfinished = matches!(&self.mode, Mode::Http1(scan) if scan.is_unfinished());
         !self.wire.upgraded.load(Relaxed) && (unfinished || self.wire.unread.load(Relaxed))
@@ -270,7 +276,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Io<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let reads = std::mem::replace(&mut self.reads, Reads::Paused);
-        if reads == Reads::Paused && self.wire.may_look_ahead() {
+        if reads == Reads::Paused && self.may_look_ahead() {
             self.look_ahead(cx)?;
         }
         // Each round ends here, also the one that ended an answer and reads no further.

@@ -73,11 +73,6 @@ impl Wire {
         &self.setup.counts
     }
 
-    /// hyper does not look at the socket during an answer.
-    pub(super) fn may_look_ahead(&self) -> bool {
-        self.answering.load(Relaxed) && !self.body_open.load(Relaxed)
-    }
-
     pub(super) fn moved(&self) {
         self.progress.fetch_add(1, Relaxed);
     }

@@ -180,6 +180,18 @@ async fn a_peer_that_leaves_is_noticed_also_behind_bytes_it_sent_ahead() {
     assert!(door.served().is_empty());
 }
 
+#[tokio::test]
+async fn a_peer_that_leaves_is_noticed_also_while_nobody_takes_its_body() {
+    let door = Door::with(Limits::default()).open();
+    let mut stream = door.connect().await;
+    send(&mut stream, post("/hang", 5) + "hello").await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(door.setup.counts.requests_in_flight(), 1);
+    drop(stream);
+    door.is_empty_within(Duration::from_millis(500)).await;
+    assert_eq!(door.notes.given_up.load(Relaxed), 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_old_connection_ends_after_the_answer_in_progress() {
     let door = Door::with(Limits { connection_age: Duration::from_millis(150), ..Limits::default() });
