@@ -180,7 +180,8 @@ mod tests {
     #[test]
     fn what_was_refused_used_nothing_and_costs_nothing() {
         let mut refused = record();
-        refused.from = None;
+        (refused.from, refused.outcome) = (None, Outcome::Refused);
+        (refused.basis, refused.usage) = (Basis::Nothing, Usage::default());
         let booked = entry(&refused, &pricing(Unpriced::Allow));
         assert_eq!((booked.basis, booked.cost, booked.usage), (Basis::Nothing, Some(Nanodollars(0)), Usage::default()));
     }
