@@ -29,60 +29,8 @@ pub(super) fn register(server: &Arc<Server>, plane: &DataPlane<Proxy>, proxies: 
             out.push(&[], of.meter.records.dropped() as f64);
         },
     );
-    let of = server.gateway.clone();
-    registry.gauge(
-        "keyway_journal_late_total",
-        "Answers that went out before their exchanges were written down.",
-        &[],
-        move |out| {
-            out.push(&[], of.meter.records.late() as f64);
-        },
-    );
-    let of = server.gateway.clone();
-    registry.gauge("keyway_unpriced_total", "Exchanges whose cost nobody knows.", &[], move |out| {
-        out.push(&[], of.meter.pricing.missing.load(Relaxed) as f64);
-    });
-    let of = server.gateway.clone();
-    registry.gauge(
-        "keyway_budget_reserved_dollars",
-        "Held for calls in flight, at the most that they may cost.",
-        &[],
-        move |out| {
-            out.push(&[], of.meter.budgets.reserved().dollars());
-        },
-    );
-    let of = server.gateway.clone();
-    registry.gauge(
-        "keyway_budget_overrun_dollars_total",
-        "By how much calls came to more than was held for them: no budget is overspent by more.",
-        &[],
-        move |out| {
-            out.push(&[], of.meter.budgets.overrun().dollars());
-        },
-    );
-    let of = server.gateway.clone();
-    registry.gauge(
-        "keyway_budget_outstanding_dollars",
-        "Leased of shared budgets and not spent: by so much at most would they be overspent if this replica died now.",
-        &[],
-        move |out| {
-            out.push(&[], of.meter.budgets.outstanding().dollars());
-        },
-    );
-    if let Some(journal) = &server.books.journal {
-        let of = journal.clone();
-        registry.gauge("keyway_journal_lost_total", "Exchanges that no room was left for.", &[], move |out| {
-            out.push(&[], of.lost() as f64);
-        });
-        let of = journal.clone();
-        registry.gauge("keyway_journal_bytes", "What the journal takes of the disk.", &[], move |out| {
-            out.push(&[], of.kept_bytes() as f64);
-        });
-        let of = journal.clone();
-        registry.gauge("keyway_ledger_waiting", "Exchanges on their way to the ledger.", &[], move |out| {
-            out.push(&[], of.waiting() as f64);
-        });
-    }
+    of_ledger(server);
+    of_budgets(server);
     let of = server.clone();
     registry.gauge(
         "keyway_state_dropped_total",
@@ -148,6 +96,68 @@ fn upstream(server: &Arc<Server>, proxies: &[Proxy]) {
                     counts.iter().map(|one| [&one.open, &one.idle, &one.opened, &one.reused][read].load(Relaxed)).sum();
                 out.push(&[name], sum as f64);
             }
+        },
+    );
+}
+
+fn of_ledger(server: &Server) {
+    let registry = &server.registry;
+    let of = server.gateway.clone();
+    registry.gauge(
+        "keyway_journal_late_total",
+        "Answers that went out before their exchanges were written down.",
+        &[],
+        move |out| {
+            out.push(&[], of.meter.records.late() as f64);
+        },
+    );
+    let of = server.gateway.clone();
+    registry.gauge("keyway_unpriced_total", "Exchanges whose cost nobody knows.", &[], move |out| {
+        out.push(&[], of.meter.pricing.missing.load(Relaxed) as f64);
+    });
+    if let Some(journal) = &server.books.journal {
+        let of = journal.clone();
+        registry.gauge("keyway_journal_lost_total", "Exchanges that no room was left for.", &[], move |out| {
+            out.push(&[], of.lost() as f64);
+        });
+        let of = journal.clone();
+        registry.gauge("keyway_journal_bytes", "What the journal takes of the disk.", &[], move |out| {
+            out.push(&[], of.kept_bytes() as f64);
+        });
+        let of = journal.clone();
+        registry.gauge("keyway_ledger_waiting", "Exchanges on their way to the ledger.", &[], move |out| {
+            out.push(&[], of.waiting() as f64);
+        });
+    }
+}
+
+fn of_budgets(server: &Server) {
+    let registry = &server.registry;
+    let of = server.gateway.clone();
+    registry.gauge(
+        "keyway_budget_reserved_dollars",
+        "Held for calls in flight, at the most that they may cost.",
+        &[],
+        move |out| {
+            out.push(&[], of.meter.budgets.reserved().dollars());
+        },
+    );
+    let of = server.gateway.clone();
+    registry.gauge(
+        "keyway_budget_overrun_dollars_total",
+        "By how much calls came to more than was held for them: no budget is overspent by more.",
+        &[],
+        move |out| {
+            out.push(&[], of.meter.budgets.overrun().dollars());
+        },
+    );
+    let of = server.gateway.clone();
+    registry.gauge(
+        "keyway_budget_outstanding_dollars",
+        "Leased of shared budgets and not spent: by so much at most would they be overspent if this replica died now.",
+        &[],
+        move |out| {
+            out.push(&[], of.meter.budgets.outstanding().dollars());
         },
     );
 }

@@ -7,7 +7,8 @@
 use std::sync::Arc;
 
 use super::account::{Account, Moment, Period};
-use super::{Budgets, Holder, lock};
+use super::holder::Holder;
+use super::{Budgets, lock};
 use crate::domain::limits::Unknown;
 use crate::domain::money::Nanodollars;
 use crate::domain::refusal::Refusal;

@@ -11,14 +11,17 @@
 //! Money counts for the day and the month in which a call begins, by UTC. Accounts stand in memory and are bounded.
 
 mod account;
+mod holder;
 mod leases;
 mod past;
+mod reservation;
 mod wants;
 
 pub use past::Past;
+pub use reservation::Reservation;
 pub use wants::{Length, Text, Wants};
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -27,9 +30,11 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use self::account::{Account, Moment, Short, Taken};
+use self::holder::{HOLDERS, Holder, holders};
 use self::leases::More;
+use self::reservation::Totals;
 use super::pricing::Pricing;
-use crate::domain::limits::{Limits, Unknown, WhenShort};
+use crate::domain::limits::{Unknown, WhenShort};
 use crate::domain::map::Map;
 use crate::domain::money::Nanodollars;
 use crate::domain::refusal::Refusal;
@@ -37,7 +42,6 @@ use crate::domain::time::Timestamp;
 use crate::domain::usage::Usage;
 use crate::resolve::{Plan, Target};
 use crate::snapshot::Caller;
-use crate::store::ledger::{Cell, Dimension, Scope};
 
 /// Locks the accounts are spread over, so that cores seldom meet.
 const SHARDS: usize = 16;
@@ -52,9 +56,6 @@ const SWEEP_EVERY: Duration = Duration::from_secs(1);
 /// How often a call looks again after it leased more, or fell back to cheaper targets: twice for each of whose day and month
 /// may be short, and as often because others were faster.
 const TRIES: usize = 4 * HOLDERS;
-
-/// Token, user, workspace, org and model.
-const HOLDERS: usize = 5;
 
 /// What the operator may set about budgets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,31 +89,6 @@ pub struct Quote {
     /// At each target, the first one first. Nobody may know what it costs.
     pub costs: Vec<(Usage, Option<Nanodollars>)>,
     pub refusal: Option<Refusal>,
-}
-
-/// What metrics show, in nano-dollars.
-#[derive(Debug, Default)]
-struct Totals {
-    reserved: AtomicI64,
-    overrun: AtomicI64,
-}
-
-/// What a call holds of its callers' budgets. Settled with the fact; dropped without, it gives everything back.
-#[derive(Debug)]
-#[must_use = "what is reserved is given back when it is dropped"]
-pub struct Reservation {
-    accounts: [Option<(Arc<Account>, Taken)>; HOLDERS],
-    wants: Wants,
-    totals: Arc<Totals>,
-}
-
-/// One whose limits hold for a call.
-struct Holder<'a> {
-    of: &'static str,
-    id: Uuid,
-    limits: &'a Limits,
-    scope: Scope,
-    only: Vec<(Dimension, Cell)>,
 }
 
 impl Budgets {
@@ -169,7 +145,7 @@ impl Budgets {
         for _ in 0..TRIES {
             let wants = *wanted.get_or_insert_with(|| dearest(&plan));
             let (short, holder, account) = match take(&holders, &accounts, &wants, moment) {
-                Ok(taken) => return Ok((plan, Some(self.reservation(accounts, taken, wants)))),
+                Ok(taken) => return Ok((plan, Some(Reservation::new(accounts, taken, wants, self.totals.clone())))),
                 Err((short, at)) => match (&holders[at], &accounts[at]) {
                     (Some(holder), Some(account)) => (short, holder, account),
                     _ => return Err(Refusal::Internal),
@@ -216,20 +192,6 @@ impl Budgets {
         };
         let costs = plan.targets().map(of).collect();
         Quote { costs, refusal: self.reserve(caller, length, plan, pricing, (at, now)).await.err() }
-    }
-
-    fn reservation(
-        &self,
-        accounts: [Option<Arc<Account>>; HOLDERS],
-        taken: [Option<Taken>; HOLDERS],
-        wants: Wants,
-    ) -> Reservation {
-        self.totals.reserved.fetch_add(wants.money.0, Ordering::Relaxed);
-        let mut held: [Option<(Arc<Account>, Taken)>; HOLDERS] = Default::default();
-        for (place, (account, taken)) in held.iter_mut().zip(accounts.into_iter().zip(taken)) {
-            *place = account.zip(taken);
-        }
-        Reservation { accounts: held, wants, totals: self.totals.clone() }
     }
 
     /// A holder's account, once it is known what was spent before.
@@ -303,72 +265,6 @@ fn take(
         }
     }
     Ok(taken)
-}
-
-impl Reservation {
-    /// What was held for it.
-    pub const fn wants(&self) -> &Wants {
-        &self.wants
-    }
-
-    /// The call has ended and came to this.
-    pub fn settle(mut self, usage: &Usage, cost: Option<Nanodollars>) {
-        let money = cost.unwrap_or_default();
-        self.release(&Wants { money, input: usage.input_total(), output: usage.output_total() });
-    }
-
-    fn release(&mut self, fact: &Wants) {
-        let accounts = std::mem::take(&mut self.accounts);
-        if accounts.iter().all(Option::is_none) {
-            return;
-        }
-        for (account, taken) in accounts.into_iter().flatten() {
-            account.lock().settle(&taken, self.wants.money, fact);
-        }
-        self.totals.reserved.fetch_sub(self.wants.money.0, Ordering::Relaxed);
-        let over = fact.money.0.saturating_sub(self.wants.money.0).max(0);
-        self.totals.overrun.fetch_add(over, Ordering::Relaxed);
-    }
-}
-
-impl Drop for Reservation {
-    fn drop(&mut self) {
-        self.release(&Wants::default());
-    }
-}
-
-/// Everybody whose money or text is limited, from the narrowest to the widest.
-fn holders<'a>(caller: &'a Caller, target: &Target<'a>) -> [Option<Holder<'a>>; HOLDERS] {
-    let (view, token) = (caller.view(), caller.token());
-    let workspace = Scope::Workspace(view.workspace.id);
-    // What is done for somebody else is not the token's user's own.
-    let user = caller.user().filter(|_| caller.asserted_user().is_none());
-    let text = |text: &str| Cell::Text(text.to_string());
-    [
-        holder("token", token.id.uuid(), &token.limits, workspace, |id| vec![(Dimension::Token, Cell::Id(id))]),
-        user.and_then(|user| {
-            holder("user", user.id.uuid(), &user.limits, Scope::Platform, |id| {
-                vec![(Dimension::User, text(&id.to_string()))]
-            })
-        }),
-        holder("workspace", view.workspace.id.uuid(), &view.workspace.limits, workspace, |_| Vec::new()),
-        holder("organisation", view.org.id.uuid(), &view.org.limits, Scope::Org(view.org.id), |_| Vec::new()),
-        target.model.and_then(|entry| {
-            holder("model", entry.model.id.uuid(), &entry.model.limits, Scope::Platform, |_| {
-                vec![(Dimension::Provider, text(&target.provider.name)), (Dimension::Model, text(&entry.model_id))]
-            })
-        }),
-    ]
-}
-
-fn holder<'a>(
-    of: &'static str,
-    id: Uuid,
-    limits: &'a Limits,
-    scope: Scope,
-    only: impl FnOnce(Uuid) -> Vec<(Dimension, Cell)>,
-) -> Option<Holder<'a>> {
-    limits.are_of_use().then(|| Holder { of, id, limits, scope, only: only(id) })
 }
 
 /// The most that a call may use of one target. A price that nobody knows holds nothing back: what becomes of such calls is

@@ -1,0 +1,54 @@
+//! Those whose limits hold for a call: everybody it is made for, and the model that it goes to.
+
+use uuid::Uuid;
+
+use crate::domain::limits::Limits;
+use crate::resolve::Target;
+use crate::snapshot::Caller;
+use crate::store::ledger::{Cell, Dimension, Scope};
+
+/// Token, user, workspace, org and model.
+pub(super) const HOLDERS: usize = 5;
+
+/// One whose limits hold for a call.
+pub(super) struct Holder<'a> {
+    pub(super) of: &'static str,
+    pub(super) id: Uuid,
+    pub(super) limits: &'a Limits,
+    pub(super) scope: Scope,
+    pub(super) only: Vec<(Dimension, Cell)>,
+}
+
+/// Everybody whose money or text is limited, from the narrowest to the widest.
+pub(super) fn holders<'a>(caller: &'a Caller, target: &Target<'a>) -> [Option<Holder<'a>>; HOLDERS] {
+    let (view, token) = (caller.view(), caller.token());
+    let workspace = Scope::Workspace(view.workspace.id);
+    // What is done for somebody else is not the token's user's own.
+    let user = caller.user().filter(|_| caller.asserted_user().is_none());
+    let text = |text: &str| Cell::Text(text.to_string());
+    [
+        holder("token", token.id.uuid(), &token.limits, workspace, |id| vec![(Dimension::Token, Cell::Id(id))]),
+        user.and_then(|user| {
+            holder("user", user.id.uuid(), &user.limits, Scope::Platform, |id| {
+                vec![(Dimension::User, text(&id.to_string()))]
+            })
+        }),
+        holder("workspace", view.workspace.id.uuid(), &view.workspace.limits, workspace, |_| Vec::new()),
+        holder("organisation", view.org.id.uuid(), &view.org.limits, Scope::Org(view.org.id), |_| Vec::new()),
+        target.model.and_then(|entry| {
+            holder("model", entry.model.id.uuid(), &entry.model.limits, Scope::Platform, |_| {
+                vec![(Dimension::Provider, text(&target.provider.name)), (Dimension::Model, text(&entry.model_id))]
+            })
+        }),
+    ]
+}
+
+fn holder<'a>(
+    of: &'static str,
+    id: Uuid,
+    limits: &'a Limits,
+    scope: Scope,
+    only: impl FnOnce(Uuid) -> Vec<(Dimension, Cell)>,
+) -> Option<Holder<'a>> {
+    limits.are_of_use().then(|| Holder { of, id, limits, scope, only: only(id) })
+}
