@@ -12,7 +12,7 @@ use crate::attempt::budget::RetryBudget;
 use crate::attempt::client::{Client, Connect};
 use crate::attempt::parallel::Parallel;
 use crate::attempt::probe::Probe;
-use crate::attempt::{Attempts, Core};
+use crate::attempt::{Attempts, Core, Programs};
 use crate::config::Config;
 use crate::hands::Hands;
 use crate::meter::budgets::Budgets;
@@ -75,6 +75,7 @@ fn gateway(config: &Config, world: World, keyring: Arc<Keyring>, state: &State, 
             breakers: Arc::new(Breakers::new(settings::breakers(config), Instant::now()).noting(state.clone())),
             parallel: Parallel::new(),
             keyring,
+            programs: Programs::default(),
             settings: ArcSwap::from_pointee(settings::attempts(config)),
         },
         bodies: BodyBudget::new(config.limits.bodies_in_flight),

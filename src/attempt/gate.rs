@@ -5,7 +5,7 @@ use http_body::Body;
 use http_body_util::BodyExt;
 
 use super::Settings;
-use super::client::AnswerBody;
+use super::reply::Source;
 use super::tap::Tap;
 use crate::domain::failure::Failure;
 use crate::protocol::splice::Pieces;
@@ -16,7 +16,7 @@ const JUDGED_BYTES: usize = 4 * 1024;
 
 /// Holds a stream up to its first content event, so that an error before it can still become another attempt.
 /// Who has said as much as the settings allow without content is committed as it is.
-pub(super) async fn events(body: &mut AnswerBody, tap: &mut Tap, settings: &Settings) -> Result<Vec<Bytes>, Failure> {
+pub(super) async fn events(body: &mut Source, tap: &mut Tap, settings: &Settings) -> Result<Vec<Bytes>, Failure> {
     let mut held: Vec<Bytes> = Vec::new();
     let mut bytes = 0;
     loop {
@@ -44,7 +44,7 @@ pub(super) enum Judged {
 }
 
 /// Judges a whole answer of this content type by its beginning.
-pub(super) async fn whole(body: &mut AnswerBody, kind: &[u8], limit_bytes: usize) -> Result<Judged, Failure> {
+pub(super) async fn whole(body: &mut Source, kind: &[u8], limit_bytes: usize) -> Result<Judged, Failure> {
     let is_json = kind.starts_with(b"application/json");
     if is_json && body.size_hint().lower() > limit_bytes as u64 {
         return Err(Failure::AnswerTooLarge { limit_bytes });
@@ -72,7 +72,7 @@ pub(super) async fn whole(body: &mut AnswerBody, kind: &[u8], limit_bytes: usize
 }
 
 /// All of a whole answer, where it must be read before anything of it can go on.
-pub(super) async fn collected(body: &mut AnswerBody, limit_bytes: usize) -> Result<Bytes, Failure> {
+pub(super) async fn collected(body: &mut Source, limit_bytes: usize) -> Result<Bytes, Failure> {
     let mut all = Pieces::default();
     let mut bytes = 0;
     while let Some(piece) = next(body).await? {
@@ -86,7 +86,7 @@ pub(super) async fn collected(body: &mut AnswerBody, limit_bytes: usize) -> Resu
 }
 
 /// The next piece of data; trailers are passed over.
-async fn next(body: &mut AnswerBody) -> Result<Option<Bytes>, Failure> {
+async fn next(body: &mut Source) -> Result<Option<Bytes>, Failure> {
     while let Some(frame) = body.frame().await {
         if let Ok(data) = frame?.into_data()
             && !data.is_empty()

@@ -11,6 +11,7 @@ mod once;
 pub mod parallel;
 mod places;
 pub mod probe;
+mod process;
 mod reply;
 mod request;
 mod round;
@@ -20,6 +21,7 @@ mod translation;
 mod upload;
 mod window;
 
+pub use process::Programs;
 pub use reply::{Reply, ReplyBody, Rest};
 pub use tap::{HearsEnd, HearsItem, Tap};
 
@@ -63,6 +65,7 @@ pub struct Attempts {
     pub breakers: Arc<Breakers>,
     pub parallel: Arc<Parallel>,
     pub keyring: Arc<Keyring>,
+    pub programs: Programs,
     pub settings: ArcSwap<Settings>,
 }
 

@@ -8,10 +8,11 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body_util::BodyExt;
 use tokio::time::{Instant, timeout_at};
 
-use super::client::{Answer, AnswerBody, Destination};
+use super::client::{Answer, Destination};
 use super::gate::Judged;
 use super::places::Places;
-use super::reply::{Accused, Reply, ReplyBody, Rest};
+use super::process::Started;
+use super::reply::{Accused, Reply, ReplyBody, Rest, Source};
 use super::request::Request;
 use super::round::Deadline;
 use super::tap::Tap;
@@ -22,7 +23,7 @@ use crate::domain::entity::Scope;
 use crate::domain::failure::Failure;
 use crate::domain::protocol::{Delivery, Protocol};
 use crate::domain::usage::Usage;
-use crate::protocol;
+use crate::protocol::{self, program};
 use crate::resolve::Target;
 
 /// What is read of an error's body, for its classification and for the client.
@@ -74,8 +75,14 @@ async fn answered(
     request: &mut Request<'_>,
     places: Places,
 ) -> Result<Box<Reply>, Failed> {
-    let sent = run.core.client.send(destination, request).await;
-    let mut answer = sent.map_err(|failure| request.broke.instead_of(failure))?;
+    let mut answer = if target.command().is_empty() {
+        let sent = run.core.client.send(destination, request).await;
+        let Answer { status, headers, body, .. } = sent.map_err(|failure| request.broke.instead_of(failure))?;
+        Heard { status, headers, body: Source::Http(body) }
+    } else {
+        let body = request.whole();
+        Box::pin(of_program(run, target, body)).await?
+    };
     let upstream = request.upstream;
     let mut headers = passed_headers(target, upstream, run.call, &answer.headers);
     if !answer.status.is_success() {
@@ -109,12 +116,29 @@ async fn answered(
     ))
 }
 
+/// An answer's head, and its body to come.
+struct Heard {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Source,
+}
+
+/// Asks a program on this machine.
+async fn of_program(run: &Run<'_>, target: &Target<'_>, body: Option<Bytes>) -> Result<Heard, Failure> {
+    let body = body.ok_or(Failure::Internal("a program is asked with bytes that pass by"))?;
+    let command = target.command();
+    let question = program::question(&body, command).map_err(|field| Failure::Unsayable(field.to_string()))?;
+    let started = run.attempts.programs.start(run.hands, command, question, run.call.delivery);
+    let Started { status, headers, output } = started.await?;
+    Ok(Heard { status, headers, body: Source::Program(Box::new(output)) })
+}
+
 /// The answer in the client's protocol, on its way to it or altogether.
 async fn translated(
     run: &Run<'_>,
-    mut answer: Answer,
+    mut answer: Heard,
     translation: Box<Translation>,
-    rest: impl FnOnce(AnswerBody) -> Box<Rest>,
+    rest: impl FnOnce(Source) -> Box<Rest>,
 ) -> Result<ReplyBody, Failed> {
     let limit_bytes = run.settings.answer_limit_bytes;
     match run.call.delivery {
@@ -136,7 +160,7 @@ async fn translated(
 }
 
 /// The stream up to its commit. One that comes to nothing may have used something all the same.
-async fn held(body: &mut AnswerBody, tap: &mut Tap, settings: &Settings) -> Result<Vec<Bytes>, Failed> {
+async fn held(body: &mut Source, tap: &mut Tap, settings: &Settings) -> Result<Vec<Bytes>, Failed> {
     let held = gate::events(body, tap, settings).await;
     held.map_err(|failure| Failed { spent: tap.usage().map(Box::new), ..failure.into() })
 }
@@ -157,7 +181,7 @@ fn passed_headers(target: &Target<'_>, upstream: Protocol, call: &Call, from: &H
 }
 
 /// Reads what the provider says of its failure, within bounds, and classifies it.
-async fn failed(answer: Answer, headers: HeaderMap, request: &mut Request<'_>) -> Failed {
+async fn failed(answer: Heard, headers: HeaderMap, request: &mut Request<'_>) -> Failed {
     let (status, upstream) = (answer.status, request.upstream);
     let said = error_body(answer.body).await;
     let failure = protocol::classify(upstream, status, &answer.headers, &said, SystemTime::now());
@@ -179,7 +203,7 @@ fn key_of(shown: &HeaderValue) -> &[u8] {
 }
 
 /// As much of an error's body as concerns anyone; what breaks off is taken as it is.
-async fn error_body(mut body: AnswerBody) -> Bytes {
+async fn error_body(mut body: Source) -> Bytes {
     let mut read = BytesMut::new();
     let until = Instant::now() + ERROR_BODY_WAIT;
     while let Ok(Some(Ok(frame))) = timeout_at(until, body.frame()).await {

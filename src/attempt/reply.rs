@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::breaker::{Admission, Breakers, TargetKeys};
 use super::client::{AnswerBody, Broken};
 use super::places::Places;
+use super::process::Output;
 use super::tap::Tap;
 use crate::domain::address::Address;
 use crate::domain::entity::{SavedCredential, Workspace};
@@ -46,13 +47,13 @@ pub enum ReplyBody {
 /// The rest of a provider's answer. It keeps its places among the parallel calls until it has ended, and what goes
 /// wrong with it counts against the provider, though no other attempt can follow any more.
 pub struct Rest {
-    body: AnswerBody,
+    body: Source,
     _places: Places,
     accused: Accused,
 }
 
 impl Rest {
-    pub(super) const fn new(body: AnswerBody, places: Places, accused: Accused) -> Self {
+    pub(super) const fn new(body: Source, places: Places, accused: Accused) -> Self {
         Self { body, _places: places, accused }
     }
 
@@ -86,6 +87,44 @@ impl Body for Rest {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+/// Where an answer comes from.
+pub(super) enum Source {
+    Http(AnswerBody),
+    Program(Box<Output>),
+}
+
+impl Source {
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Broken>>> {
+        match self {
+            Self::Http(body) => body.poll_piece(cx),
+            Self::Program(output) => output.poll_piece(cx),
+        }
+    }
+}
+
+impl Body for Source {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        self.get_mut().poll_piece(cx).map_ok(Frame::data)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Http(body) => body.is_end_stream(),
+            Self::Program(output) => output.has_ended(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Http(body) => body.size_hint(),
+            Self::Program(_) => SizeHint::default(),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The upstream request for one target: a new head from allow-lists, the client's body with a few bytes changed.
 
+use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use tokio::time::Instant;
@@ -81,6 +82,12 @@ impl Request<'_> {
             Shown::Header(_, value) => Some(value),
             Shown::Nothing | Shown::Signature(_) => None,
         }
+    }
+
+    /// All of its body, unless that goes by only once.
+    pub(super) fn whole(&self) -> Option<Bytes> {
+        let Some(Outgoing::Whole(pieces)) = self.body.again() else { return None };
+        Some(pieces.collect::<Vec<_>>().concat().into())
     }
 
     fn headers(&self) -> HeaderMap {

@@ -14,11 +14,12 @@ use crate::domain::protocol::{Delivery, Protocol, Purpose};
 use crate::domain::time::Timestamp;
 use crate::hands::Hands;
 use crate::protocol::hub::about::About;
-use crate::protocol::hub::field::Objection;
+use crate::protocol::hub::field::{Field, Objection};
 use crate::protocol::hub::ids::Ids;
 use crate::protocol::hub::opaque::Maker;
 use crate::protocol::hub::request::Terms;
 use crate::protocol::hub::text::Quoted;
+use crate::protocol::program;
 use crate::protocol::translate::{self, Asked, Translated, Translator};
 use crate::resolve::Target;
 
@@ -152,6 +153,7 @@ struct Wants {
     max_field: MaxField,
     takes_stream_options: bool,
     holds_past: bool,
+    lacks: &'static [Field],
 }
 
 impl Wants {
@@ -170,6 +172,7 @@ impl Wants {
             max_field: target.provider.preset.max_field,
             takes_stream_options: target.provider.preset.stream_options,
             holds_past: call.continues.is_some(),
+            lacks: if target.command().is_empty() { &[] } else { &program::LACKS },
         }
     }
 
@@ -185,7 +188,7 @@ impl Wants {
             max_field: self.max_field,
             takes_stream_options: self.takes_stream_options,
             holds_past: self.holds_past,
-            lacks: &[],
+            lacks: self.lacks,
         }
     }
 }

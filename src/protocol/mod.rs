@@ -37,6 +37,7 @@ pub use chat::errors::classify_success_head as failure_under_success;
 pub use chat::headers::request_headers;
 pub use chat::models::ModelRow;
 pub use chat::whole::object_id;
+pub use messages::program;
 pub use path::upstream_path;
 pub use scrub::scrub;
 pub use watch::{Ending, Progress, Watch};

@@ -23,7 +23,7 @@ use std::time::Duration;
 use crate::domain::address::BaseUrl;
 use crate::domain::call::{Call, Past};
 use crate::domain::entity::{Owner, ProviderSettings, Scope, TokenKind};
-use crate::domain::protocol::{Operation, Protocol};
+use crate::domain::protocol::{Operation, Protocol, Purpose};
 use crate::domain::refusal::Refusal;
 use crate::domain::trail::{Answerer, Priced};
 use crate::snapshot::{Caller, CredentialEntry, ModelEntry, ProviderEntry};
@@ -57,6 +57,10 @@ impl<'a> Target<'a> {
     /// put into its words.
     pub fn spoken(&self, call: Protocol, operation: Operation) -> Option<Protocol> {
         let own = self.protocol();
+        // A program answers, and knows of nothing else.
+        if !self.command().is_empty() && operation.purpose() != Purpose::Answer {
+            return None;
+        }
         let speaks_both = own == Protocol::Chat && self.provider.preset.responses && call == Protocol::Responses;
         if own == call || speaks_both {
             return Some(call);
@@ -68,6 +72,11 @@ impl<'a> Target<'a> {
     pub fn settings(&self) -> &'a ProviderSettings {
         let own = self.credential.map(|credential| &credential.credential.overrides.settings);
         own.filter(|settings| **settings != ProviderSettings::default()).unwrap_or(&self.provider.provider.settings)
+    }
+
+    /// The program that stands in for the provider, if one does. It is the operator's alone to say.
+    pub fn command(&self) -> &'a [String] {
+        &self.provider.provider.settings.command
     }
 
     /// What goes into the body's `model`.

@@ -19,6 +19,7 @@ mod neighbours;
 mod objects;
 mod pass_through;
 mod probe;
+mod program;
 mod running;
 mod sealed_file;
 mod settings;

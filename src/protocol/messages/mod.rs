@@ -7,6 +7,7 @@ pub(super) mod errors;
 pub(super) mod events;
 pub(super) mod fault;
 pub(super) mod models;
+pub mod program;
 pub(super) mod request;
 pub(super) mod rewrite;
 pub(super) mod usage;

@@ -6,7 +6,8 @@ use http_body_util::BodyExt;
 use rustix::process::Signal;
 
 use super::caller::{Caller, text};
-use super::gateway::{Gateway, configuration, practice};
+use super::gateway::{Gateway, configuration, eventually, practice};
+use crate::program::is_alive;
 
 #[tokio::test]
 async fn sigterm_lets_streams_finish_and_ends_well() {
@@ -47,6 +48,23 @@ async fn the_drain_s_limit_cuts_what_would_go_on() {
     assert!(gateway.process.exit().await.success());
     assert!(told.elapsed() < Duration::from_secs(3), "{:?}", told.elapsed());
     assert!(text(body).await.map_or(true, |text| !text.contains("[DONE]")), "a cut stream does not look whole");
+}
+
+#[tokio::test]
+async fn the_drain_s_limit_ends_programs_with_their_calls() {
+    let program = "[[provider]]\nid = \"program\"\nkind = \"agent-sdk\"\n\
+        command = [\"/bin/sh\", \"-c\", \"echo $$ > new; mv new pid; sleep 600\"]\n";
+    let mut gateway = Gateway::start(&(configuration(practice(), "drain_timeout = \"500ms\"") + program)).await;
+    let mut caller = gateway.caller().await;
+    let asking = tokio::spawn(async move { caller.chat("program:any").await.map(drop) });
+    let pid = || std::fs::read_to_string(gateway.folder.path().join("pid")).ok();
+    eventually("the program to run", || pid().is_some()).await;
+    let group = pid().unwrap().trim().to_string();
+    assert!(is_alive(&group));
+    gateway.process.signal(Signal::TERM);
+    assert!(gateway.process.exit().await.success());
+    eventually("the program to end", || !is_alive(&group)).await;
+    assert!(asking.await.unwrap().is_err(), "its call was cut");
 }
 
 #[tokio::test]
