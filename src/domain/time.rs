@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct Timestamp(pub i64);
 
-const DAY_MS: i64 = 86_400_000;
+pub const HOUR_MS: i64 = 3_600_000;
+pub const DAY_MS: i64 = 24 * HOUR_MS;
 
 impl Timestamp {
     /// The wall clock now. Only rooms that may know the time call this; pure code takes a `Timestamp`.
@@ -52,9 +53,9 @@ impl Timestamp {
 
     /// The same, for those who write a time with each exchange.
     pub fn letters(self) -> [u8; 24] {
-        let (days, ms) = (self.0.div_euclid(86_400_000), self.0.rem_euclid(86_400_000));
+        let (days, ms) = (self.0.div_euclid(DAY_MS), self.0.rem_euclid(DAY_MS));
         let (year, month, day) = civil_from_days(days);
-        let (hour, minute, second) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1_000 % 60);
+        let (hour, minute, second) = (ms / HOUR_MS, ms / 60_000 % 60, ms / 1_000 % 60);
         let mut text = *b"0000-00-00T00:00:00.000Z";
         let parts = [
             (0, 4, year),
@@ -100,7 +101,7 @@ fn parsed(text: &[u8]) -> Option<i64> {
     let is_time = hour < 24 && minute < 60 && second <= 60;
     let (ms, zone) = fraction(rest)?;
     let of_day = hour * 3_600 + minute * 60 + second.min(59) - offset(zone)?;
-    (are_marks && is_real && is_time).then_some(days * 86_400_000 + of_day * 1_000 + ms)
+    (are_marks && is_real && is_time).then_some(days * DAY_MS + of_day * 1_000 + ms)
 }
 
 fn digits(text: &[u8]) -> Option<i64> {

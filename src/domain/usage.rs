@@ -8,30 +8,16 @@ use super::money::Nanodollars;
 /// Each unit is in one bucket only: `input` excludes what the cache served or took, `output` excludes reasoning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
-    #[serde(default, skip_serializing_if = "is_none")]
     pub input: u64,
-    #[serde(default, skip_serializing_if = "is_none")]
     pub cache_read: u64,
-    #[serde(default, skip_serializing_if = "is_none")]
     pub cache_write_5m: u64,
-    #[serde(default, skip_serializing_if = "is_none")]
     pub cache_write_1h: u64,
-    #[serde(default, skip_serializing_if = "is_none")]
     pub output: u64,
-    #[serde(default, skip_serializing_if = "is_none")]
     pub reasoning: u64,
-    #[serde(default, skip_serializing_if = "is_none")]
     pub audio_input: u64,
-    #[serde(default, skip_serializing_if = "is_none")]
     pub audio_output: u64,
     /// What the provider says it charges for the call, where it says so. It stands against every price of ours.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<Nanodollars>,
-}
-
-/// Most buckets of most calls are empty, and each call is written down.
-const fn is_none(units: &u64) -> bool {
-    *units == 0
 }
 
 impl Usage {

@@ -19,7 +19,7 @@ use utoipa::ToSchema;
 
 use crate::domain::ledger::Sums;
 use crate::domain::money::Nanodollars;
-use crate::domain::time::Timestamp;
+use crate::domain::time::{DAY_MS, Timestamp};
 use crate::store::ledger::{Away, Cell, Dimension, Found, Grouped, Ledger, Query, RunSums, Scope, Span};
 
 /// Groups of one answer if nobody says how many, and at most.
@@ -28,7 +28,6 @@ pub const GROUPS_MAX: u32 = 1_000;
 
 /// Days that are summed where nobody says which.
 const USUAL_DAYS: i64 = 30;
-const DAY_MS: i64 = 86_400_000;
 
 /// A question as a person or a script puts it.
 #[derive(Clone, Debug, Default)]

@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::domain::ledger::{DAY_MS, Entry};
+use crate::domain::ledger::Entry;
 use crate::domain::money::Nanodollars;
-use crate::domain::time::Timestamp;
+use crate::domain::time::{DAY_MS, Timestamp};
 use crate::domain::usage::Basis;
 
 /// Records named behind one difference; more would be a list that nobody reads.

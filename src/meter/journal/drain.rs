@@ -5,15 +5,16 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::task::spawn_blocking;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::segment::{self, Piece, Place};
 use super::{Journal, Shared};
 use crate::domain::ledger::Entry;
 use crate::store::ledger::Ledger;
 
-/// How often it is looked whether there is anything: what a view may be behind by.
-const EVERY: Duration = Duration::from_millis(200);
+/// How often it is looked whether there is anything, unless somebody wants to know what there is: what a view may be behind
+/// by. What calls add to one sum meanwhile is written once.
+const EVERY: Duration = Duration::from_secs(1);
 
 /// After a failed try, and at most so long after several.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -35,7 +36,8 @@ impl Journal {
                 if has_stopped {
                     return;
                 }
-                sleep(EVERY).await;
+                // Either is a reason to look.
+                let _ = timeout(EVERY, shared.is_wanted.notified()).await;
                 continue;
             }
             let Some(piece) = read(shared, place, end).await else {

@@ -1,7 +1,7 @@
-//! One entry as the journal holds it: length, checksum, JSON. Bytes in, entries out.
+//! One entry as the journal holds it: length, checksum, its bytes. Bytes in, entries out.
 //!
 //! ```text
-//! length: u32 little-endian │ CRC-32 of what follows: u32 little-endian │ the entry as JSON
+//! length: u32 little-endian │ CRC-32 of what follows: u32 little-endian │ the entry's bytes
 //! ```
 
 use crate::domain::ledger::Entry;
@@ -16,10 +16,7 @@ const ENTRY_MAX: usize = 1 << 20;
 pub(super) fn encode(entry: &Entry, out: &mut Vec<u8>) {
     let start = out.len();
     out.extend_from_slice(&[0; HEAD]);
-    // An entry is plain values, and a Vec takes all that is written to it.
-    if serde_json::to_writer(&mut *out, entry).is_err() {
-        return out.truncate(start);
-    }
+    entry.write(out);
     let body = &out[start + HEAD..];
     let (length, checksum) = (body.len() as u32, crc32fast::hash(body));
     out[start..start + 4].copy_from_slice(&length.to_le_bytes());
@@ -48,66 +45,16 @@ pub(super) fn decode(bytes: &[u8]) -> Decoded {
     if crc32fast::hash(body) != checksum {
         return Decoded::Damaged;
     }
-    match serde_json::from_slice(body) {
-        Ok(entry) => Decoded::Entry(Box::new(entry), HEAD + length),
-        Err(_) => Decoded::Damaged,
+    match Entry::read(body) {
+        Some(entry) => Decoded::Entry(Box::new(entry), HEAD + length),
+        None => Decoded::Damaged,
     }
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::*;
-    use crate::domain::id::Id;
-    use crate::domain::ledger::{From, PricedBy, Tried};
-    use crate::domain::money::Nanodollars;
-    use crate::domain::time::Timestamp;
-    use crate::domain::usage::{Basis, Usage};
-    use uuid::Uuid;
-
-    pub(in crate::meter::journal) fn entry() -> Entry {
-        let tried = Tried {
-            provider: "openai".into(),
-            model: "gpt-4o".into(),
-            scope: Some("platform".into()),
-            end: "answered".into(),
-            status: Some(200),
-            why: None,
-            took_us: 1_234,
-            usage: None,
-            cost: None,
-        };
-        Entry {
-            id: Uuid::now_v7(),
-            began_at: Timestamp(1_774_137_600_000),
-            org: Id::random(),
-            workspace: Id::random(),
-            token: Id::random(),
-            user: Some("ada".into()),
-            run: Some("nightly".into()),
-            parent_run: None,
-            protocol: "chat".into(),
-            operation: "chat_completions".into(),
-            delivery: "streamed".into(),
-            from: Some(From {
-                provider: "openai".into(),
-                provider_id: Id::random(),
-                model: "gpt-4o".into(),
-                scope: Some("platform".into()),
-                credential: None,
-            }),
-            outcome: "served".into(),
-            refusal: None,
-            usage: Usage { input: 7, output: 2, cost: Some(Nanodollars(5)), ..Usage::default() },
-            basis: Basis::Reported,
-            cost: Some(Nanodollars(5)),
-            priced_by: PricedBy::Provider,
-            overhead_cost: Nanodollars(0),
-            attempts: vec![tried],
-            first_event_us: Some(900),
-            total_us: 1_500,
-            own_us: 60,
-        }
-    }
+    use crate::domain::ledger::tests::entry;
 
     #[test]
     fn what_is_written_is_read_back() {
@@ -118,7 +65,7 @@ pub(super) mod tests {
         encode(&second, &mut bytes);
         assert_eq!(decode(&bytes), Decoded::Entry(Box::new(first), length));
         assert_eq!(decode(&bytes[length..]), Decoded::Entry(Box::new(second), bytes.len() - length));
-        assert!(length < 1_024, "{length} bytes");
+        assert!(length < 256, "{length} bytes");
     }
 
     #[test]

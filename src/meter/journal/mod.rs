@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use rustix::fs::{FlockOperation, flock};
+use tokio::sync::Notify;
 
 use self::segment::Place;
 use self::writer::Writer;
@@ -78,6 +79,8 @@ struct Shared {
     kept_bytes: AtomicU64,
     written: AtomicU64,
     drained: AtomicU64,
+    /// Somebody waits for the ledger to have what is written.
+    is_wanted: Notify,
     /// What earlier processes wrote is in the ledger.
     has_passed_earlier: AtomicBool,
     lost: AtomicU64,
@@ -117,6 +120,7 @@ impl Journal {
             kept_bytes: segments.iter().map(|(_, bytes)| bytes).sum::<u64>().into(),
             written: 0.into(),
             drained: 0.into(),
+            is_wanted: Notify::new(),
             has_passed_earlier: false.into(),
             lost: 0.into(),
             trouble: ArcSwapOption::empty(),
@@ -159,6 +163,7 @@ impl Journal {
             let _ = thread.join();
         }
         self.shared.has_stopped.store(true, Ordering::Relaxed);
+        self.shared.is_wanted.notify_one();
     }
 
     /// Written, and not in the ledger yet.
@@ -167,8 +172,9 @@ impl Journal {
         shared.written.load(Ordering::Relaxed).saturating_sub(shared.drained.load(Ordering::Relaxed))
     }
 
-    /// How many this process has written.
+    /// How many this process has written. Whoever asks wants to see them in the ledger.
     pub fn goal(&self) -> u64 {
+        self.shared.is_wanted.notify_one();
         self.shared.written.load(Ordering::Relaxed)
     }
 

@@ -124,8 +124,9 @@ pub(super) fn read(folder: &Path, from: Place, end: Option<u64>) -> io::Result<P
 
 #[cfg(test)]
 mod tests {
-    use super::super::frame::{encode, tests::entry};
+    use super::super::frame::encode;
     use super::*;
+    use crate::domain::ledger::tests::entry;
 
     fn write(folder: &Path, segment: u64, bytes: &[u8]) {
         begin(folder, segment).unwrap().write_all(bytes).unwrap();

@@ -8,10 +8,9 @@ use super::{Away, Ledger, answered};
 use crate::domain::entity::{Org, Workspace};
 use crate::domain::id::Id;
 use crate::domain::ledger::Sums;
-use crate::domain::time::Timestamp;
+use crate::domain::time::{HOUR_MS, Timestamp};
 use crate::store::state::{Db, on};
 
-const HOUR_MS: i64 = 3_600_000;
 const HOURS_A_DAY: i64 = 24;
 
 /// Whose exchanges a question is about.

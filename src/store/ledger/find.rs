@@ -10,7 +10,8 @@ use super::keep::number;
 use super::{Away, Ledger, answered};
 use crate::domain::entity::Workspace;
 use crate::domain::id::Id;
-use crate::domain::ledger::{DAY_MS, Entry, Sums};
+use crate::domain::ledger::{Entry, Sums};
+use crate::domain::time::DAY_MS;
 use crate::store::state::{Db, on};
 
 /// Runs below one that are shown; more are an agent gone wild, and their sums would be no shorter to read.
@@ -52,7 +53,7 @@ impl Ledger {
     pub async fn exchange(&self, scope: Scope, id: Uuid) -> Result<Option<Entry>, Away> {
         let Some(day) = day_of(id) else { return Ok(None) };
         let db = self.db().await?;
-        let detail: Option<String> = answered(async {
+        let detail: Option<Vec<u8>> = answered(async {
             on!(db, |pool| {
                 let mut query = QueryBuilder::new("SELECT detail FROM ledger_exchanges WHERE day = ");
                 query.push_bind(number(day)).push(" AND id = ").push_bind(id);
@@ -63,13 +64,13 @@ impl Ledger {
             })
         })
         .await?;
-        Ok(detail.and_then(|detail| serde_json::from_str(&detail).ok()))
+        Ok(detail.and_then(|detail| Entry::read(&detail)))
     }
 
     pub async fn list(&self, listing: &Listing) -> Result<Vec<Entry>, Away> {
         let db = self.db().await?;
         let details = answered(list(db, listing)).await?;
-        Ok(details.iter().filter_map(|detail| serde_json::from_str(detail).ok()).collect())
+        Ok(details.iter().filter_map(|detail| Entry::read(detail)).collect())
     }
 
     /// `None` where the workspace had no such run.
@@ -83,7 +84,7 @@ impl Ledger {
     }
 }
 
-async fn list(db: &Db, listing: &Listing) -> Result<Vec<String>, sqlx::Error> {
+async fn list(db: &Db, listing: &Listing) -> Result<Vec<Vec<u8>>, sqlx::Error> {
     let (from, to) = (listing.span.from().0, listing.span.to().0);
     let days = [number(from.div_euclid(DAY_MS)), number((to - 1).div_euclid(DAY_MS))];
     on!(db, |pool| {

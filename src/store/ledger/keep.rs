@@ -11,10 +11,25 @@ use super::{Away, Ledger, answered};
 use crate::domain::entity::Workspace;
 use crate::domain::id::Id;
 use crate::domain::ledger::{Entry, Sums};
+use crate::domain::time::DAY_MS;
 use crate::store::state::{Db, on};
 
-/// Rows of one statement. SQLite takes 32,766 parameters, a row of sums has 25.
-const ROWS: usize = 500;
+/// Exchanges of one transaction.
+const AT_ONCE: usize = 4_096;
+
+/// Rows of one statement, the most first. So few lengths, that both databases keep each statement as they have read it: reading
+/// one takes SQLite longer than doing it. It takes 32,766 parameters, a row of sums has 25.
+const ROWS: [usize; 3] = [128, 16, 1];
+
+/// In pieces of these lengths.
+fn rows<T>(mut all: &[T]) -> impl Iterator<Item = &[T]> {
+    std::iter::from_fn(move || {
+        let length = ROWS.into_iter().find(|length| *length <= all.len())?;
+        let (rows, rest) = all.split_at(length);
+        all = rest;
+        Some(rows)
+    })
+}
 
 /// Days that have a table of their own in Postgres.
 #[derive(Default)]
@@ -90,7 +105,7 @@ impl Ledger {
     /// Keeps entries; those that are there already change nothing.
     pub async fn keep(&self, entries: &[Entry]) -> Result<(), Away> {
         let db = self.db().await?;
-        for entries in entries.chunks(ROWS) {
+        for entries in entries.chunks(AT_ONCE) {
             if let Db::Postgres(pool) = db {
                 self.shared.days.prepare(pool, entries).await?;
             }
@@ -117,23 +132,27 @@ async fn keep(db: &Db, entries: &[Entry]) -> Result<(), sqlx::Error> {
          ON CONFLICT (workspace, run) DO NOTHING";
     on!(db, |pool| {
         let mut turn = pool.begin().await?;
-        let mut query = QueryBuilder::new(INTO);
-        query.push_values(entries, |mut row, entry| {
-            row.push_bind(number(entry.day()))
-                .push_bind(entry.id)
-                .push_bind(entry.began_at.0)
-                .push_bind(entry.org.uuid())
-                .push_bind(entry.workspace.uuid())
-                .push_bind(entry.run.as_deref().unwrap_or_default())
-                .push_bind(serde_json::to_string(entry).unwrap_or_default());
-        });
-        query.push(" ON CONFLICT (day, id) DO NOTHING RETURNING id");
-        let fresh: Vec<Uuid> = query.build_query_scalar().persistent(false).fetch_all(&mut *turn).await?;
-        let mut fresh: HashSet<Uuid> = fresh.into_iter().collect();
+        let mut fresh: HashSet<Uuid> = HashSet::new();
+        for entries in rows(entries) {
+            let mut query = QueryBuilder::new(INTO);
+            query.push_values(entries, |mut row, entry| {
+                let mut detail = Vec::new();
+                entry.write(&mut detail);
+                row.push_bind(number(entry.day()))
+                    .push_bind(entry.id)
+                    .push_bind(entry.began_at.0)
+                    .push_bind(entry.org.uuid())
+                    .push_bind(entry.workspace.uuid())
+                    .push_bind(entry.run.as_deref().unwrap_or_default())
+                    .push_bind(detail);
+            });
+            query.push(" ON CONFLICT (day, id) DO NOTHING RETURNING id");
+            fresh.extend(query.build_query_scalar::<Uuid>().fetch_all(&mut *turn).await?);
+        }
         // Taken out, so that one that comes twice in a batch is summed once.
         let new: Vec<&Entry> = entries.iter().filter(|entry| fresh.remove(&entry.id)).collect();
         for rollup in &ROLLUPS {
-            for sums in rollup.sums(&new).chunks(ROWS) {
+            for sums in rows(&rollup.sums(&new)) {
                 let mut query = QueryBuilder::new(rollup.into());
                 query.push_values(sums, |mut row, (key, sums)| {
                     row.push_bind(key.when)
@@ -150,7 +169,7 @@ async fn keep(db: &Db, entries: &[Entry]) -> Result<(), sqlx::Error> {
                         row.push_bind(value);
                     }
                 });
-                query.push(rollup.or_add()).build().persistent(false).execute(&mut *turn).await?;
+                query.push(rollup.or_add()).build().execute(&mut *turn).await?;
             }
         }
         for (workspace, run, parent, at) in edges(&new) {
@@ -184,7 +203,7 @@ async fn forget(db: &Db, before: i32) -> Result<(), sqlx::Error> {
         for statement in HOURS {
             sqlx::query(statement).bind(before.saturating_mul(24)).execute(pool).await?;
         }
-        sqlx::query(RUNS).bind(i64::from(before) * crate::domain::ledger::DAY_MS).execute(pool).await?;
+        sqlx::query(RUNS).bind(i64::from(before) * DAY_MS).execute(pool).await?;
         Ok(())
     })
 }

@@ -3,9 +3,9 @@
 use super::*;
 use crate::domain::entity::{Org, Workspace};
 use crate::domain::id::Id;
-use crate::domain::ledger::{DAY_MS, Entry, From, PricedBy, Sums};
+use crate::domain::ledger::{Entry, From, PricedBy, Sums};
 use crate::domain::money::Nanodollars;
-use crate::domain::time::Timestamp;
+use crate::domain::time::{DAY_MS, Timestamp};
 use crate::domain::usage::{Basis, Usage};
 use uuid::{Builder, Uuid};
 

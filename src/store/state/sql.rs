@@ -10,15 +10,13 @@ use super::notes::{Notes, Used};
 use super::object::{DELETED_KEPT_DAYS, Object, ObjectKind, Order, Page, RESPONSES_KEPT_DAYS};
 use crate::domain::entity::{SavedCredential, Workspace};
 use crate::domain::id::Id;
-use crate::domain::time::Timestamp;
+use crate::domain::time::{DAY_MS, Timestamp};
 
 /// Every table of the state, in words that both databases take.
 pub const TABLES: &str = include_str!("tables.sql");
 
 /// And those that came later.
 pub const TRANSCRIPTS: &str = include_str!("transcripts.sql");
-
-const DAY_MS: i64 = 86_400_000;
 
 /// How long the last use of a token or credential, and a credential's trouble, are kept without anything new.
 const NOTES_KEPT_DAYS: i64 = 400;

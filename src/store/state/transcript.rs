@@ -6,7 +6,7 @@ use sqlx::Row;
 use super::sql::{Db, on};
 use crate::domain::entity::{SealedBytes, Workspace};
 use crate::domain::id::Id;
-use crate::domain::time::Timestamp;
+use crate::domain::time::{DAY_MS, Timestamp};
 use crate::store::seal::{Binding, Keyring, Purpose};
 
 /// One with its images. A longer one is not kept, and nobody can go on from it.
@@ -22,7 +22,7 @@ pub(super) const TRIMMED_EVERY_BYTES: u64 = 8 * 1024 * 1024;
 pub(super) const WAITING_LIMIT_BYTES: usize = 32 * 1024 * 1024;
 
 /// As long as providers keep theirs.
-const KEPT_MS: i64 = 30 * 86_400_000;
+const KEPT_MS: i64 = 30 * DAY_MS;
 
 /// A lookup always takes the workspace, so none finds another's.
 #[derive(Clone, Debug, PartialEq, Eq)]
