@@ -31,16 +31,21 @@ class Trouble(Exception):
     """What went wrong, in words for the person at the terminal."""
 
 
-def build(arguments, folder, extra_env=None):
-    """Builds with cargo and gives the folder of the programs."""
+def target_folder():
     told = subprocess.run(
         ["cargo", "metadata", "--no-deps", "--format-version", "1"], cwd=ROOT, check=True, capture_output=True
     )
-    target = pathlib.Path(json.loads(told.stdout)["target_directory"]) / folder
+    return pathlib.Path(json.loads(told.stdout)["target_directory"])
+
+
+def build(arguments, folder, extra_env=None):
+    """Builds with cargo and gives the folder of the programs. Where a target is named, they lie in a folder of its name."""
+    target = target_folder() / folder
     command = ["cargo", "build", "--release", "--locked", "--target-dir", str(target), *arguments]
     if subprocess.run(command, cwd=ROOT, env=os.environ | (extra_env or {})).returncode:
         raise Trouble(f"the build failed: {' '.join(command)}")
-    return target / "release"
+    named = arguments[arguments.index("--target") + 1] if "--target" in arguments else ""
+    return target / named / "release"
 
 
 def build_rig():
@@ -48,7 +53,11 @@ def build_rig():
 
 
 def build_keyway():
-    return build(["--bin", "keyway"], "") / "keyway"
+    """As it is released."""
+    told = subprocess.run([HERE / "release"], stdout=subprocess.PIPE, text=True)
+    if told.returncode:
+        raise Trouble("the build failed: benches/release")
+    return pathlib.Path(told.stdout.splitlines()[-1])
 
 
 def commit():

@@ -26,6 +26,8 @@ class Target:
     label = "?"
     # Put before the program: valgrind, when instructions are counted.
     wrapper = ()
+    # Part of the names of functions that only threads have which serve calls.
+    serves = "hyper::"
 
     def __init__(self, stage, number=0):
         self.stage = stage
@@ -141,6 +143,7 @@ http {{
 
 class Keyway(Target):
     name, label = "keyway", "keyway"
+    serves = "keyway::proxy::"
     program = None
     scraped = True
     # The address of a Postgres that keeps the directory in place of the sealed file. What Keyway has there goes.
