@@ -12,13 +12,14 @@ use super::session::{Session, user_named, workspace_named};
 use crate::directory::tokens::{self, NewToken, TokenLine};
 use crate::domain::entity::TokenKind;
 use crate::domain::limits::Limits;
+use crate::domain::money::Nanodollars;
 use crate::domain::permission::AccessRole;
 use crate::domain::time::Timestamp;
 
 #[derive(Subcommand)]
 pub(super) enum Command {
     /// Make a token and print it, once
-    Create(Create),
+    Create(Box<Create>),
     /// List tokens, without what they are
     List(List),
     /// End a token for good
@@ -57,12 +58,68 @@ pub(super) struct Create {
     /// May it say, with X-Keyway-User, for which user a call is?
     #[arg(long)]
     may_assert_user: bool,
+    #[command(flatten)]
+    held: HeldTo,
+}
+
+/// What its calls are held to; left out, nothing
+#[derive(Args, Clone, Debug)]
+struct HeldTo {
     /// Calls a minute
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
     requests_per_minute: Option<u32>,
     /// Calls in flight at once
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
     parallel: Option<u32>,
+    /// Input tokens a minute
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
+    input_tokens_per_minute: Option<u64>,
+    /// Output tokens a minute
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
+    output_tokens_per_minute: Option<u64>,
+    /// Dollars a day, by UTC
+    #[arg(long, value_name = "DOLLARS", value_parser = dollars)]
+    money_per_day: Option<Nanodollars>,
+    /// Dollars a month, by UTC
+    #[arg(long, value_name = "DOLLARS", value_parser = dollars)]
+    money_per_month: Option<Nanodollars>,
+    /// Dollars of one run, with all below it
+    #[arg(long, value_name = "DOLLARS", value_parser = dollars)]
+    run_money: Option<Nanodollars>,
+    /// Dollars of one run a minute
+    #[arg(long, value_name = "DOLLARS", value_parser = dollars)]
+    run_money_per_minute: Option<Nanodollars>,
+    /// Calls of one run, with all below it
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    run_calls: Option<u32>,
+    /// Runs that may lie above a run
+    #[arg(long, value_name = "NUMBER")]
+    run_depth: Option<u32>,
+}
+
+impl From<HeldTo> for Limits {
+    fn from(held: HeldTo) -> Self {
+        Self {
+            requests_per_minute: held.requests_per_minute,
+            parallel: held.parallel,
+            input_tokens_per_minute: held.input_tokens_per_minute,
+            output_tokens_per_minute: held.output_tokens_per_minute,
+            money_per_day: held.money_per_day,
+            money_per_month: held.money_per_month,
+            run_money: held.run_money,
+            run_money_per_minute: held.run_money_per_minute,
+            run_calls: held.run_calls,
+            run_depth: held.run_depth,
+        }
+    }
+}
+
+/// An amount that somebody may spend.
+fn dollars(text: &str) -> Result<Nanodollars, String> {
+    match text.parse::<Nanodollars>() {
+        Ok(money) if money.0 < 0 => Err("a limit of money is 0 or more".into()),
+        read => read.map_err(|error| error.to_string()),
+    }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -95,7 +152,7 @@ pub(super) struct Revoke {
 
 pub(super) async fn run(command: Command, session: &Session) -> Result<(), Failure> {
     match command {
-        Command::Create(create) => make(create, session).await,
+        Command::Create(create) => make(*create, session).await,
         Command::List(list) => show(&list, session).await,
         Command::Revoke(revoke) => end(&revoke, session).await,
     }
@@ -146,11 +203,7 @@ async fn make(create: Create, session: &Session) -> Result<(), Failure> {
             kind: create.kind.into(),
             models: create.models,
             expires_at: create.expires.map(|after| Timestamp(Timestamp::now().0.saturating_add(in_ms(after)))),
-            limits: Limits {
-                requests_per_minute: create.requests_per_minute,
-                parallel: create.parallel,
-                ..Limits::default()
-            },
+            limits: create.held.into(),
             label: create.label,
             may_batch: create.may_batch,
             may_assert_user: create.may_assert_user,

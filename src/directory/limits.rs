@@ -14,6 +14,7 @@ use crate::domain::money::Nanodollars;
 #[schema(as = Limits, example = json!({
     "requestsPerMinute": 600, "inputTokensPerMinute": null, "outputTokensPerMinute": null,
     "parallel": 20, "moneyPerDay": "25", "moneyPerMonth": null,
+    "runMoney": "5", "runMoneyPerMinute": null, "runCalls": 200, "runDepth": 3,
 }))]
 pub struct LimitsLine {
     #[schema(required)]
@@ -30,6 +31,17 @@ pub struct LimitsLine {
     pub money_per_day: Option<Nanodollars>,
     #[schema(required, value_type = Option<String>)]
     pub money_per_month: Option<Nanodollars>,
+    /// US dollars that one run may cost, with all below it.
+    #[schema(required, value_type = Option<String>)]
+    pub run_money: Option<Nanodollars>,
+    #[schema(required, value_type = Option<String>)]
+    pub run_money_per_minute: Option<Nanodollars>,
+    /// Calls that one run may make, with all below it.
+    #[schema(required)]
+    pub run_calls: Option<u32>,
+    /// Runs that may lie above a run.
+    #[schema(required)]
+    pub run_depth: Option<u32>,
 }
 
 /// What changes of them; `null` is unlimited.
@@ -55,6 +67,18 @@ pub struct LimitsChange {
     #[serde(default)]
     #[schema(value_type = Option<String>, pattern = r"^[0-9]{1,9}(\.[0-9]{1,9})?$")]
     pub money_per_month: Change<Nanodollars>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>, pattern = r"^[0-9]{1,9}(\.[0-9]{1,9})?$")]
+    pub run_money: Change<Nanodollars>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>, pattern = r"^[0-9]{1,9}(\.[0-9]{1,9})?$")]
+    pub run_money_per_minute: Change<Nanodollars>,
+    #[serde(default)]
+    #[schema(value_type = Option<u32>, maximum = 4_294_967_295_u32)]
+    pub run_calls: Change<u32>,
+    #[serde(default)]
+    #[schema(value_type = Option<u32>, maximum = 4_294_967_295_u32)]
+    pub run_depth: Change<u32>,
 }
 
 impl From<&Limits> for LimitsLine {
@@ -66,6 +90,10 @@ impl From<&Limits> for LimitsLine {
             parallel: limits.parallel,
             money_per_day: limits.money_per_day,
             money_per_month: limits.money_per_month,
+            run_money: limits.run_money,
+            run_money_per_minute: limits.run_money_per_minute,
+            run_calls: limits.run_calls,
+            run_depth: limits.run_depth,
         }
     }
 }
@@ -93,7 +121,12 @@ impl LimitsChange {
         change.parallel.apply(&mut limits.parallel);
         change.money_per_day.apply(&mut limits.money_per_day);
         change.money_per_month.apply(&mut limits.money_per_month);
-        match [limits.money_per_day, limits.money_per_month].into_iter().flatten().any(|money| money.0 < 0) {
+        change.run_money.apply(&mut limits.run_money);
+        change.run_money_per_minute.apply(&mut limits.run_money_per_minute);
+        change.run_calls.apply(&mut limits.run_calls);
+        change.run_depth.apply(&mut limits.run_depth);
+        let money = [limits.money_per_day, limits.money_per_month, limits.run_money, limits.run_money_per_minute];
+        match money.into_iter().flatten().any(|money| money.0 < 0) {
             true => Err(DirectoryError::invalid("a limit of money", "is negative", "write 0 or more").at("limits")),
             false => Ok(()),
         }

@@ -76,6 +76,16 @@ pub enum Refusal {
         wanted: Nanodollars,
         retry_after: Duration,
     },
+    #[error(
+        "the run `{run}` may cost {limit} dollars with all below it, of which {left} are left, and this call may cost {wanted}"
+    )]
+    RunBudgetExceeded { run: String, limit: Nanodollars, left: Nanodollars, wanted: Nanodollars },
+    #[error("the run `{run}` may make {limit} calls with all below it, and has made them")]
+    RunOutOfCalls { run: String, limit: i64 },
+    #[error("the run `{run}` lies below more than the {limit} runs that may lie above one")]
+    RunTooDeep { run: String, limit: u32 },
+    #[error("the run `{run}` may cost {limit} dollars a minute with all below it")]
+    RunTooFast { run: String, limit: Nanodollars, retry_after: Duration },
     #[error("the {of} may use {limit} {direction} tokens a minute")]
     TextLimited { of: &'static str, direction: &'static str, limit: u64, retry_after: Duration },
     #[error("what the {of} has spent can't be asked right now, and without that nothing is spent; try again shortly")]
@@ -177,6 +187,9 @@ impl Refusal {
             Self::ModelUnpriced { .. } => row(403, "model_unpriced", Permission),
             Self::RunCycle { .. } => row(400, "run_cycle", InvalidRequest),
             Self::BudgetExceeded { .. } => final_row(402, "budget_exceeded", Quota),
+            Self::RunBudgetExceeded { .. } => final_row(402, "run_budget_exceeded", Quota),
+            Self::RunOutOfCalls { .. } | Self::RunTooDeep { .. } => final_row(429, "run_limit_exceeded", Quota),
+            Self::RunTooFast { .. } => row(429, "rate_limit_exceeded", RateLimit),
             Self::TextLimited { .. } => row(429, "rate_limit_exceeded", RateLimit),
             Self::BudgetUnknown { .. } => row(503, "budget_unknown", Server),
             Self::NoCredential { .. } => row(403, "no_credential", Permission),
@@ -200,7 +213,7 @@ impl Refusal {
 
     /// Every code of the table above with its status, so that metrics can hold one series each and the documents
     /// are held to all of them.
-    pub const CODES: [(&'static str, u16); 41] = [
+    pub const CODES: [(&'static str, u16); 43] = [
         ("token_missing", 401),
         ("tokens_differ", 401),
         ("invalid_api_key", 401),
@@ -228,6 +241,8 @@ impl Refusal {
         ("model_unpriced", 403),
         ("run_cycle", 400),
         ("budget_exceeded", 402),
+        ("run_budget_exceeded", 402),
+        ("run_limit_exceeded", 429),
         ("budget_unknown", 503),
         ("no_credential", 403),
         ("state_unavailable", 503),
@@ -249,6 +264,7 @@ impl Refusal {
         match self {
             Self::RateLimited { retry_after, .. }
             | Self::TextLimited { retry_after, .. }
+            | Self::RunTooFast { retry_after, .. }
             | Self::BudgetExceeded { retry_after, .. }
             | Self::CredentialHeld { retry_after, .. } => Some(*retry_after),
             Self::ParallelLimited { .. }

@@ -23,19 +23,20 @@ pub use records::{Records, Settled};
 pub use runs::Runs;
 pub use tally::{CoreMeter, Families};
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use self::budgets::{Budgets, Length, Reservation};
+use self::budgets::{Budgets, Length, Reservation, RunReservation};
 use self::capacity::{Capacity, Place};
 use self::limit::{Asking, Limiter, Permit, Remaining};
 use self::pricing::Pricing;
 use self::records::Ticket;
 use crate::domain::call::Call;
+use crate::domain::money::Nanodollars;
 use crate::domain::protocol::{Operation, Protocol};
 use crate::domain::refusal::Refusal;
 use crate::domain::run::Run;
@@ -87,6 +88,7 @@ impl CoreMeter {
             began: opening.began,
             elsewhere: Duration::ZERO,
             ticket: None,
+            bill: None,
             held: None,
             core: self.clone(),
             _place: place,
@@ -132,6 +134,8 @@ pub struct Exchange {
     elsewhere: Duration,
     /// Settled, and the record is not written yet.
     ticket: Option<Ticket>,
+    /// Whoever asked wants to know what it came to.
+    bill: Option<Bill>,
     /// Where the plan's model or the callers' budgets have limits.
     held: Option<Box<Held>>,
     core: Arc<CoreMeter>,
@@ -139,10 +143,21 @@ pub struct Exchange {
     _permit: Permit,
 }
 
+/// What an exchange came to, once it is settled. Nobody may know what it costs.
+#[derive(Clone, Debug, Default)]
+pub struct Bill(Arc<OnceLock<Option<Nanodollars>>>);
+
+impl Bill {
+    pub fn cost(&self) -> Option<Nanodollars> {
+        self.0.get().copied().flatten()
+    }
+}
+
 /// What a call holds besides its place.
 struct Held {
     _of_model: Option<Permit>,
     reserved: Option<Reservation>,
+    of_runs: Option<RunReservation>,
 }
 
 impl Exchange {
@@ -178,11 +193,22 @@ impl Exchange {
             None => None,
         };
         let length = Length::from(call);
+        let of_runs = match &call.run {
+            Some(run) => {
+                meter.budgets.guard((caller, run, &meter.runs), &length, &plan, &meter.pricing, (at, *began)).await?
+            }
+            None => None,
+        };
         let (plan, reserved) = meter.budgets.reserve(caller, &length, plan, &meter.pricing, (at, *began)).await?;
-        if of_model.is_some() || reserved.is_some() {
-            *held = Some(Box::new(Held { _of_model: of_model, reserved }));
+        if of_model.is_some() || reserved.is_some() || of_runs.is_some() {
+            *held = Some(Box::new(Held { _of_model: of_model, reserved, of_runs }));
         }
         Ok(plan)
+    }
+
+    /// To be filled in when it is settled.
+    pub fn bills(&mut self, bill: Bill) {
+        self.bill = Some(bill);
     }
 
     /// Where the attempts write themselves down.
@@ -260,11 +286,33 @@ impl Exchange {
         record.total = self.began.elapsed();
         record.at = record.at.after(record.total);
         self.core.settled(&record);
-        if let Some(reservation) = self.held.as_mut().and_then(|held| held.reserved.take()) {
-            let (usage, _, cost) = entry::charged(&record, &self.core.meter.pricing);
-            reservation.settle(&usage, cost.and_then(|(cost, _)| cost));
-        }
+        self.charge(&record);
         Some(record)
+    }
+}
+
+impl Exchange {
+    /// Tells what it came to whoever counts on it.
+    fn charge(&mut self, record: &Record) {
+        let (bill, held) = (self.bill.take(), self.held.as_mut());
+        let (reserved, of_runs) = held.map_or((None, None), |held| (held.reserved.take(), held.of_runs.take()));
+        if bill.is_none() && reserved.is_none() && of_runs.is_none() {
+            return;
+        }
+        let (usage, basis, priced) = entry::charged(record, &self.core.meter.pricing);
+        let cost = match basis {
+            Basis::Nothing => Some(Nanodollars(0)),
+            _ => priced.and_then(|(cost, _)| cost),
+        };
+        if let Some(reserved) = reserved {
+            reserved.settle(&usage, cost);
+        }
+        if let Some(of_runs) = of_runs {
+            of_runs.settle(cost);
+        }
+        if let Some(Bill(bill)) = bill {
+            let _ = bill.set(cost);
+        }
     }
 }
 

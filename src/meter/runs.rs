@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::mem;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::domain::entity::Workspace;
 use crate::domain::id::Id;
@@ -33,15 +33,37 @@ impl Runs {
     /// Takes note of a run's parent. What was said of it first stands.
     pub fn enter(&self, workspace: Id<Workspace>, run: &Run) -> Result<(), Refusal> {
         let Some(parent) = &run.parent else { return Ok(()) };
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).enter(workspace, &run.name, parent)
+        self.lock().enter(workspace, &run.name, parent)
+    }
+
+    /// What the ledger knows of a run: those above it, the nearest first. What was said here first stands.
+    pub fn learn(&self, workspace: Id<Workspace>, run: &Arc<str>, above: Vec<String>) {
+        let (mut parents, mut below) = (self.lock(), run.clone());
+        for parent in above {
+            let parent: Arc<str> = parent.into();
+            if parents.enter(workspace, &below, &parent).is_err() {
+                return;
+            }
+            below = parent;
+        }
+    }
+
+    /// The runs above one, the nearest first.
+    pub fn above(&self, workspace: Id<Workspace>, run: &Arc<str>) -> Vec<Arc<str>> {
+        let parents = self.lock();
+        let next = |run: &Arc<str>| parents.of(&(workspace, run.clone())).cloned();
+        std::iter::successors(next(run), next).take(DEPTH_MAX).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Parents> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Parents {
     fn enter(&mut self, workspace: Id<Workspace>, run: &Arc<str>, parent: &Arc<str>) -> Result<(), Refusal> {
         let key = (workspace, run.clone());
-        if let Some(known) = self.young.get(&key).or_else(|| self.old.get(&key)) {
-            let known = known.clone();
+        if let Some(known) = self.of(&key).cloned() {
             // Used, so it is worth another generation.
             self.keep(key, known);
             return Ok(());
@@ -52,7 +74,7 @@ impl Parents {
                 break;
             }
             let key = (workspace, above);
-            match self.young.get(&key).or_else(|| self.old.get(&key)) {
+            match self.of(&key) {
                 Some(next) => above = next.clone(),
                 None => {
                     self.keep((workspace, run.clone()), parent.clone());
@@ -61,6 +83,10 @@ impl Parents {
             }
         }
         Err(Refusal::RunCycle { run: run.to_string(), parent: parent.to_string() })
+    }
+
+    fn of(&self, run: &Key) -> Option<&Arc<str>> {
+        self.young.get(run).or_else(|| self.old.get(run))
     }
 
     fn keep(&mut self, key: Key, parent: Arc<str>) {
@@ -89,6 +115,11 @@ mod tests {
         assert!(!is_refused(&run("c", "x")), "what was said first stands, and is no reason to refuse a call");
         assert!(!is_refused(&Run { name: "a".into(), parent: None }));
         assert!(runs.enter(Id::random(), &run("a", "c")).is_ok(), "a name means something within one workspace");
+        let above =
+            |name: &str| runs.above(workspace, &name.into()).iter().map(|run| run.to_string()).collect::<Vec<_>>();
+        assert_eq!((above("c"), above("a")), (vec!["b".into(), "a".into()], vec![]));
+        runs.learn(workspace, &"e".into(), vec!["c".into(), "x".into(), "y".into()]);
+        assert_eq!(above("e"), ["c", "b", "a"], "the ledger adds to what was said, and changes nothing of it");
     }
 
     #[test]

@@ -123,7 +123,9 @@ fn from_nothing_to_a_token_that_is_made_listed_and_revoked() {
     let listed = world.json("credential list");
     assert_eq!(listed[0]["id"], id.trim_end());
     assert_eq!(listed[0]["apiKeyMasked"], "***********WXYZ");
-    let token = world.says("token create --workspace default --expires 90d --label app --models openai:*");
+    let limits = "--money-per-day 2.5 --run-money 1 --run-calls 50 --run-depth 0 --output-tokens-per-minute 9000";
+    let token =
+        world.says(&format!("token create --workspace default --expires 90d --label app --models openai:* {limits}"));
     assert!(token.ends_with('\n') && is_well_formed(token.trim_end().as_bytes()), "stdout is the token alone");
     let tokens = world.json("token list --workspace default");
     let app = tokens.as_array().unwrap().iter().find(|one| one["label"] == "app").unwrap();
@@ -131,6 +133,11 @@ fn from_nothing_to_a_token_that_is_made_listed_and_revoked() {
         (app["state"].as_str(), app["role"].as_str(), app["kind"].as_str()),
         (Some("active"), Some("member"), Some("chat"))
     );
+    let limits = &app["limits"];
+    assert_eq!((&limits["moneyPerDay"], &limits["runMoney"]), (&"2.5".into(), &"1".into()));
+    assert_eq!((&limits["runCalls"], &limits["runDepth"]), (&50.into(), &0.into()));
+    assert_eq!((&limits["outputTokensPerMinute"], &limits["parallel"]), (&9_000.into(), &serde_json::Value::Null));
+    assert_eq!(world.run("token create --workspace default --money-per-day -1").code, 2);
     let revoked = world.json(&format!("token revoke {}", app["id"].as_str().unwrap()));
     assert_eq!(revoked["state"], "revoked");
     assert_eq!(world.json("check")["tokens"], 1);

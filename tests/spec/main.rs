@@ -20,6 +20,7 @@ mod objects;
 mod pass_through;
 mod probe;
 mod program;
+mod run_guards;
 mod running;
 mod sealed_file;
 mod settings;

@@ -134,8 +134,7 @@ fn identity(table: &mut Table<'_>, declaring: &mut Declaring<'_>) -> Option<()> 
     Some(())
 }
 
-/// Limits of an org, a workspace or a model. Those of money and text have no setting yet: nothing holds them here,
-/// and a limit that does not limit costs money.
+/// Limits of an org, a workspace or a model.
 fn limits(table: &mut Table<'_>) -> Limits {
     table.section("limits", |table| Limits {
         requests_per_minute: table.get("requests_per_minute", |value| value.number(1..=u64::MAX)),
@@ -144,5 +143,9 @@ fn limits(table: &mut Table<'_>) -> Limits {
         parallel: table.get("parallel", |value| value.number(1..=u64::MAX)),
         money_per_day: table.get("money_per_day", Value::money),
         money_per_month: table.get("money_per_month", Value::money),
+        run_money: table.get("run_money", Value::money),
+        run_money_per_minute: table.get("run_money_per_minute", Value::money),
+        run_calls: table.get("run_calls", |value| value.number(1..=u64::MAX)),
+        run_depth: table.get("run_depth", |value| value.number(0..=u64::MAX)),
     })
 }

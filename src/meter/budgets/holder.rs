@@ -1,8 +1,11 @@
 //! Those whose limits hold for a call: everybody it is made for, and the model that it goes to.
 
+use std::sync::Arc;
+
 use uuid::Uuid;
 
-use crate::domain::limits::Limits;
+use crate::domain::entity::User;
+use crate::domain::limits::{Limits, RunBounds};
 use crate::resolve::Target;
 use crate::snapshot::Caller;
 use crate::store::ledger::{Cell, Dimension, Scope};
@@ -23,8 +26,7 @@ pub(super) struct Holder<'a> {
 pub(super) fn holders<'a>(caller: &'a Caller, target: &Target<'a>) -> [Option<Holder<'a>>; HOLDERS] {
     let (view, token) = (caller.view(), caller.token());
     let workspace = Scope::Workspace(view.workspace.id);
-    // What is done for somebody else is not the token's user's own.
-    let user = caller.user().filter(|_| caller.asserted_user().is_none());
+    let user = own_user(caller);
     let text = |text: &str| Cell::Text(text.to_string());
     [
         holder("token", token.id.uuid(), &token.limits, workspace, |id| vec![(Dimension::Token, Cell::Id(id))]),
@@ -41,6 +43,20 @@ pub(super) fn holders<'a>(caller: &'a Caller, target: &Target<'a>) -> [Option<Ho
             })
         }),
     ]
+}
+
+/// What is done for somebody else is not the token's user's own.
+fn own_user(caller: &Caller) -> Option<&User> {
+    caller.user().map(Arc::as_ref).filter(|_| caller.asserted_user().is_none())
+}
+
+/// The bounds of a run that hold for a call: of each the tightest.
+pub(super) fn bounds(caller: &Caller, target: &Target<'_>) -> RunBounds {
+    let (view, user) = (caller.view(), own_user(caller));
+    let of_users = [Some(&caller.token().limits), user.map(|user| &user.limits)];
+    let of_all = [Some(&view.workspace.limits), Some(&view.org.limits), target.model.map(|entry| &entry.model.limits)];
+    let bounds = of_users.into_iter().chain(of_all).flatten().map(Limits::of_a_run);
+    bounds.fold(RunBounds::default(), RunBounds::tightest)
 }
 
 fn holder<'a>(

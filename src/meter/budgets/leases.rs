@@ -4,12 +4,9 @@
 //! not needed, and hears which leases were taken away because it was silent. What it holds and has not spent by its last
 //! word is what others may spend once more if it dies: `outstanding` says how much that is.
 
-use std::sync::Arc;
-
-use super::account::{Account, Moment, Period};
-use super::holder::Holder;
-use super::{Budgets, lock};
-use crate::domain::limits::Unknown;
+use super::past::Past;
+use super::purse::Purse;
+use super::{Budgets, Unknown};
 use crate::domain::money::Nanodollars;
 use crate::domain::refusal::Refusal;
 use crate::store::ledger::{Away, Budget, Leased, Report, Wanted};
@@ -27,71 +24,81 @@ pub(super) enum More {
     },
 }
 
+/// A budget that falls short of what a call wants.
+pub(super) struct Shortage<'a> {
+    pub(super) of: &'static str,
+    pub(super) budget: Budget,
+    pub(super) limit: i64,
+    pub(super) wanted: i64,
+    pub(super) unknown: Unknown,
+    /// Whoever asks for a lease: one at a time, for the next may find enough.
+    pub(super) asking: &'a tokio::sync::Mutex<()>,
+}
+
+/// Lets somebody at a purse, if there still is one: a day may be over meanwhile.
+pub(super) type Opens<'a> = &'a (dyn Fn(&mut dyn FnMut(&mut Purse)) + Sync);
+
+/// What is in a purse, for a limit.
+fn left(opens: Opens<'_>, limit: i64) -> i64 {
+    let mut left = i64::MAX;
+    opens(&mut |purse| left = purse.left(limit));
+    left
+}
+
 impl Budgets {
     /// Asks for so much of a budget as a call wants, and some for the next calls.
     pub(super) async fn more(
         &self,
-        holder: &Holder<'_>,
-        account: &Account,
-        (period, limit): (Period, Nanodollars),
-        wanted: Nanodollars,
-        (unknown, moment): (Unknown, Moment),
+        short: Shortage<'_>,
+        opens: Opens<'_>,
+        spent_before: impl AsyncFnOnce(&Past) -> Result<i64, Away>,
     ) -> Result<More, Refusal> {
         let Some(past) = self.past.get().filter(|past| past.ledger.is_shared()) else { return Ok(More::Sole) };
-        let _turn = account.asking.lock().await;
-        let left = account.lock().money_left(period, limit, moment.at);
-        if left >= wanted.0 {
+        let _turn = short.asking.lock().await;
+        let left = left(opens, short.limit);
+        if left >= short.wanted {
             return Ok(More::Granted);
         }
-        let number = period.of(moment.at);
-        let budget = Budget { holder: holder.id, span: period.name(), period: number };
-        let slice = limit.0 / SLICES;
-        let wanted = Wanted { limit: limit.0, least: wanted.0.saturating_sub(left), slice };
+        let slice = short.limit / SLICES;
+        let wanted = Wanted { limit: short.limit, least: short.wanted.saturating_sub(left), slice };
         let leased = async {
-            let mut leased = past.ledger.lease(self.replica, budget, wanted).await?;
+            let mut leased = past.ledger.lease(self.replica, short.budget, wanted).await?;
             if leased == Leased::Unbegun {
-                let spent = past.spent(holder.scope, &holder.only, moment.at).await?;
-                past.ledger.begin(budget, if period == Period::Day { spent.day } else { spent.month }).await?;
-                leased = past.ledger.lease(self.replica, budget, wanted).await?;
+                past.ledger.begin(short.budget, spent_before(past).await?).await?;
+                leased = past.ledger.lease(self.replica, short.budget, wanted).await?;
             }
             Ok::<Leased, Away>(leased)
         };
-        match (leased.await, unknown) {
+        match (leased.await, short.unknown) {
             (Ok(Leased::Granted { amount, is_new }), _) => {
-                account.lock().gains((period, number), amount, slice, is_new);
+                opens(&mut |purse| purse.gains(amount, slice, is_new));
                 Ok(More::Granted)
             }
             (Ok(Leased::Short { left: of_all }), _) => Ok(More::Short { left: left.saturating_add(of_all).max(left) }),
             // Counted from nothing, as if it had been leased.
             (Err(_), Unknown::Allow) => {
-                account.lock().gains((period, number), wanted.least, slice, false);
+                opens(&mut |purse| purse.gains(wanted.least, slice, false));
                 Ok(More::Granted)
             }
-            (Ok(Leased::Unbegun) | Err(_), _) => Err(Refusal::BudgetUnknown { of: holder.of }),
+            (Ok(Leased::Unbegun) | Err(_), _) => Err(Refusal::BudgetUnknown { of: short.of }),
         }
     }
 
     /// Says what was spent of all leases.
     pub async fn report(&self) -> Result<(), Away> {
         let Some(past) = self.past.get().filter(|past| past.ledger.is_shared()) else { return Ok(()) };
-        let accounts = self.accounts();
         let mut reports = Vec::new();
-        let mut of = Vec::new();
-        for (id, account) in &accounts {
-            for (period, number, spent, back) in account.lock().reports() {
-                let budget = Budget { holder: *id, span: period.name(), period: number };
-                reports.push(Report { budget, spent, back });
-                of.push((account, period));
-            }
-        }
+        self.each_purse(&mut |budget, purse| {
+            reports.extend(purse.reports().map(|(spent, back)| Report { budget, spent, back }));
+        });
         let gone = past.ledger.renew(self.replica, &reports).await?;
-        for (report, (account, period)) in reports.iter().zip(of) {
-            let (mut balance, of) = (account.lock(), (period, report.budget.period));
-            match gone.contains(&report.budget) {
-                true => balance.loses_lease(of),
-                false => balance.has_reported(of, report.spent),
-            }
-        }
+        let said: std::collections::HashMap<Budget, i64> =
+            reports.iter().map(|report| (report.budget, report.spent)).collect();
+        self.each_purse(&mut |budget, purse| match said.get(&budget) {
+            Some(_) if gone.contains(&budget) => purse.loses_lease(),
+            Some(spent) => purse.has_reported(*spent),
+            None => {}
+        });
         Ok(())
     }
 
@@ -104,13 +111,21 @@ impl Budgets {
 
     /// What this replica may spend without asking: by so much at most would a budget be overspent if it died now.
     pub fn outstanding(&self) -> Nanodollars {
-        Nanodollars(self.accounts().iter().map(|(_, account)| account.lock().outstanding()).sum())
+        let holders = self.holders.all().iter().map(|(_, account)| account.lock().outstanding()).sum::<i64>();
+        let runs = self.runs.all().iter().map(|(_, account)| account.lock().outstanding()).sum::<i64>();
+        Nanodollars(holders.saturating_add(runs))
     }
 
-    fn accounts(&self) -> Vec<(uuid::Uuid, Arc<Account>)> {
-        let all = self.shards.iter().flat_map(|shard| {
-            lock(shard).accounts.iter().map(|(id, account)| (*id, account.clone())).collect::<Vec<_>>()
-        });
-        all.collect()
+    fn each_purse(&self, visit: &mut dyn FnMut(Budget, &mut Purse)) {
+        for (holder, account) in self.holders.all() {
+            for (period, purse) in account.lock().purses() {
+                visit(Budget { holder, span: period.name(), period: purse.period }, purse);
+            }
+        }
+        for (holder, account) in self.runs.all() {
+            for (span, purse) in account.lock().purses() {
+                visit(Budget { holder, span, period: 0 }, purse);
+            }
+        }
     }
 }

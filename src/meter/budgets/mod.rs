@@ -8,50 +8,48 @@
 //! Where several replicas share the ledger, each spends from slices that it leases of a budget (`leases`): all slices and what
 //! was spent are together never more than the limit.
 //!
+//! What is held of a run's bounds is held apart (`guard`), before all of this.
+//!
 //! Money counts for the day and the month in which a call begins, by UTC. Accounts stand in memory and are bounded.
 
 mod account;
+mod guard;
 mod holder;
 mod leases;
 mod past;
+mod purse;
 mod reservation;
+mod shelf;
 mod wants;
 
+pub use guard::RunReservation;
 pub use past::Past;
 pub use reservation::Reservation;
 pub use wants::{Length, Text, Wants};
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use self::account::{Account, Moment, Short, Taken};
+use self::account::{Account, Moment, Period, Short, Taken};
+use self::guard::RunAccount;
 use self::holder::{HOLDERS, Holder, holders};
-use self::leases::More;
+use self::leases::{More, Shortage};
+use self::purse::Purse;
 use self::reservation::Totals;
+use self::shelf::Shelf;
 use super::pricing::Pricing;
 use crate::domain::limits::{Unknown, WhenShort};
-use crate::domain::map::Map;
 use crate::domain::money::Nanodollars;
 use crate::domain::refusal::Refusal;
 use crate::domain::time::Timestamp;
 use crate::domain::usage::Usage;
 use crate::resolve::{Plan, Target};
 use crate::snapshot::Caller;
-
-/// Locks the accounts are spread over, so that cores seldom meet.
-const SHARDS: usize = 16;
-/// Accounts of one shard, 65,536 in all (about 45 MiB): holders with limits of money or text that called lately. Where all
-/// are in use, a new one is refused, for forgetting what another spent would lift that one's limit.
-const ACCOUNTS_PER_SHARD: usize = 4_096;
-/// An account that nobody used for so long is forgotten when its place is needed: the ledger has all of it by then.
-const UNUSED: Duration = Duration::from_secs(600);
-/// How often a full shard is searched for unused accounts.
-const SWEEP_EVERY: Duration = Duration::from_secs(1);
+use crate::store::ledger::Budget;
 
 /// How often a call looks again after it leased more, or fell back to cheaper targets: twice for each of whose day and month
 /// may be short, and as often because others were faster.
@@ -69,18 +67,13 @@ pub struct Settings {
 }
 
 pub struct Budgets {
-    shards: [Mutex<Shard>; SHARDS],
+    holders: Shelf<Account>,
+    runs: Shelf<RunAccount>,
     pub settings: ArcSwap<Settings>,
     past: OnceLock<Past>,
     totals: Arc<Totals>,
     /// This process among those that share budgets.
     replica: Uuid,
-}
-
-#[derive(Default)]
-struct Shard {
-    accounts: Map<Uuid, Arc<Account>>,
-    swept_at: Option<Instant>,
 }
 
 /// What a call may use and cost.
@@ -94,7 +87,8 @@ pub struct Quote {
 impl Budgets {
     pub fn new(settings: Settings) -> Self {
         Self {
-            shards: std::array::from_fn(|_| Mutex::default()),
+            holders: Shelf::new("callers with budgets"),
+            runs: Shelf::new("runs with bounds"),
             settings: ArcSwap::from_pointee(settings),
             past: OnceLock::new(),
             totals: Arc::default(),
@@ -137,13 +131,9 @@ impl Budgets {
                 *account = Some(self.known(holder, settings.unknown, moment).await?);
             }
         }
-        let dearest = |plan: &Plan<'_>| {
-            let wants = |target: &Target<'_>| wants(length, target, pricing, at, settings.units_a_part);
-            plan.targets().map(wants).reduce(most).unwrap_or_default()
-        };
         let (mut plan, mut wanted) = (plan, None);
         for _ in 0..TRIES {
-            let wants = *wanted.get_or_insert_with(|| dearest(&plan));
+            let wants = *wanted.get_or_insert_with(|| dearest(length, &plan, pricing, at, settings.units_a_part));
             let (short, holder, account) = match take(&holders, &accounts, &wants, moment) {
                 Ok(taken) => return Ok((plan, Some(Reservation::new(accounts, taken, wants, self.totals.clone())))),
                 Err((short, at)) => match (&holders[at], &accounts[at]) {
@@ -156,7 +146,7 @@ impl Budgets {
                     return Err(Refusal::TextLimited { of: holder.of, direction, limit, retry_after: until });
                 }
                 Short::Money { period, limit, left } => {
-                    match self.more(holder, account, (period, limit), wants.money, (settings.unknown, moment)).await? {
+                    match self.lease(holder, account, (period, limit), wants.money, moment).await? {
                         More::Granted => continue,
                         More::Sole => left,
                         More::Short { left } => left,
@@ -196,7 +186,9 @@ impl Budgets {
 
     /// A holder's account, once it is known what was spent before.
     async fn known(&self, holder: &Holder<'_>, unknown: Unknown, moment: Moment) -> Result<Arc<Account>, Refusal> {
-        let account = self.account(holder.id, moment.now)?;
+        let may_forget = self.past.get().is_some();
+        let make = || Account::new(moment.now, self.is_shared());
+        let account = self.holders.account(holder.id, moment.now, may_forget, make)?;
         let has_money = holder.limits.money_per_day.or(holder.limits.money_per_month).is_some();
         // Where a budget is shared, that stands with the leases.
         let is_asked = |past: &&Past| has_money && !past.ledger.is_shared() && !account.known.initialized();
@@ -214,33 +206,38 @@ impl Budgets {
         }
     }
 
-    fn account(&self, id: Uuid, now: Instant) -> Result<Arc<Account>, Refusal> {
-        // The lower half of an id is as good as random.
-        let mut shard = lock(&self.shards[id.as_u64_pair().1 as usize % SHARDS]);
-        if let Some(account) = shard.accounts.get(&id) {
-            return Ok(account.clone());
-        }
-        if shard.accounts.len() >= ACCOUNTS_PER_SHARD && self.past.get().is_some() {
-            shard.sweep(now);
-        }
-        if shard.accounts.len() >= ACCOUNTS_PER_SHARD {
-            return Err(Refusal::AtCapacity("callers with budgets"));
-        }
-        let is_shared = self.past.get().is_some_and(|past| past.ledger.is_shared());
-        let account = Arc::new(Account::new(now, is_shared));
-        shard.accounts.insert(id, account.clone());
-        Ok(account)
+    /// More of a holder's day or month.
+    async fn lease(
+        &self,
+        holder: &Holder<'_>,
+        account: &Account,
+        (period, limit): (Period, Nanodollars),
+        wanted: Nanodollars,
+        moment: Moment,
+    ) -> Result<More, Refusal> {
+        let number = period.of(moment.at);
+        let short = Shortage {
+            of: holder.of,
+            budget: Budget { holder: holder.id, span: period.name(), period: number },
+            limit: limit.0,
+            wanted: wanted.0,
+            unknown: self.settings.load().unknown,
+            asking: &account.asking,
+        };
+        let opens = |open: &mut dyn FnMut(&mut Purse)| {
+            if let Some(purse) = account.lock().purse_of(period, number) {
+                open(purse);
+            }
+        };
+        let before = async |past: &Past| {
+            let spent = past.spent(holder.scope, &holder.only, moment.at).await?;
+            Ok(if period == Period::Day { spent.day } else { spent.month })
+        };
+        self.more(short, &opens, before).await
     }
-}
 
-impl Shard {
-    fn sweep(&mut self, now: Instant) {
-        if self.swept_at.is_some_and(|last| now < last + SWEEP_EVERY) {
-            return;
-        }
-        self.swept_at = Some(now);
-        // An account that a call is about to use is held by that call too.
-        self.accounts.retain(|_, account| Arc::strong_count(account) > 1 || !account.lock().is_unused(now, UNUSED));
+    fn is_shared(&self) -> bool {
+        self.past.get().is_some_and(|past| past.ledger.is_shared())
     }
 }
 
@@ -276,6 +273,11 @@ fn wants(length: &Length, target: &Target<'_>, pricing: &Pricing, at: Timestamp,
     Wants { money, input: usage.input, output: usage.output }
 }
 
+/// The most that a call may use of any of a plan's targets.
+fn dearest(length: &Length, plan: &Plan<'_>, pricing: &Pricing, at: Timestamp, units_a_part: u64) -> Wants {
+    plan.targets().map(|target| wants(length, target, pricing, at, units_a_part)).reduce(most).unwrap_or_default()
+}
+
 /// As much as either.
 fn most(one: Wants, other: Wants) -> Wants {
     Wants { money: one.money.max(other.money), input: one.input.max(other.input), output: one.output.max(other.output) }
@@ -285,8 +287,4 @@ fn too_dear(of: &'static str, short: Short, left: i64, wanted: Nanodollars, at: 
     let Short::Money { period, limit, .. } = short else { return Refusal::Internal };
     let (period, retry_after) = (period.name(), period.left(at));
     Refusal::BudgetExceeded { of, period, limit, left: Nanodollars(left.max(0)), wanted, retry_after }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
+use crate::domain::entity::Workspace;
+use crate::domain::id::Id;
 use crate::domain::time::Timestamp;
 use crate::meter::journal::Journal;
 use crate::store::ledger::{Away, Cell, Dimension, Ledger, Query, Scope, Span};
@@ -37,6 +39,16 @@ impl Past {
         let is_today = |cell: &Cell| cell.moment(Dimension::Day) == Some(Timestamp::of_day(at.day()));
         let day = days.iter().filter(|group| group.cells.first().is_some_and(is_today));
         Ok(Spent { day: day.map(|group| group.sums.cost).sum(), month: days.iter().map(|group| group.sums.cost).sum() })
+    }
+
+    /// Nano-dollars and calls of a run with all that is below it.
+    pub(super) async fn spent_of_run(&self, workspace: Id<Workspace>, run: &str) -> Result<(i64, i64), Away> {
+        self.level().await?;
+        let Some(found) = self.ledger.run(workspace, run).await? else { return Ok((0, 0)) };
+        let all = || found.below.iter().chain([&found.own]).map(|run| &run.sums);
+        // A call that was refused has no attempt, and one that was served may have several.
+        let calls = all().map(|sums| sums.exchanges.min(sums.attempts)).sum();
+        Ok((all().map(|sums| sums.cost).sum(), calls))
     }
 
     /// What was written until now is in the ledger.

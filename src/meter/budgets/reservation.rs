@@ -16,6 +16,13 @@ pub(super) struct Totals {
     pub(super) overrun: AtomicI64,
 }
 
+impl Totals {
+    /// A call came to more than was held for it, if it did.
+    pub(super) fn overran(&self, reserved: Nanodollars, fact: Nanodollars) {
+        self.overrun.fetch_add(fact.0.saturating_sub(reserved.0).max(0), Ordering::Relaxed);
+    }
+}
+
 /// What a call holds of its callers' budgets. Settled with the fact; dropped without, it gives everything back.
 #[derive(Debug)]
 #[must_use = "what is reserved is given back when it is dropped"]
@@ -55,8 +62,7 @@ impl Reservation {
             account.lock().settle(&taken, self.wants.money, fact);
         }
         self.totals.reserved.fetch_sub(self.wants.money.0, Ordering::Relaxed);
-        let over = fact.money.0.saturating_sub(self.wants.money.0).max(0);
-        self.totals.overrun.fetch_add(over, Ordering::Relaxed);
+        self.totals.overran(self.wants.money, fact.money);
     }
 }
 

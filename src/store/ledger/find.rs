@@ -17,6 +17,9 @@ use crate::store::state::{Db, on};
 /// Runs below one that are shown; more are an agent gone wild, and their sums would be no shorter to read.
 const BELOW_MAX: u32 = 10_000;
 
+/// Runs above one that are looked at; none lies deeper.
+const ABOVE_MAX: i32 = 64;
+
 /// Exchanges, the newest first.
 #[derive(Clone, Debug)]
 pub struct Listing {
@@ -71,6 +74,22 @@ impl Ledger {
         let db = self.db().await?;
         let details = answered(list(db, listing)).await?;
         Ok(details.iter().filter_map(|detail| Entry::read(detail)).collect())
+    }
+
+    /// The runs above one, the nearest first.
+    pub async fn above(&self, workspace: Id<Workspace>, run: &str) -> Result<Vec<String>, Away> {
+        const ABOVE: &str = "WITH RECURSIVE above (run, height) AS (SELECT parent, 1 FROM ledger_lineage \
+             WHERE workspace = $1 AND run = $2 UNION ALL SELECT upper.parent, above.height + 1 FROM ledger_lineage upper \
+             JOIN above ON upper.run = above.run WHERE upper.workspace = $1 AND above.height < $3) \
+             SELECT run FROM above ORDER BY height";
+        let db = self.db().await?;
+        answered(async {
+            on!(db, |pool| {
+                let query = sqlx::query_scalar(ABOVE).bind(workspace.uuid()).bind(run).bind(ABOVE_MAX);
+                query.fetch_all(pool).await
+            })
+        })
+        .await
     }
 
     /// `None` where the workspace had no such run.

@@ -24,7 +24,7 @@ const LEASE_SECONDS: f64 = 10.0;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Budget {
     pub holder: Uuid,
-    /// `day` or `month`.
+    /// `day`, `month`, or what of a run.
     pub span: &'static str,
     pub period: i64,
 }
@@ -123,15 +123,28 @@ impl Ledger {
         Ok(reports.iter().map(|report| report.budget).filter(|budget| !is_there(budget)).collect())
     }
 
-    /// Forgets budgets of days and months that are over.
+    /// Forgets budgets of days and months that are over, and of runs that nobody has gone on with for a day: what they came
+    /// to is asked of the exchanges if they do go on.
     pub async fn forget_budgets(&self, day: i64, month: i64) -> Result<(), Away> {
         const FORGET: [&str; 2] = [
             "DELETE FROM ledger_budgets WHERE span = 'day' AND period < $1 OR span = 'month' AND period < $2",
             "DELETE FROM ledger_leases WHERE span = 'day' AND period < $1 OR span = 'month' AND period < $2",
         ];
         let pool = self.pool().await?;
+        const OF_RUNS: [&str; 2] = [
+            "WITH gone AS (DELETE FROM ledger_leases WHERE span LIKE 'run%' AND until < now() - INTERVAL '1 hour' \
+                 RETURNING holder, span, period, spent), \
+             ended AS (SELECT holder, span, period, SUM(spent)::bigint AS spent FROM gone GROUP BY holder, span, period) \
+             UPDATE ledger_budgets b SET spent = b.spent + ended.spent FROM ended \
+             WHERE b.holder = ended.holder AND b.span = ended.span AND b.period = ended.period",
+            "DELETE FROM ledger_budgets b WHERE span LIKE 'run%' AND used_at < now() - INTERVAL '1 day' AND NOT EXISTS \
+                 (SELECT FROM ledger_leases l WHERE l.holder = b.holder AND l.span = b.span AND l.period = b.period)",
+        ];
         for statement in FORGET {
             soon(sqlx::query(statement).bind(number(day)).bind(number(month)).execute(pool)).await?;
+        }
+        for statement in OF_RUNS {
+            soon(sqlx::query(statement).execute(pool)).await?;
         }
         Ok(())
     }
@@ -157,7 +170,7 @@ async fn lease(
     const SPENT: &str = "SELECT spent FROM ledger_budgets WHERE holder = $1 AND span = $2 AND period = $3 FOR UPDATE";
     const GONE: &str = "WITH gone AS (DELETE FROM ledger_leases WHERE holder = $1 AND span = $2 AND period = $3 \
              AND until < now() RETURNING spent) \
-         UPDATE ledger_budgets SET spent = spent + (SELECT COALESCE(SUM(spent), 0) FROM gone)::bigint \
+         UPDATE ledger_budgets SET spent = spent + (SELECT COALESCE(SUM(spent), 0) FROM gone)::bigint, used_at = now() \
          WHERE holder = $1 AND span = $2 AND period = $3 RETURNING spent";
     const GRANTED: &str = "SELECT COALESCE(SUM(granted), 0)::bigint FROM ledger_leases \
          WHERE holder = $1 AND span = $2 AND period = $3";

@@ -36,6 +36,7 @@ pub const POSTGRES_TABLES: &str = concat!(
 
 /// How replicas share budgets, in Postgres.
 pub const LEASE_TABLES: &str = include_str!("leases.sql");
+pub const LEASES_KEPT: &str = include_str!("leases_kept.sql");
 
 /// One connection writes while another one reads. Of pages it keeps more than the state does, for sums look
 /// at many; and they are larger, so that an exchange fits into one.

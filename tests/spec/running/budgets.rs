@@ -52,6 +52,31 @@ async fn what_was_spent_is_known_after_a_kill() {
     assert_eq!(calls(data, &gateway.token, 10, 2).await, (8, 12), "twelve of twenty cents were spent before");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_s_bounds_hold_after_a_kill_with_what_was_below_it_before() {
+    let limited = "limits.run_calls = 6\nlimits.run_money = \"0.1\"\n";
+    let mut gateway = Gateway::start(&format!("{}{limited}{PRICED}", configuration(practice(), ""))).await;
+    let status = async |data, run: &str, parent: &str| {
+        Caller::to(data).await.with_token(&gateway.token).chat_of_run(MODEL, run, parent).await.status
+    };
+    for (run, parent) in [("part", "top"), ("deep", "part"), ("deep", "part"), ("deep", "part")] {
+        assert_eq!(status(gateway.data, run, parent).await, 200);
+    }
+    gateway.process.signal(Signal::KILL);
+    gateway.process.exit().await;
+    let again = Process::start(gateway.folder.path(), &["serve"], &[]);
+    let (data, _) = again.addresses().await;
+    // Nobody says any more that it lies below `top`, and it is known.
+    let mut caller = Caller::to(data).await.with_token(&gateway.token);
+    let mut statuses = Vec::new();
+    for _ in 0..4 {
+        statuses.push(caller.chat_in_run(MODEL, "deep").await.status);
+    }
+    assert_eq!(statuses, [200, 200, 429, 429], "four of six calls were made before");
+    assert_eq!(status(data, "other", "top").await, 429);
+    assert_eq!(status(data, "fresh", "another").await, 200);
+}
+
 /// An office whose workspace may spend so many cents a day.
 async fn office(cents: i64) -> Office {
     let mut office = Office::new(&shared().database().await).await;
@@ -94,6 +119,27 @@ async fn of_a_replica_that_dies_comes_back_what_it_had_left_and_no_more_is_overs
     }
     let bound = 200 + (outstanding * 100.0).ceil() as usize;
     assert!((200..=bound).contains(&served), "{served} cents, {outstanding} dollars were outstanding");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_replicas_spend_a_run_s_money_once() {
+    let mut office = Office::new(&shared().database().await).await;
+    office.settings.push_str(PRICED);
+    let bound = Some(Nanodollars(20 * CENT));
+    office.change(move |directory| directory.workspaces[0].limits.run_money = bound).await;
+    let (token, _) = office.token().await;
+    let (one, two) = tokio::join!(office.replica(), office.replica());
+    let in_run = async |data| {
+        let mut caller = Caller::to(data).await.with_token(&token);
+        let mut served = 0;
+        for _ in 0..20 {
+            served += usize::from(caller.chat_in_run(MODEL, "r").await.status == 200);
+        }
+        served
+    };
+    let told = tokio::join!(in_run(one.data), in_run(two.data), in_run(one.data));
+    assert_eq!(told.0 + told.1 + told.2, 20, "{told:?}");
+    assert_eq!(calls(one.data, &token, 1, 1).await, (1, 0), "calls of no run have no such bound");
 }
 
 fn pause() -> impl Future<Output = ()> {

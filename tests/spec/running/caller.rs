@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, request};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
@@ -52,9 +52,17 @@ impl Caller {
 
     /// A call that is part of a run, which another run began.
     pub(super) async fn chat_of_run(&mut self, model: &str, run: &str, parent: &str) -> Answer {
-        let request = Self::request(Method::POST, "/v1/chat/completions", &self.token);
-        let request = request.header("x-keyway-run", run).header("x-keyway-parent-run", parent);
+        self.of_run(model, |request| request.header("x-keyway-run", run).header("x-keyway-parent-run", parent)).await
+    }
+
+    pub(super) async fn chat_in_run(&mut self, model: &str, run: &str) -> Answer {
+        self.of_run(model, |request| request.header("x-keyway-run", run)).await
+    }
+
+    async fn of_run(&mut self, model: &str, naming: impl FnOnce(request::Builder) -> request::Builder) -> Answer {
+        let request = naming(Self::request(Method::POST, "/v1/chat/completions", &self.token));
         let request = request.body(Full::new(body(model, false).into())).unwrap();
+        self.sender.ready().await.unwrap();
         let response = self.sender.send_request(request).await.unwrap();
         let (status, id) = (response.status().as_u16(), String::new());
         Answer { status, id, body: text(response.into_body()).await.unwrap() }
@@ -83,7 +91,7 @@ impl Caller {
         Ok(Answer { status, id: id.unwrap_or_default(), body: text(response.into_body()).await? })
     }
 
-    fn request(method: Method, path: &str, token: &str) -> http::request::Builder {
+    fn request(method: Method, path: &str, token: &str) -> request::Builder {
         let request = Request::builder().method(method).uri(path).header("host", "keyway.test");
         let request = request.header("authorization", format!("Bearer {token}"));
         request.header("content-type", "application/json")
