@@ -43,7 +43,7 @@ use crate::domain::refusal::Refusal;
 use crate::domain::time::Timestamp;
 use crate::hands::Hands;
 use crate::listen::RequestBody;
-use crate::meter::{CoreMeter, Exchange, Meter, Opening};
+use crate::meter::{Bill, CoreMeter, Exchange, Meter, Opening};
 use crate::resolve::{Question, resolve};
 use crate::snapshot::{Caller, World};
 use crate::store::state::{State, Used};
@@ -129,6 +129,9 @@ impl Proxy {
                 Ok(admitted) => admitted,
                 Err(refusal) => return self.turned_away(&head, id, &refusal),
             };
+            if let Some(bill) = head.extensions.remove::<Bill>() {
+                exchange.bills(bill);
+            }
             let mut answered = Answered { id, protocol: asked.protocol, explains: false, remaining };
             let read = match self.read(asked, id, &mut head, body, &mut exchange).await {
                 Ok(read) => read,

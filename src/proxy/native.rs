@@ -21,7 +21,8 @@ use crate::domain::refusal::Refusal;
 use crate::domain::time::Timestamp;
 use crate::hands::Undone;
 use crate::listen::RequestBody;
-use crate::protocol::native::{self, Broadcast, Error, Said};
+use crate::meter::Bill;
+use crate::protocol::native::{self, Beside, Broadcast, Error, Said};
 
 const MODEL: HeaderName = HeaderName::from_static("x-keyway-model");
 const TIMEOUT: HeaderName = HeaderName::from_static("x-stainless-timeout");
@@ -53,16 +54,18 @@ pub fn is_native(path: &str) -> bool {
     way(path).is_some()
 }
 
-/// One model's answer: what it says, how long it took, under which id.
+/// One model's answer: what it says, how long it took, what it came to, under which id.
 struct Heard {
     said: Said,
     took: Duration,
+    bill: Bill,
     id: Option<HeaderValue>,
 }
 
 impl Heard {
-    fn id(&self) -> Option<&str> {
-        self.id.as_ref().and_then(|id| id.to_str().ok())
+    fn beside(&self) -> Beside<'_> {
+        let request_id = self.id.as_ref().and_then(|id| id.to_str().ok());
+        Beside { took: self.took, cost: self.bill.cost(), request_id }
     }
 }
 
@@ -87,7 +90,7 @@ impl Proxy {
                 Err(refusal) => {
                     let id = self.meter.draw_id(Timestamp::now());
                     self.meter.refused_outside(&refusal);
-                    told(answer::refusal(Protocol::Responses, id, &refusal), Duration::ZERO).await
+                    told(answer::refusal(Protocol::Responses, id, &refusal), Instant::now(), &Bill::default()).await
                 }
             }
         })
@@ -119,11 +122,12 @@ impl Proxy {
 
     async fn one(&self, headers: &HeaderMap, chat: native::Chat) -> Response<RelayBody> {
         let began = Instant::now();
-        let response = self.handle(call(headers, chat.body), || ()).await;
+        let bill = Bill::default();
+        let response = self.handle(call(headers, chat.body, &bill), || ()).await;
         if chat.is_streamed && response.status().is_success() {
             return response;
         }
-        told(response, began.elapsed()).await
+        told(response, began, &bill).await
     }
 
     async fn many(&self, headers: &HeaderMap, broadcast: Broadcast) -> Response<RelayBody> {
@@ -135,7 +139,7 @@ impl Proxy {
             Box::pin(asking) as Pin<Box<dyn Future<Output = Heard> + Send + '_>>
         });
         let heard = all(each.collect()).await;
-        let each = models.iter().zip(&heard).map(|(model, one)| (model.as_str(), &one.said, one.took, one.id()));
+        let each = models.iter().zip(&heard).map(|(model, one)| (model.as_str(), &one.said, one.beside()));
         let mut response = Response::new(RelayBody::ours(native::all(each, began.elapsed())));
         response.headers_mut().insert(header::CONTENT_TYPE, JSON);
         response
@@ -150,12 +154,12 @@ impl Proxy {
         patience: Duration,
         limit_bytes: usize,
     ) -> Heard {
-        let began = Instant::now();
+        let (began, bill) = (Instant::now(), Bill::default());
         let Some(model) = HeaderValue::from_str(model).ok().filter(|model| model.to_str().is_ok()) else {
             let error = Error::ours(404, "model_not_found", "no model has a name with such letters");
-            return Heard { said: Said::Error(error), took: Duration::ZERO, id: None };
+            return Heard { said: Said::Error(error), took: Duration::ZERO, bill, id: None };
         };
-        let mut call = call(headers, body);
+        let mut call = call(headers, body, &bill);
         let asked = call.headers_mut();
         asked.insert(MODEL, model);
         if let Ok(seconds) = HeaderValue::from_str(&patience.as_secs_f64().to_string()) {
@@ -170,18 +174,19 @@ impl Proxy {
         let said = timeout(patience + GRACE, asking)
             .await
             .unwrap_or_else(|_| Said::Error(Error::ours(504, "provider_timeout", &Refusal::TimedOut.to_string())));
-        Heard { said, took: began.elapsed(), id }
+        Heard { said, took: began.elapsed(), bill, id }
     }
 }
 
 /// A call with the asker's own head.
-fn call(headers: &HeaderMap, body: Bytes) -> Request<RequestBody> {
+fn call(headers: &HeaderMap, body: Bytes, bill: &Bill) -> Request<RequestBody> {
     let mut call = Request::new(RequestBody::whole(body));
     *call.method_mut() = Method::POST;
     *call.uri_mut() = http::Uri::from_static("/v1/responses");
     *call.headers_mut() = headers.clone();
     call.headers_mut().remove(header::CONTENT_LENGTH);
     call.headers_mut().insert(header::CONTENT_TYPE, JSON);
+    call.extensions_mut().insert(bill.clone());
     call
 }
 
@@ -196,11 +201,13 @@ async fn heard(response: Response<RelayBody>, limit_bytes: usize) -> (StatusCode
 }
 
 /// The same answer in our words, with the head that it came with.
-async fn told(response: Response<RelayBody>, took: Duration) -> Response<RelayBody> {
+async fn told(response: Response<RelayBody>, began: Instant, bill: &Bill) -> Response<RelayBody> {
     let (status, mut headers, said) = heard(response, ANSWERS_BYTES).await;
-    let id = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok());
+    let request_id = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok());
+    // Its last byte is here, so it is settled.
+    let beside = Beside { took: began.elapsed(), cost: bill.cost(), request_id };
     let (status, kind, body) = match &said {
-        Said::Answer(_) => (status, JSON, native::whole(&said, took, id)),
+        Said::Answer(_) => (status, JSON, native::whole(&said, beside)),
         Said::Error(error) => {
             (StatusCode::from_u16(error.status).unwrap_or(StatusCode::BAD_GATEWAY), PROBLEM, native::problem(error))
         }

@@ -33,7 +33,7 @@ async fn a_message_is_answered_as_the_manual_prints_it() {
             object(&reply),
             json!({
                 "success": true, "model": "m", "reply": "Hebbian learning is…",
-                "usage": {"promptTokens": 7, "completionTokens": 2, "totalTokens": 9},
+                "usage": {"promptTokens": 7, "completionTokens": 2, "totalTokens": 9}, "cost": null,
                 "responseTimeMs": 2000, "toolCalls": null, "finishReason": "stop", "requestId": id,
             })
         );
@@ -44,6 +44,20 @@ async fn a_message_is_answered_as_the_manual_prints_it() {
         let record = world.record();
         assert_eq!((record.outcome, record.usage.output), (Outcome::Served, 2));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_says_what_it_cost() {
+    let plan =
+        World::of(["primary", "spare"]).model("primary", "input_cost", "1").model("primary", "output_cost", "2.5");
+    let world = plan.stands();
+    let reply = world.client().posts("/api/v1/chat", question("primary:m")).await;
+    let answer = object(&reply);
+    assert_eq!((&answer["usage"]["totalTokens"], &answer["cost"]), (&json!(9), &json!("0.000012")));
+    world.provider("spare").answers(Answer::error(400, "invalid_value"));
+    let answer = object(&world.client().posts("/api/v1/broadcast", broadcast(&["primary:m", "spare:m"])).await);
+    let of = |index: usize| &answer["responses"][index]["cost"];
+    assert_eq!((of(0), of(1)), (&json!("0.000012"), &json!("0")), "{answer}");
 }
 
 #[tokio::test(start_paused = true)]

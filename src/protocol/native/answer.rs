@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::domain::money::Nanodollars;
 use crate::protocol::chat::refusal::written;
 
 /// One model's answer, or why there is none.
@@ -21,6 +22,15 @@ pub struct Answer {
     usage: Option<Usage>,
     calls: Vec<Call>,
     finish: &'static str,
+}
+
+/// What is known of an answer beside what it says.
+#[derive(Clone, Copy, Debug)]
+pub struct Beside<'a> {
+    pub took: Duration,
+    /// Nobody may know.
+    pub cost: Option<Nanodollars>,
+    pub request_id: Option<&'a str>,
 }
 
 /// An error as a client can read it.
@@ -201,6 +211,7 @@ struct Whole<'a> {
     model: &'a str,
     reply: Option<&'a str>,
     usage: Option<Usage>,
+    cost: Option<Nanodollars>,
     response_time_ms: u64,
     tool_calls: Option<&'a [Call]>,
     finish_reason: Option<&'static str>,
@@ -211,7 +222,7 @@ struct Whole<'a> {
 }
 
 impl<'a> Whole<'a> {
-    fn of(said: &'a Said, asked: &'a str, took: Duration, request_id: Option<&'a str>) -> Self {
+    fn of(said: &'a Said, asked: &'a str, Beside { took, cost, request_id }: Beside<'a>) -> Self {
         let response_time_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         match said {
             Said::Answer(answer) => Self {
@@ -219,6 +230,7 @@ impl<'a> Whole<'a> {
                 model: if answer.model.is_empty() { asked } else { &answer.model },
                 reply: Some(&answer.reply),
                 usage: answer.usage,
+                cost,
                 response_time_ms,
                 tool_calls: Some(&answer.calls[..]).filter(|calls| !calls.is_empty()),
                 finish_reason: Some(answer.finish),
@@ -230,6 +242,7 @@ impl<'a> Whole<'a> {
                 model: asked,
                 reply: None,
                 usage: None,
+                cost,
                 response_time_ms,
                 tool_calls: None,
                 finish_reason: None,
@@ -241,12 +254,12 @@ impl<'a> Whole<'a> {
 }
 
 /// The answer to `/api/v1/chat`.
-pub fn whole(said: &Said, took: Duration, request_id: Option<&str>) -> Bytes {
-    written(&Whole::of(said, "", took, request_id))
+pub fn whole(said: &Said, beside: Beside<'_>) -> Bytes {
+    written(&Whole::of(said, "", beside))
 }
 
 /// The answer to `/api/v1/broadcast`: of each model in the order in which they were named, as they were named.
-pub fn all<'a>(each: impl Iterator<Item = (&'a str, &'a Said, Duration, Option<&'a str>)>, took: Duration) -> Bytes {
+pub fn all<'a>(each: impl Iterator<Item = (&'a str, &'a Said, Beside<'a>)>, took: Duration) -> Bytes {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct One<'a> {
@@ -261,9 +274,9 @@ pub fn all<'a>(each: impl Iterator<Item = (&'a str, &'a Said, Duration, Option<&
         responses: Vec<One<'a>>,
         total_time_ms: u64,
     }
-    let one = |(requested, said, took, id): (&'a str, &'a Said, Duration, Option<&'a str>)| One {
+    let one = |(requested, said, beside): (&'a str, &'a Said, Beside<'a>)| One {
         requested,
-        whole: Whole::of(said, requested, took, id),
+        whole: Whole::of(said, requested, beside),
     };
     let responses: Vec<One<'_>> = each.map(one).collect();
     let success = responses.iter().all(|one| one.whole.success);
@@ -303,7 +316,9 @@ mod tests {
 
     fn told(status: u16, body: &Value) -> Value {
         let said = read(status, body.to_string().as_bytes());
-        serde_json::from_slice(&whole(&said, Duration::from_millis(1_243), None)).unwrap()
+        let cost = Some(Nanodollars(1_500_000));
+        let beside = Beside { took: Duration::from_millis(1_243), cost, request_id: None };
+        serde_json::from_slice(&whole(&said, beside)).unwrap()
     }
 
     #[test]
@@ -320,7 +335,7 @@ mod tests {
             told(200, &body),
             json!({
                 "success": true, "model": "qwen3", "reply": "Hebbian",
-                "usage": {"promptTokens": 45, "completionTokens": 89, "totalTokens": 134},
+                "usage": {"promptTokens": 45, "completionTokens": 89, "totalTokens": 134}, "cost": "0.0015",
                 "responseTimeMs": 1243, "toolCalls": null, "finishReason": "stop",
             })
         );

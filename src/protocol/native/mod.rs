@@ -6,5 +6,5 @@
 mod answer;
 mod question;
 
-pub use answer::{Error, Said, all, problem, read, whole};
+pub use answer::{Beside, Error, Said, all, problem, read, whole};
 pub use question::{Broadcast, Chat, broadcast, chat};
