@@ -1,6 +1,6 @@
 //! A model as it is shown.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::directory::known::Known;
@@ -11,7 +11,7 @@ use crate::domain::entity::{Identity, Model, Provider, Source, Workspace};
 use crate::domain::id::Id;
 use crate::domain::money::Nanodollars;
 use crate::domain::permission::Permission;
-use crate::domain::prices::Prices;
+use crate::domain::prices::{Prices, Tier};
 use crate::domain::time::Timestamp;
 
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
@@ -104,6 +104,68 @@ pub struct PriceLine {
     /// Dollars for one call.
     #[schema(required, value_type = Option<String>)]
     pub per_request: Option<Nanodollars>,
+    /// What longer calls cost instead, the shortest first.
+    pub tiers: Vec<TierLine>,
+}
+
+/// Prices of a whole call whose input is longer than so many units; a price that is left out is the model's own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = PriceTier, example = json!({"above": 200_000, "input": "2.5", "output": "15"}))]
+pub struct TierLine {
+    #[schema(minimum = 1)]
+    pub above: u64,
+    #[schema(value_type = Option<String>)]
+    pub input: Option<Nanodollars>,
+    #[schema(value_type = Option<String>)]
+    pub output: Option<Nanodollars>,
+    #[schema(value_type = Option<String>)]
+    pub cache_read: Option<Nanodollars>,
+    #[serde(rename = "cacheWrite5m")]
+    #[schema(value_type = Option<String>)]
+    pub cache_write_5m: Option<Nanodollars>,
+    #[serde(rename = "cacheWrite1h")]
+    #[schema(value_type = Option<String>)]
+    pub cache_write_1h: Option<Nanodollars>,
+    #[schema(value_type = Option<String>)]
+    pub reasoning: Option<Nanodollars>,
+    #[schema(value_type = Option<String>)]
+    pub audio_input: Option<Nanodollars>,
+    #[schema(value_type = Option<String>)]
+    pub audio_output: Option<Nanodollars>,
+}
+
+impl From<&Tier> for TierLine {
+    fn from(Tier { above, prices }: &Tier) -> Self {
+        Self {
+            above: *above,
+            input: prices.input,
+            output: prices.output,
+            cache_read: prices.cache_read,
+            cache_write_5m: prices.cache_write_5m,
+            cache_write_1h: prices.cache_write_1h,
+            reasoning: prices.reasoning,
+            audio_input: prices.audio_input,
+            audio_output: prices.audio_output,
+        }
+    }
+}
+
+impl From<&TierLine> for Tier {
+    fn from(line: &TierLine) -> Self {
+        let prices = Prices {
+            input: line.input,
+            output: line.output,
+            cache_read: line.cache_read,
+            cache_write_5m: line.cache_write_5m,
+            cache_write_1h: line.cache_write_1h,
+            reasoning: line.reasoning,
+            audio_input: line.audio_input,
+            audio_output: line.audio_output,
+            ..Prices::default()
+        };
+        Self { above: line.above, prices }
+    }
 }
 
 impl From<&Prices> for PriceLine {
@@ -118,6 +180,7 @@ impl From<&Prices> for PriceLine {
             audio_input: prices.audio_input,
             audio_output: prices.audio_output,
             per_request: prices.per_request,
+            tiers: prices.tiers.iter().map(TierLine::from).collect(),
         }
     }
 }

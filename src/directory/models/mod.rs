@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
 
-pub use self::line::{ModelLine, PriceLine};
+pub use self::line::{ModelLine, PriceLine, TierLine};
 
 pub(super) use self::line::line;
 
@@ -28,7 +28,7 @@ use crate::domain::entity::{Hydration, Identity, Model, Owner, Provider, Workspa
 use crate::domain::id::Id;
 use crate::domain::money::Nanodollars;
 use crate::domain::permission::Permission;
-use crate::domain::prices::{DatedPrices, Prices};
+use crate::domain::prices::{DatedPrices, Prices, Tier};
 use crate::domain::time::Timestamp;
 use crate::store::{Need, Previous};
 
@@ -137,6 +137,10 @@ pub struct PriceChange {
     #[serde(default)]
     #[schema(value_type = Option<String>, pattern = r"^[0-9]{1,9}(\.[0-9]{1,9})?$")]
     pub per_request: Change<Nanodollars>,
+    /// What longer calls cost instead: these stand for all that there were.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<TierLine>>, max_items = 16)]
+    pub tiers: Change<Vec<TierLine>>,
 }
 
 /// As text, so that no arithmetic changes it.
@@ -156,6 +160,14 @@ impl PriceChange {
         self.audio_input.apply(&mut prices.audio_input);
         self.audio_output.apply(&mut prices.audio_output);
         self.per_request.apply(&mut prices.per_request);
+        match self.tiers {
+            Change::Keep => {}
+            Change::Clear => prices.tiers.clear(),
+            Change::Set(tiers) => {
+                prices.tiers = tiers.iter().map(Tier::from).collect();
+                prices.tiers.sort_by_key(|tier| tier.above);
+            }
+        }
     }
 }
 

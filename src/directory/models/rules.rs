@@ -15,6 +15,9 @@ const PROMPT_MAX: usize = 64 * 1024;
 const PATH_MAX: usize = 4_096;
 /// Words about what it can do; more is a document.
 const CAPABILITIES_MAX: usize = 64;
+
+/// Lengths at which a model's prices change; the longest list that a provider has holds two.
+const TIERS_MAX: usize = 16;
 /// A call that takes longer is no call.
 const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 3_600);
 
@@ -41,7 +44,7 @@ pub(in crate::directory) fn checked(
     bounded("the system prompt", "systemPrompt", model.defaults.system_prompt.as_deref(), PROMPT_MAX)?;
     temperature(model.defaults.temperature.as_deref())?;
     capabilities(&model.capabilities)?;
-    no_price_is_negative(model)?;
+    prices_are_sound(model)?;
     identity(known, model, provider.owner)
 }
 
@@ -103,9 +106,26 @@ fn capabilities(words: &[String]) -> Result<(), DirectoryError> {
     words.iter().try_for_each(|word| error::name("a capability", word)).map_err(|error| error.at("capabilities"))
 }
 
-fn no_price_is_negative(model: &Model) -> Result<(), DirectoryError> {
+fn prices_are_sound(model: &Model) -> Result<(), DirectoryError> {
     // Those written just now hold from now on, so they are the last.
     let Some(prices) = model.prices.at(Timestamp(i64::MAX)) else { return Ok(()) };
+    let wrong = |what, why, remedy: String| Err(DirectoryError::invalid(what, why, remedy).at("prices"));
+    if std::iter::once(prices).chain(prices.tiers.iter().map(|tier| &tier.prices)).any(has_a_negative) {
+        return wrong("a price", "is negative", "write 0 or more".into());
+    }
+    if prices.tiers.len() > TIERS_MAX {
+        return wrong("the list of tiers", "is too long", format!("name at most {TIERS_MAX}"));
+    }
+    if prices.tiers.iter().any(|tier| tier.above == 0)
+        || prices.tiers.windows(2).any(|pair| pair[0].above == pair[1].above)
+    {
+        let remedy = "let each begin above another length, of 1 or more";
+        return wrong("the list of tiers", "names a length twice, or none", remedy.into());
+    }
+    Ok(())
+}
+
+fn has_a_negative(prices: &Prices) -> bool {
     let Prices {
         input,
         output,
@@ -116,15 +136,12 @@ fn no_price_is_negative(model: &Model) -> Result<(), DirectoryError> {
         audio_input,
         audio_output,
         per_request,
-        // They come from `gateway.toml` alone, which takes no negative price.
+        // Each is looked at by itself.
         tiers: _,
     } = prices;
     let all =
         [input, output, cache_read, cache_write_5m, cache_write_1h, reasoning, audio_input, audio_output, per_request];
-    match all.into_iter().flatten().any(|price| *price < Nanodollars(0)) {
-        true => Err(DirectoryError::invalid("a price", "is negative", "write 0 or more").at("prices")),
-        false => Ok(()),
-    }
+    all.into_iter().flatten().any(|price| *price < Nanodollars(0))
 }
 
 /// Its text is the platform's or the same owner's.

@@ -115,10 +115,23 @@ async fn a_model_has_prices_as_decimals_and_defaults_as_written() {
     let changed = root.patch(&at, change).await.with(200);
     assert_eq!((&changed["prices"]["input"], &changed["prices"]["output"]), (&Value::Null, &json!("0.6")));
     assert_eq!((&changed["temperature"], &changed["timeoutMs"]), (&Value::Null, &Value::Null));
+    let tiers = json!([{"above": 400_000, "output": "2"}, {"above": 200_000, "input": "0.3", "cacheRead": "0.03"}]);
+    let tiered = root.patch(&at, json!({"prices": {"tiers": tiers}})).await.with(200);
+    let told = &tiered["prices"]["tiers"];
+    assert_eq!(
+        (&told[0]["above"], &told[0]["input"], &told[1]["output"]),
+        (&json!(200_000), &json!("0.3"), &json!("2"))
+    );
+    assert_eq!((&told[0]["output"], &tiered["prices"]["output"]), (&Value::Null, &json!("0.6")));
+    let cleared = root.patch(&at, json!({"prices": {"tiers": null}})).await.with(200);
+    assert_eq!((&cleared["prices"]["tiers"], &cleared["prices"]["output"]), (&json!([]), &json!("0.6")));
     assert_eq!(root.patch(&at, json!({"prices": null})).await.with(200)["prices"]["output"], Value::Null);
     for (field, body) in [
         ("prices.input", json!({"prices": {"input": 0.15}})),
         ("prices", json!({"prices": {"input": "-1"}})),
+        ("prices", json!({"prices": {"tiers": [{"above": 1, "input": "-1"}]}})),
+        ("prices", json!({"prices": {"tiers": [{"above": 0}]}})),
+        ("prices", json!({"prices": {"tiers": [{"above": 7, "input": "1"}, {"above": 7, "input": "2"}]}})),
         ("contextLength", json!({"contextLength": 0})),
         ("approvedForChat", json!({"approvedForChat": null})),
         ("aproved", json!({"aproved": true})),
