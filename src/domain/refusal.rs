@@ -41,6 +41,10 @@ pub enum Refusal {
     BodyBroken,
     #[error("the body did not arrive in time")]
     BodyTimedOut,
+    #[error(
+        "this socket has been open for an hour; open another, and go on from what was stored or with all that was said"
+    )]
+    SocketTooOld,
     #[error("the body is not valid: {what} at byte {at}")]
     BodyInvalid { what: &'static str, at: usize },
     #[error("`{0}` is not accepted in a body: where a call goes is decided by the gateway's configuration")]
@@ -174,6 +178,7 @@ impl Refusal {
             Self::BodyTooLarge { .. } => row(413, "body_too_large", InvalidRequest),
             Self::BodyBroken => row(400, "body_broken", InvalidRequest),
             Self::BodyTimedOut => row(408, "body_timeout", InvalidRequest),
+            Self::SocketTooOld => row(400, "websocket_connection_limit_reached", InvalidRequest),
             Self::BodyInvalid { .. } => row(400, "body_invalid", InvalidRequest),
             Self::FieldDenied(_) => row(400, "field_denied", InvalidRequest),
             Self::FieldInvalid { .. } => row(400, "field_invalid", InvalidRequest),
@@ -213,7 +218,7 @@ impl Refusal {
 
     /// Every code of the table above with its status, so that metrics can hold one series each and the documents
     /// are held to all of them.
-    pub const CODES: [(&'static str, u16); 43] = [
+    pub const CODES: [(&'static str, u16); 44] = [
         ("token_missing", 401),
         ("tokens_differ", 401),
         ("invalid_api_key", 401),
@@ -228,6 +233,7 @@ impl Refusal {
         ("body_too_large", 413),
         ("body_broken", 400),
         ("body_timeout", 408),
+        ("websocket_connection_limit_reached", 400),
         ("body_invalid", 400),
         ("field_denied", 400),
         ("field_invalid", 400),

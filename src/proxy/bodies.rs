@@ -67,6 +67,13 @@ impl BodyShare {
         self.bytes += bytes;
         Ok(())
     }
+
+    /// Gives some of it back.
+    pub(super) fn shrink(&mut self, bytes: usize) {
+        let bytes = bytes.min(self.bytes);
+        self.bytes -= bytes;
+        self.budget.taken_bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
 }
 
 impl Drop for BodyShare {

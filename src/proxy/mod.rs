@@ -13,6 +13,7 @@ mod recall;
 mod relay;
 mod route;
 mod serve;
+mod socket;
 mod transcripts;
 mod upload;
 
@@ -26,7 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use http::{Request, Response, request};
+use http::{HeaderMap, Request, Response, request};
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
@@ -152,15 +153,15 @@ impl Proxy {
     /// Up to the caller; what is refused here is counted, but is no exchange.
     async fn placed(&self, head: &request::Parts, now: Timestamp) -> Result<(Place, Caller), Refusal> {
         let place = route::place(&head.method, head.uri.path())?;
-        let caller = self.caller(head, now).await?;
+        let caller = self.caller(&head.headers, now).await?;
         if caller.is_seen_again(now) {
             self.gateway.state.used(Used::Token(caller.token().id), now);
         }
         Ok((place, caller))
     }
 
-    async fn caller(&self, head: &request::Parts, now: Timestamp) -> Result<Caller, Refusal> {
-        authenticate(&self.gateway.world, &head.headers, now).await
+    async fn caller(&self, headers: &HeaderMap, now: Timestamp) -> Result<Caller, Refusal> {
+        authenticate(&self.gateway.world, headers, now).await
     }
 
     fn turned_away(&self, head: &request::Parts, id: Uuid, refusal: &Refusal) -> Response<RelayBody> {

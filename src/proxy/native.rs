@@ -109,7 +109,7 @@ impl Proxy {
             return Err(Refusal::MethodNotAllowed { method: head.method.to_string(), allow: "POST" });
         }
         // Who it is matters to each call, which asks again; here only that it is somebody.
-        self.caller(head, Timestamp::now()).await?;
+        self.caller(&head.headers, Timestamp::now()).await?;
         known();
         let (bytes, share) = read::json(head, body, &self.room()).await?;
         let asked = self.gateway.hands.over(bytes.len(), move || match way {
@@ -123,7 +123,7 @@ impl Proxy {
     async fn one(&self, headers: &HeaderMap, chat: native::Chat) -> Response<RelayBody> {
         let began = Instant::now();
         let bill = Bill::default();
-        let response = self.handle(call(headers, chat.body, &bill), || ()).await;
+        let response = self.handle(billed(headers, chat.body, &bill), || ()).await;
         if chat.is_streamed && response.status().is_success() {
             return response;
         }
@@ -159,7 +159,7 @@ impl Proxy {
             let error = Error::ours(404, "model_not_found", "no model has a name with such letters");
             return Heard { said: Said::Error(error), took: Duration::ZERO, bill, id: None };
         };
-        let mut call = call(headers, body, &bill);
+        let mut call = billed(headers, body, &bill);
         let asked = call.headers_mut();
         asked.insert(MODEL, model);
         if let Ok(seconds) = HeaderValue::from_str(&patience.as_secs_f64().to_string()) {
@@ -179,13 +179,19 @@ impl Proxy {
 }
 
 /// A call with the asker's own head.
-fn call(headers: &HeaderMap, body: Bytes, bill: &Bill) -> Request<RequestBody> {
+pub(super) fn call(headers: &HeaderMap, body: Bytes) -> Request<RequestBody> {
     let mut call = Request::new(RequestBody::whole(body));
     *call.method_mut() = Method::POST;
     *call.uri_mut() = http::Uri::from_static("/v1/responses");
     *call.headers_mut() = headers.clone();
     call.headers_mut().remove(header::CONTENT_LENGTH);
     call.headers_mut().insert(header::CONTENT_TYPE, JSON);
+    call
+}
+
+/// The same, with a bill that is filled in when it is settled.
+fn billed(headers: &HeaderMap, body: Bytes, bill: &Bill) -> Request<RequestBody> {
+    let mut call = call(headers, body);
     call.extensions_mut().insert(bill.clone());
     call
 }

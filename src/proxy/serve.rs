@@ -1,4 +1,4 @@
-//! The HTTP door: what `listen` hands on goes the call's way, be it by way of `native`, and what it refuses gets the
+//! The HTTP door: what `listen` hands on goes the call's way, be it by way of `native` or `socket`, and what it refuses gets the
 //! protocol's shape.
 
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use http::{Request, Response};
 
 use super::answer;
 use super::relay::RelayBody;
-use super::{Proxy, native, route};
+use super::{Proxy, native, route, socket};
 use crate::domain::protocol::Protocol;
 use crate::domain::refusal::Refusal;
 use crate::domain::time::Timestamp;
@@ -18,10 +18,14 @@ impl Serve for Proxy {
     type Body = RelayBody;
 
     fn call(&self, request: Request<RequestBody>, peer: Arc<Peer>) -> impl Future<Output = Response<RelayBody>> + Send {
-        let known = move || peer.has_shown_a_token();
-        match native::is_native(request.uri().path()) {
-            false => self.handle(request, known),
-            true => self.native(request, known),
+        let host = peer.clone();
+        let known = move || host.has_shown_a_token();
+        if native::is_native(request.uri().path()) {
+            self.native(request, known)
+        } else if socket::is_wanted(&request) {
+            self.socket(request, peer)
+        } else {
+            self.handle(request, known)
         }
     }
 

@@ -3,7 +3,9 @@ neither of them knows."""
 
 import json
 import os
+import socket
 import subprocess
+import threading
 
 import pytest
 
@@ -53,8 +55,44 @@ def test_claude_code_reads_a_file_and_says_what_is_in_it(gateway, folder):
     assert any(message["role"] == "tool" for message in gateway.primary.last("agent").fields["messages"])
 
 
-def test_codex_reads_a_file_and_says_what_is_in_it(gateway, folder):
-    [codex] = installed(CODEX).glob("*/bin/codex") or installed(CODEX).glob("*/codex/codex")
+class Relay:
+    """Passes connections on to the gateway, and keeps the first that each client says."""
+
+    def __init__(self, port):
+        self.port, self.heard = port, []
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.serve, args=(client,), daemon=True).start()
+
+    def serve(self, client):
+        first = client.recv(65536)
+        self.heard.append(first)
+        with socket.create_connection(("127.0.0.1", self.port)) as gateway:
+            gateway.sendall(first)
+            back = threading.Thread(target=pass_on, args=(gateway, client), daemon=True)
+            back.start()
+            pass_on(client, gateway)
+            back.join()
+
+
+def pass_on(source, sink):
+    try:
+        while piece := source.recv(65536):
+            sink.sendall(piece)
+        sink.shutdown(socket.SHUT_WR)
+    except OSError:
+        pass  # either side has gone
+
+
+def codex(gateway, folder, base_url, more=""):
+    [program] = installed(CODEX).glob("*/bin/codex") or installed(CODEX).glob("*/codex/codex")
     home = folder / "codex"
     home.mkdir()
     (home / "config.toml").write_text(f"""
@@ -62,13 +100,27 @@ model = "agent"
 model_provider = "keyway"
 [model_providers.keyway]
 name = "Keyway"
-base_url = "{gateway.base_url}"
+base_url = "{base_url}"
 env_key = "KEYWAY_TOKEN"
 wire_api = "responses"
+{more}
 """)
     variables = {"CODEX_HOME": str(home), "KEYWAY_TOKEN": gateway.token}
     # What it may do is to read one file; a sandbox inside of a container is often not to be had.
-    command = [codex, "exec", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox"]
+    command = [program, "exec", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox"]
     said = run([*command, f"What does {folder}/note.txt say?"], folder, variables)
     assert SECRET in said
     assert any(message["role"] == "tool" for message in gateway.primary.last("agent").fields["messages"])
+
+
+def test_codex_reads_a_file_and_says_what_is_in_it(gateway, folder):
+    codex(gateway, folder, gateway.base_url)
+
+
+def test_codex_does_the_same_over_a_websocket(gateway, folder):
+    relay = Relay(gateway.data_port)
+    port = relay.listener.getsockname()[1]
+    codex(gateway, folder, f"http://127.0.0.1:{port}/v1", "supports_websockets = true")
+    relay.listener.close()
+    asked = [first.split(b"\r\n")[0] for first in relay.heard]
+    assert b"GET /v1/responses HTTP/1.1" in asked and not any(line.startswith(b"POST /v1/responses ") for line in asked)

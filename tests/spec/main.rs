@@ -24,6 +24,7 @@ mod run_guards;
 mod running;
 mod sealed_file;
 mod settings;
+mod sockets;
 mod state;
 mod stores;
 mod streams;

@@ -4,6 +4,7 @@ pub(super) mod events;
 mod items;
 pub(super) mod refusal;
 pub(super) mod request;
+pub mod socket;
 pub mod transcript;
 
 pub use items::item_ids;

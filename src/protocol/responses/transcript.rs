@@ -10,26 +10,28 @@ use crate::protocol::splice::{Edit, Pieces, apply};
 
 /// The body with everything that was said before its own input: first what led to the response, then the response.
 pub fn continued(body: &Bytes, found: &Found, input: &[u8], response: &[u8]) -> Pieces {
-    let mut past = Vec::with_capacity(input.len() + response.len());
-    for items in [inside(&as_array(input)), inside(&output(response))] {
-        if !past.is_empty() && !items.is_empty() {
-            past.push(b',');
-        }
-        past.extend_from_slice(&items);
-    }
-    let edit = match &found.places.input {
-        Some(at) => {
-            let own = inside(&as_array(&body[at.clone()]));
-            if !past.is_empty() && !own.is_empty() {
-                past.push(b',');
-            }
-            past.extend_from_slice(&own);
-            Edit { at: at.clone(), with: [b"[".as_slice(), &past, b"]"].concat().into() }
-        }
+    let own = found.places.input.clone();
+    let all = joined(input, response, own.clone().map(|at| &body[at]));
+    let edit = match own {
+        Some(at) => Edit { at, with: all.into() },
         // The object is not empty: it names the response.
-        None => Edit::insert(found.inside, [b"\"input\":[".as_slice(), &past, b"],"].concat()),
+        None => Edit::insert(found.inside, [b"\"input\":".as_slice(), &all, b","].concat()),
     };
     apply(body, &[edit])
+}
+
+/// One list of all that was said: what led to the response, the response, the new input.
+pub(super) fn joined(input: &[u8], response: &[u8], own: Option<&[u8]>) -> Vec<u8> {
+    let mut all = Vec::with_capacity(input.len() + response.len() + own.map_or(0, <[u8]>::len));
+    all.push(b'[');
+    for items in [inside(&as_array(input)), inside(&output(response)), inside(&as_array(own.unwrap_or_default()))] {
+        if all.len() > 1 && !items.is_empty() {
+            all.push(b',');
+        }
+        all.extend_from_slice(&items);
+    }
+    all.push(b']');
+    all
 }
 
 /// An input as the list of items that it stands for.
@@ -54,7 +56,7 @@ fn output(response: &[u8]) -> Vec<u8> {
 }
 
 /// The value of an object's member, as it is written.
-fn member<'a>(object: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+pub(super) fn member<'a>(object: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     let mut reader = Reader::new(object);
     reader.space();
     if reader.peek() != Some(b'{') {

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
 use http::{HeaderMap, Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -13,10 +14,13 @@ use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use keyway::listen::Reception;
 use keyway::proxy::Proxy;
+use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, duplex};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
+use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::{WebSocketStream, client_async};
 
 /// Bytes in flight between client and gateway.
 const PIPE: usize = 16 * 1024;
@@ -89,6 +93,23 @@ impl Client {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 
+    /// Asks for a socket for Responses; the head's status where none is opened.
+    pub(crate) async fn opens_socket(&self) -> Result<Socket, u16> {
+        let pipe = self.connects().await;
+        let request = Request::get("ws://gateway.example/v1/responses")
+            .header("host", "gateway.example")
+            .header("authorization", format!("Bearer {}", self.token))
+            .header("connection", "upgrade")
+            .header("upgrade", "websocket")
+            .header("sec-websocket-version", "13")
+            .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
+        match client_async(request.body(()).unwrap(), pipe).await {
+            Ok((socket, _)) => Ok(Socket(socket)),
+            Err(Error::Http(answer)) => Err(answer.status().as_u16()),
+            Err(other) => panic!("{other}"),
+        }
+    }
+
     async fn connects(&self) -> Box<dyn Pipe> {
         if let Some(address) = self.address {
             return Box::new(TcpStream::connect(address).await.unwrap());
@@ -96,6 +117,56 @@ impl Client {
         let (ours, theirs) = duplex(PIPE);
         self.reception.take(theirs, ([127, 0, 0, 1], 4_711).into());
         Box::new(ours)
+    }
+}
+
+/// An open socket. Dropping it hangs up.
+pub(crate) struct Socket(WebSocketStream<Box<dyn Pipe>>);
+
+impl Socket {
+    pub(crate) async fn says(&mut self, message: &Value) {
+        self.sends(Message::text(message.to_string())).await;
+    }
+
+    pub(crate) async fn sends(&mut self, message: Message) {
+        self.0.send(message).await.unwrap();
+    }
+
+    /// The gateway may hang up before all of it is said.
+    pub(crate) async fn tries(&mut self, message: &Value) -> Result<(), Error> {
+        self.0.send(Message::text(message.to_string())).await
+    }
+
+    /// The next message, pings passed over; `None` once the socket is closed.
+    pub(crate) async fn hears(&mut self) -> Option<Value> {
+        loop {
+            match timeout(PATIENCE, self.0.next()).await.unwrap()?.ok()? {
+                Message::Text(text) => return Some(serde_json::from_str(&text).unwrap()),
+                Message::Close(_) => return None,
+                _ => {}
+            }
+        }
+    }
+
+    /// All messages up to an answer's end.
+    pub(crate) async fn hears_all(&mut self) -> Vec<Value> {
+        let mut all = Vec::new();
+        while let Some(message) = self.hears().await {
+            let kind = message["type"].as_str().unwrap_or_default().to_string();
+            // The error of a stream is followed by its response.
+            let is_last = message.get("status").is_some()
+                || ["response.completed", "response.incomplete", "response.failed"].contains(&&*kind);
+            all.push(message);
+            if is_last {
+                break;
+            }
+        }
+        all
+    }
+
+    /// Anything that comes, as it comes.
+    pub(crate) async fn next(&mut self) -> Option<Result<Message, Error>> {
+        timeout(PATIENCE, self.0.next()).await.unwrap()
     }
 }
 

@@ -10,7 +10,7 @@ pub(crate) mod postgres;
 mod provider;
 
 pub(crate) use answer::{Answer, says};
-pub(crate) use client::{Ask, Client, Reply};
+pub(crate) use client::{Ask, Client, Reply, Socket};
 pub(crate) use plan::Plan;
 pub(crate) use provider::Provider;
 
@@ -22,10 +22,13 @@ use std::time::Duration;
 
 use keyway::app::Assembled;
 use keyway::attempt::probe::Probe;
+use keyway::config::Routing;
+use keyway::domain::directory::Directory;
 use keyway::domain::entity::Credential;
-use keyway::listen::Reception;
+use keyway::listen::{Drained, Reception};
 use keyway::meter::{Meter, Outcome, Record};
 use keyway::proxy::Proxy;
+use keyway::snapshot::build;
 use keyway::store::state::State;
 use tokio::time::timeout;
 
@@ -128,6 +131,18 @@ impl World {
     /// What a scraper would read.
     pub(crate) fn metrics(&self) -> String {
         self.assembled.registry.text(&self.assembled.cells)
+    }
+
+    /// From now on nobody's token is known.
+    pub(crate) fn revokes_all_tokens(&self) {
+        let nobody = build(&Directory::default(), &Directory::default(), &Routing::default()).unwrap();
+        self.assembled.gateway.world.replace(nobody);
+    }
+
+    /// Takes no more, and waits so long for what is in progress. Did it all end by itself?
+    pub(crate) async fn drains(&self, limit: Duration) -> bool {
+        self.reception.close();
+        self.reception.drain(limit).await == Drained::Finished
     }
 
     /// Waits until nothing is in flight and no body is held; it is a failure if that takes more than a second.
