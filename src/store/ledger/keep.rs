@@ -1,10 +1,10 @@
 //! Puts entries into the ledger, each once, and what they add to its sums with them; forgets what is too old.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, PoisonError};
 
+use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgPool;
-use sqlx::{AssertSqlSafe, QueryBuilder};
 use uuid::Uuid;
 
 use super::{Away, Ledger, answered};
@@ -22,14 +22,57 @@ const AT_ONCE: usize = 4_096;
 const ROWS: [usize; 3] = [128, 16, 1];
 
 /// In pieces of these lengths.
-fn rows<T>(mut all: &[T]) -> impl Iterator<Item = &[T]> {
+fn pieces<T>(mut all: &[T]) -> impl Iterator<Item = &[T]> {
     std::iter::from_fn(move || {
         let length = ROWS.into_iter().find(|length| *length <= all.len())?;
-        let (rows, rest) = all.split_at(length);
+        let (piece, rest) = all.split_at(length);
         all = rest;
-        Some(rows)
+        Some(piece)
     })
 }
+
+/// The words of one statement, for each number of rows it may have, as either database reads them fastest: SQLite looks a
+/// numbered place up in a list of all of them.
+struct Words {
+    sqlite: [String; ROWS.len()],
+    postgres: [String; ROWS.len()],
+}
+
+impl Words {
+    /// What stands before the rows, and what behind; each row has so many values.
+    fn new(before: &str, values: usize, behind: &str) -> Self {
+        let words = |rows: usize, place: fn(usize) -> String| {
+            let row = |row: usize| {
+                let places = (1..=values).map(|value| place(row * values + value));
+                format!("({})", places.collect::<Vec<_>>().join(", "))
+            };
+            format!("{before} VALUES {} {behind}", (0..rows).map(row).collect::<Vec<_>>().join(", "))
+        };
+        Self {
+            sqlite: ROWS.map(|rows| words(rows, |_| "?".into())),
+            postgres: ROWS.map(|rows| words(rows, |place| format!("${place}"))),
+        }
+    }
+
+    fn of(&self, db: &Db, rows: usize) -> &str {
+        let words = match db {
+            Db::Sqlite(_) => &self.sqlite,
+            Db::Postgres(_) => &self.postgres,
+        };
+        let length = ROWS.iter().position(|length| *length == rows);
+        length.map_or("", |length| &words[length])
+    }
+}
+
+static EXCHANGES: LazyLock<Words> = LazyLock::new(|| {
+    let before = "INSERT INTO ledger_exchanges (day, id, at, org, workspace, run, detail)";
+    Words::new(before, 7, "ON CONFLICT (day, id) DO NOTHING")
+});
+
+static SUMS: LazyLock<[Words; ROLLUPS.len()]> = LazyLock::new(|| ROLLUPS.each_ref().map(Rollup::words));
+
+/// Bytes that the usual exchange takes at most.
+const DETAIL: usize = 512;
 
 /// Days that have a table of their own in Postgres.
 #[derive(Default)]
@@ -62,18 +105,13 @@ const ROLLUPS: [Rollup; 3] = [
 ];
 
 impl Rollup {
-    fn keys(&self) -> String {
-        let run = if self.has_runs { ", run" } else { "" };
-        format!("{}, org, workspace, person, token, provider, model{run}", self.when)
-    }
-
-    fn into(&self) -> String {
-        format!("INSERT INTO {} ({}, {}) ", self.table, self.keys(), Sums::NAMES.join(", "))
-    }
-
-    fn or_add(&self) -> String {
-        let add = Sums::NAMES.map(|name| format!("{name} = {}.{name} + excluded.{name}", self.table));
-        format!(" ON CONFLICT ({}) DO UPDATE SET {}", self.keys(), add.join(", "))
+    fn words(&self) -> Words {
+        let (table, run) = (self.table, if self.has_runs { ", run" } else { "" });
+        let keys = format!("{}, org, workspace, person, token, provider, model{run}", self.when);
+        let before = format!("INSERT INTO {table} ({keys}, {})", Sums::NAMES.join(", "));
+        let add = Sums::NAMES.map(|name| format!("{name} = {table}.{name} + excluded.{name}"));
+        let behind = format!("ON CONFLICT ({keys}) DO UPDATE SET {}", add.join(", "));
+        Words::new(&before, 7 + usize::from(self.has_runs) + Sums::NAMES.len(), &behind)
     }
 
     fn sums<'e>(&self, entries: &[&'e Entry]) -> Vec<(Key<'e>, Sums)> {
@@ -124,58 +162,86 @@ impl Ledger {
     }
 }
 
+/// Nearly always all of them are new, so which are not is looked up when some are not.
 async fn keep(db: &Db, entries: &[Entry]) -> Result<(), sqlx::Error> {
-    const INTO: &str = "INSERT INTO ledger_exchanges (day, id, at, org, workspace, run, detail) ";
+    let all: Vec<&Entry> = entries.iter().collect();
+    if keep_new(db, &all).await? {
+        return Ok(());
+    }
+    let mut there = known(db, entries).await?;
+    let new: Vec<&Entry> = entries.iter().filter(|entry| there.insert(entry.id)).collect();
+    match keep_new(db, &new).await? {
+        true => Ok(()),
+        // What was given up for lost a moment ago went through after all. The next try sees it.
+        false => Err(sqlx::Error::Protocol("exchanges were kept by another hand meanwhile".into())),
+    }
+}
+
+async fn known(db: &Db, entries: &[Entry]) -> Result<HashSet<Uuid>, sqlx::Error> {
+    const IS_THERE: &str = "SELECT id FROM ledger_exchanges WHERE day = $1 AND id = $2";
+    let mut found = HashSet::new();
+    for entry in entries {
+        let id: Option<Uuid> = on!(db, |pool| {
+            sqlx::query_scalar(IS_THERE).bind(number(entry.day())).bind(entry.id).fetch_optional(pool).await?
+        });
+        found.extend(id);
+    }
+    Ok(found)
+}
+
+/// Says false, and changes nothing, where not all of them are new.
+async fn keep_new(db: &Db, entries: &[&Entry]) -> Result<bool, sqlx::Error> {
     const EDGE: &str = "INSERT INTO ledger_lineage (workspace, run, parent, at) SELECT $1, $2, $3, $4 WHERE NOT EXISTS (\
          WITH RECURSIVE above (run) AS (SELECT $3 UNION SELECT upper.parent FROM ledger_lineage upper \
          JOIN above ON upper.run = above.run WHERE upper.workspace = $1) SELECT 1 FROM above WHERE above.run = $2) \
          ON CONFLICT (workspace, run) DO NOTHING";
     on!(db, |pool| {
         let mut turn = pool.begin().await?;
-        let mut fresh: HashSet<Uuid> = HashSet::new();
-        for entries in rows(entries) {
-            let mut query = QueryBuilder::new(INTO);
-            query.push_values(entries, |mut row, entry| {
-                let mut detail = Vec::new();
+        for entries in pieces(entries) {
+            let mut query = sqlx::query(EXCHANGES.of(db, entries.len()));
+            for entry in entries {
+                let mut detail = Vec::with_capacity(DETAIL);
                 entry.write(&mut detail);
-                row.push_bind(number(entry.day()))
-                    .push_bind(entry.id)
-                    .push_bind(entry.began_at.0)
-                    .push_bind(entry.org.uuid())
-                    .push_bind(entry.workspace.uuid())
-                    .push_bind(entry.run.as_deref().unwrap_or_default())
-                    .push_bind(detail);
-            });
-            query.push(" ON CONFLICT (day, id) DO NOTHING RETURNING id");
-            fresh.extend(query.build_query_scalar::<Uuid>().fetch_all(&mut *turn).await?);
-        }
-        // Taken out, so that one that comes twice in a batch is summed once.
-        let new: Vec<&Entry> = entries.iter().filter(|entry| fresh.remove(&entry.id)).collect();
-        for rollup in &ROLLUPS {
-            for sums in rows(&rollup.sums(&new)) {
-                let mut query = QueryBuilder::new(rollup.into());
-                query.push_values(sums, |mut row, (key, sums)| {
-                    row.push_bind(key.when)
-                        .push_bind(key.org)
-                        .push_bind(key.workspace)
-                        .push_bind(key.person)
-                        .push_bind(key.token)
-                        .push_bind(key.provider)
-                        .push_bind(key.model);
-                    if rollup.has_runs {
-                        row.push_bind(key.run);
-                    }
-                    for value in sums.values() {
-                        row.push_bind(value);
-                    }
-                });
-                query.push(rollup.or_add()).build().execute(&mut *turn).await?;
+                query = query
+                    .bind(number(entry.day()))
+                    .bind(entry.id)
+                    .bind(entry.began_at.0)
+                    .bind(entry.org.uuid())
+                    .bind(entry.workspace.uuid())
+                    .bind(entry.run.as_deref().unwrap_or_default())
+                    .bind(detail);
+            }
+            if query.execute(&mut *turn).await?.rows_affected() < entries.len() as u64 {
+                return Ok(false);
             }
         }
-        for (workspace, run, parent, at) in edges(&new) {
+        for (rollup, words) in ROLLUPS.iter().zip(&*SUMS) {
+            for sums in pieces(&rollup.sums(entries)) {
+                let mut query = sqlx::query(words.of(db, sums.len()));
+                for (key, sums) in sums {
+                    query = query
+                        .bind(key.when)
+                        .bind(key.org)
+                        .bind(key.workspace)
+                        .bind(key.person)
+                        .bind(key.token)
+                        .bind(key.provider)
+                        .bind(key.model);
+                    if rollup.has_runs {
+                        query = query.bind(key.run);
+                    }
+                    for value in sums.values() {
+                        query = query.bind(value);
+                    }
+                }
+                query.execute(&mut *turn).await?;
+            }
+        }
+        for (workspace, run, parent, at) in edges(entries) {
             sqlx::query(EDGE).bind(workspace.uuid()).bind(run).bind(parent).bind(at).execute(&mut *turn).await?;
         }
-        turn.commit().await
+        turn.commit().await?;
+        Ok(true)
     })
 }
 
