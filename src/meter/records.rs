@@ -178,6 +178,10 @@ impl Records {
         Poll::Pending
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.cores.iter().all(|core| locked(&core.waiting).records.is_empty())
+    }
+
     /// All that waits, with whoever waits for it left where they are.
     pub(super) fn batch(&self) -> Batch {
         let now = Instant::now();

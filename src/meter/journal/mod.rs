@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::{self, JoinHandle, Thread};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use rustix::fs::{FlockOperation, flock};
@@ -35,6 +35,10 @@ const IDLE_TICKS: u32 = 50;
 
 /// How often a disk that took nothing is tried again.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// Writes begin so far apart at least: each wakes a thread here and one on every core, and what is settled meanwhile goes with
+/// the next. Where calls end further apart than this, nobody waits.
+const BREATH: Duration = Duration::from_micros(100);
 
 /// What was settled at once is encoded into this much at most that is kept for the next time.
 const KEPT_BUFFER: usize = 1 << 20;
@@ -257,8 +261,13 @@ impl Shared {
 
 /// The writer's life: all that waits in one write, then everybody who waited for it goes.
 fn write(shared: &Shared, meter: &Meter, watcher: &Thread, mut writer: Writer) {
-    let mut frames = Vec::new();
+    let (mut frames, mut began) = (Vec::new(), None::<Instant>);
     loop {
+        if let Some(rest) = began.and_then(|began| BREATH.checked_sub(began.elapsed()))
+            && !meter.records.is_empty()
+        {
+            thread::sleep(rest);
+        }
         let batch = meter.records.batch();
         if batch.records.is_empty() {
             match (writer.has_backlog(), shared.is_stopping()) {
@@ -275,6 +284,7 @@ fn write(shared: &Shared, meter: &Meter, watcher: &Thread, mut writer: Writer) {
             }
             continue;
         }
+        began = Some(Instant::now());
         // A token for one that watches already; else it must see that this write is late.
         watcher.unpark();
         frames.clear();
