@@ -71,6 +71,20 @@ def busiest_share(before, after):
     return max(spent, default=0) / (sum(spent) or 1)
 
 
+def beside_share(before, after, served_by):
+    """What the threads that serve no calls spent between two readings, over what those spent whose names begin so."""
+    serving = others = 0
+    for thread in after:
+        spent = after[thread] - before.get(thread, 0)
+        try:
+            with open(thread.replace("schedstat", "comm")) as file:
+                is_serving = file.read().startswith(served_by)
+        except OSError:
+            is_serving = False
+        serving, others = (serving + spent, others) if is_serving else (serving, others + spent)
+    return others / serving if serving else None
+
+
 def memory_kib(pid, field="Pss"):
     """Memory of the whole tree; Pss counts a shared page by its share."""
     total = 0

@@ -9,6 +9,7 @@ ROWS = [
     ("1m", "CPU/request x nginx, 1 MB", 2.0, 1.3, "ratio"),
     ("paced", "CPU/chunk x nginx, 100 paced streams", 1.4, 1.1, "ratio"),
     ("unpaced", "µs/chunk, unpaced", 3, 1, "µs"),
+    ("beside", "journal, ledger, all else beside small calls", 0.15, None, "plain"),
     ("latency", "added p50 at 1,000/s over direct", 65, 45, "µs"),
     ("held", "KiB per held stream", 44, 28, "KiB"),
     ("idle", "idle memory", 16, 8, "MiB"),
@@ -88,7 +89,10 @@ def of_rounds(figure, rounds, name, samples):
             "few_busiest_worst": max(shares, default=None),
         }
     cpu = median(lambda one: one[name]["cpu_us"])
-    return {figure: median(over_nginx) if figure != "unpaced" else cpu, f"{figure}_us": cpu}
+    found = {figure: median(over_nginx) if figure != "unpaced" else cpu, f"{figure}_us": cpu}
+    if figure == "small":
+        found["beside"] = median(lambda one: one[name].get("beside"))
+    return found
 
 
 def of_memory(samples, name):

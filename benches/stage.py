@@ -93,8 +93,8 @@ class Process:
         with open(self.log, errors="replace") as file:
             return file.read()[-2000:]
 
-    def end(self):
-        for sign, patience in ((signal.SIGTERM, 5), (signal.SIGKILL, 5)):
+    def end(self, patience=5):
+        for sign, patience in ((signal.SIGTERM, patience), (signal.SIGKILL, 5)):
             if not self.lives():
                 break
             with contextlib.suppress(ProcessLookupError):
@@ -143,8 +143,8 @@ class Stage:
         self.processes.append(process)
         return process
 
-    def end(self, process):
-        process.end()
+    def end(self, process, patience=5):
+        process.end(patience)
         self.processes.remove(process)
 
     def pids(self):

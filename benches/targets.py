@@ -26,8 +26,9 @@ class Target:
     label = "?"
     # Put before the program: valgrind, when instructions are counted.
     wrapper = ()
-    # Part of the names of functions that only threads have which serve calls.
-    serves = "hyper::"
+    # Part of the names of functions that only threads have which serve calls, and how the names of these threads begin,
+    # where others do work of their own.
+    serves, served_by = "hyper::", None
 
     def __init__(self, stage, number=0):
         self.stage = stage
@@ -52,7 +53,8 @@ class Target:
         return time.monotonic() - began
 
     def end(self):
-        self.stage.end(self.process)
+        # What counts instructions is slow to end, and writes them down last.
+        self.stage.end(self.process, patience=90 if self.wrapper else 5)
         self.process = None
 
     def cpu_ns(self):
@@ -143,7 +145,7 @@ http {{
 
 class Keyway(Target):
     name, label = "keyway", "keyway"
-    serves = "keyway::proxy::"
+    serves, served_by = "keyway::proxy::Proxy::attempted", "core-"
     program = None
     scraped = True
     # The address of a Postgres that keeps the directory in place of the sealed file. What Keyway has there goes.
