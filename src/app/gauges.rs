@@ -131,8 +131,31 @@ fn of_ledger(server: &Server) {
     }
 }
 
-fn of_budgets(server: &Server) {
+fn of_budgets(server: &Arc<Server>) {
     let registry = &server.registry;
+    let of = server.gateway.clone();
+    registry.gauge(
+        "keyway_limit_parts",
+        "Leased of shared limits of requests, text and parallel calls: by so much at most would they be exceeded if this \
+         replica died now.",
+        &["limit"],
+        move |out| {
+            for (limit, held) in of.meter.budgets.parts(&of.meter.limiter) {
+                out.push(&[limit], held as f64);
+            }
+        },
+    );
+    let of = server.clone();
+    registry.gauge(
+        "keyway_budget_warnings_total",
+        "Budgets of which a percentage of `[budgets] warn_percents` was spent.",
+        &[],
+        move |out| out.push(&[], of.notices.raised.load(Relaxed) as f64),
+    );
+    let of = server.clone();
+    registry.gauge("keyway_webhook_lost_total", "Notices that `[budgets.webhook]` did not take.", &[], move |out| {
+        out.push(&[], of.notices.lost.load(Relaxed) as f64)
+    });
     let of = server.gateway.clone();
     registry.gauge(
         "keyway_budget_reserved_dollars",

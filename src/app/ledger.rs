@@ -74,7 +74,7 @@ impl Books {
             draining.abort();
             tracing::warn!("the ledger did not take all exchanges; they wait in the journal for the next start");
         }
-        if let Err(error) = meter.budgets.end_leases().await {
+        if let Err(error) = meter.end_leases().await {
             tracing::warn!("{error}; what is left of this replica's leases is there for the others once they are over");
         }
         self.ledger.close().await;
@@ -103,8 +103,12 @@ pub(super) async fn sweep(server: Arc<Server>) {
         if let Err(error) = server.books.ledger.forget(oldest).await {
             tracing::warn!("{error}; days that are too old stay until the next hour");
         }
+        let now = Timestamp::now();
+        let warnings = server.books.ledger.forget_warnings(now.day() - PERIODS_KEPT, now.month() - PERIODS_KEPT);
+        if let Err(error) = warnings.await {
+            tracing::debug!("{error}; what was told of budgets that are over stays until the next hour");
+        }
         if server.books.ledger.is_shared() {
-            let now = Timestamp::now();
             let forgotten = server.books.ledger.forget_budgets(now.day() - PERIODS_KEPT, now.month() - PERIODS_KEPT);
             if let Err(error) = forgotten.await {
                 tracing::debug!("{error}; budgets that are over stay until the next hour");
@@ -119,7 +123,7 @@ pub(super) async fn report(server: Arc<Server>) {
     loop {
         ticks.tick().await;
         // That the database is away is said elsewhere; leases go on as far as they reach.
-        if let Err(error) = server.gateway.meter.budgets.report().await {
+        if let Err(error) = server.gateway.meter.report_leases().await {
             tracing::debug!("{error}; what was spent of leases is told a second later");
         }
     }

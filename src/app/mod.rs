@@ -18,6 +18,7 @@ mod running;
 mod settings;
 mod signals;
 mod state;
+mod webhook;
 
 pub use assemble::{Assembled, assemble, meter};
 pub use demo::{Asked, Demo, demo};

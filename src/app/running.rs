@@ -17,7 +17,7 @@ use super::following::{Following, follow};
 use super::ledger::{self, Books};
 use super::reload::{Reloads, Troubles};
 use super::signals::{self, Signals};
-use super::{Source, Trouble, gauges, log, settings, state};
+use super::{Source, Trouble, gauges, log, settings, state, webhook};
 use crate::admin::api::{Api, Ground, Live, Traffic};
 use crate::admin::{self, Admin, Desk, Models};
 use crate::attempt::client::{Connect, Network};
@@ -41,7 +41,8 @@ pub(super) struct Server {
     pub(super) state: State,
     pub(super) gateway: Arc<Gateway>,
     pub(super) books: Books,
-    probe: Arc<Probe>,
+    pub(super) probe: Arc<Probe>,
+    pub(super) notices: webhook::Notices,
     pub(super) network: Arc<Network>,
     pub(super) admin: Arc<ArcSwap<admin::Settings>>,
     pub(super) ground: Arc<ArcSwap<Ground>>,
@@ -63,7 +64,7 @@ pub(super) struct Running {
     pub(super) desk: Reception<Desk>,
     pub(super) desk_address: SocketAddr,
     /// Goes on while calls are drained: a revocation holds until the end.
-    keeping_up: [AbortHandle; 3],
+    keeping_up: [AbortHandle; 4],
 }
 
 impl Running {
@@ -95,6 +96,7 @@ impl Running {
             tokio::spawn(follow(server.clone())),
             tokio::spawn(ledger::sweep(server.clone())),
             tokio::spawn(ledger::report(server.clone())),
+            tokio::spawn(webhook::warn(server.clone())),
         ];
         let keeping_up = keeping_up.map(|task| task.abort_handle());
         Ok(Self { server, proxies, plane, desk, desk_address, keeping_up })
@@ -153,6 +155,7 @@ impl Server {
             gateway: assembled.gateway.clone(),
             books,
             probe: assembled.probe.clone(),
+            notices: webhook::Notices::default(),
             network,
             registry: assembled.registry.clone(),
             cells: assembled.cells.clone(),

@@ -10,7 +10,7 @@ use super::declared;
 use super::read::Value;
 use super::settings::{
     Attempts, Breaker, Budgets, Cache, Data, Egress, Encryption, Http2, Journal, Ledger, Limits, Listen, Log,
-    LogFormat, LogLevel, Metrics, Routing, Store, TlsFiles,
+    LogFormat, LogLevel, Metrics, Routing, Store, TlsFiles, Webhook,
 };
 use super::table::Table;
 use crate::domain::address;
@@ -24,6 +24,9 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Where data lies if nobody says otherwise, relative to the file.
 const DATA_DIR: &str = "./keyway-data";
+
+/// Notices are signed with no less.
+const LEAST_SECRET: usize = 16;
 
 /// Days are forgotten as a whole, and one of them is not over yet.
 const LEAST_RETENTION: Duration = Duration::from_secs(2 * 86_400);
@@ -58,7 +61,7 @@ pub(super) fn config(root: &mut Table<'_>, now: Timestamp) -> Config {
         limits: root.section("limits", limits),
         journal: root.section("journal", journal),
         ledger: root.section("ledger", ledger),
-        budgets: root.section("budgets", budgets),
+        budgets: root.section("budgets", |table| budgets(table, &egress.rules)),
         log: root.section("log", log),
         metrics: root.section("metrics", metrics),
         declared: declared::directory(root, &egress.rules, now),
@@ -269,13 +272,35 @@ fn journal(table: &mut Table<'_>) -> Journal {
     }
 }
 
-fn budgets(table: &mut Table<'_>) -> Budgets {
+fn budgets(table: &mut Table<'_>, egress: &address::Egress) -> Budgets {
     let default = Budgets::default();
-    Budgets {
+    let mut budgets = Budgets {
         media_tokens: table.number("media_tokens", default.media_tokens, 0..=u64::MAX),
         when_unknown: table.choice("when_unknown", default.when_unknown, &Unknown::ALL),
         when_short: table.choice("when_short", default.when_short, &WhenShort::ALL),
-    }
+        warn_percents: table.or(
+            "warn_percents",
+            default.warn_percents,
+            |percents| format!("{percents:?}"),
+            |value| Some(value.list(|percent| percent.number(1..=100))),
+        ),
+        webhook: table.optional_section("webhook", |table| webhook(table, egress)),
+    };
+    budgets.warn_percents.sort_unstable();
+    budgets
+}
+
+fn webhook(table: &mut Table<'_>, egress: &address::Egress) -> Option<Webhook> {
+    let url = table.required("url", "\"https://…\"", |value| declared::some_url(value, egress));
+    let secret = table.required("secret", "{ file = \"webhook.key\" }", |value| {
+        let secret = value.secret()?;
+        match secret.expose().len() {
+            // Whoever can guess it can say what he likes to whoever listens.
+            0..LEAST_SECRET => value.wrong("is shorter than 16 bytes", "draw one with `openssl rand -hex 32`"),
+            _ => Some(secret),
+        }
+    });
+    Some(Webhook { url: url?, secret: secret? })
 }
 
 fn ledger(table: &mut Table<'_>) -> Ledger {

@@ -24,7 +24,7 @@ use zeroize::Zeroizing;
 pub use problem::{Problem, Problems};
 pub use settings::{
     Attempts, Breaker, Budgets, Cache, Data, Egress, Encryption, Http2, Journal, Ledger, Limits, Listen, Log,
-    LogFormat, LogLevel, Metrics, Routing, Store, TlsFiles,
+    LogFormat, LogLevel, Metrics, Routing, Store, TlsFiles, Webhook,
 };
 pub use table::Setting;
 

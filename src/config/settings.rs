@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::address::{self, Network};
+use crate::domain::address::{self, BaseUrl, Network};
 use crate::domain::limits::{Unknown, WhenShort};
 use crate::domain::prices::Unpriced;
 use crate::domain::protocol::Protocol;
@@ -383,16 +383,33 @@ impl Default for Metrics {
 }
 
 /// `[budgets]`: how limits of money and text are held.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Budgets {
     /// What an image, a sound or a document of a call is reckoned as, in units of text.
     pub media_tokens: u64,
     pub when_unknown: Unknown,
     pub when_short: WhenShort,
+    /// Percentages of a budget at which somebody is told.
+    pub warn_percents: Vec<u32>,
+    /// Who is told, besides the log and the metrics.
+    pub webhook: Option<Webhook>,
+}
+
+/// `[budgets.webhook]`: where notices go, and what they are signed with.
+#[derive(Clone, Debug)]
+pub struct Webhook {
+    pub url: BaseUrl,
+    pub secret: Arc<Secret>,
 }
 
 impl Default for Budgets {
     fn default() -> Self {
-        Self { media_tokens: 2_000, when_unknown: Unknown::Refuse, when_short: WhenShort::Refuse }
+        Self {
+            media_tokens: 2_000,
+            when_unknown: Unknown::Refuse,
+            when_short: WhenShort::Refuse,
+            warn_percents: vec![80],
+            webhook: None,
+        }
     }
 }

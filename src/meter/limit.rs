@@ -2,6 +2,7 @@
 //!
 //! Takes who asks, with the limits the snapshot has now, and the moment; gives a permit, or the refusal. Counts stand in
 //! memory and are shared by all cores. All limits are checked before any is used up, so a refusal costs nothing.
+//! Where several replicas share the ledger, each holds a part of a limit (`share`), which grows when a call needs more.
 //! Requests in a minute are counted in a sliding window: in no 60 seconds does anybody get more than the limit. It must
 //! never know what a call is about.
 //!
@@ -14,7 +15,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::budgets::{Budgets, Grown, Lacking};
 use super::minute::Minute;
+use super::share::{Growth, Share};
 use crate::domain::entity::{Model, Org, Token, User, Workspace};
 use crate::domain::id::Id;
 use crate::domain::limits::Limits;
@@ -23,11 +26,17 @@ use crate::domain::refusal::Refusal;
 
 /// Locks the accounts are spread over, so that cores seldom meet.
 const SHARDS: usize = 16;
-/// Accounts of one shard, 131,072 in all (about 50 MiB): entities with limits that are busy within one minute. Where all
+/// Accounts of one shard, 131,072 in all (about 65 MiB): entities with limits that are busy within one minute. Where all
 /// are, a new one is refused, for forgetting another's count would lift that one's limit.
 const ACCOUNTS_PER_SHARD: usize = 8_192;
+/// How often a call looks again after a part has grown: twice for both limits of each of whose they are.
+const TRIES: usize = 4 * 4;
+
 /// How often a full shard is searched for idle accounts, so that a full one is not searched for every call.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
+
+/// What others hold of a limit may come back at any moment, so whoever is refused for it may try again soon.
+const SHORT: Duration = Duration::from_secs(1);
 
 /// Everybody whose limits hold for a call, from the narrowest to the widest.
 #[derive(Clone, Copy, Debug)]
@@ -50,12 +59,44 @@ struct Shard {
 }
 
 #[derive(Debug)]
-struct Account(Mutex<Counts>);
+struct Account {
+    counts: Mutex<Counts>,
+    /// Whoever asks for more: one at a time, for the next may find enough.
+    asking: tokio::sync::Mutex<()>,
+}
 
 #[derive(Debug)]
 struct Counts {
     minute: Minute,
     in_flight: u32,
+    /// Of the requests and of the parallel calls that several replicas share.
+    shares: [Share; 2],
+}
+
+/// Which limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Requests,
+    Parallel,
+}
+
+impl Kind {
+    const ALL: [Self; 2] = [Self::Requests, Self::Parallel];
+
+    /// As ledger and metrics call it.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Requests => "requests",
+            Self::Parallel => "parallel",
+        }
+    }
+}
+
+/// What stands in a call's way.
+enum Stop {
+    Refused(Refusal),
+    /// This replica's part of a limit is too small, of whom of those who were asked.
+    Lacks(usize, Kind),
 }
 
 /// The call's places among the parallel ones; dropping it frees them.
@@ -77,6 +118,7 @@ pub struct Remaining {
 /// One line of what is asked: who, and the limits that hold.
 struct Line {
     of: &'static str,
+    id: Uuid,
     account: Arc<Account>,
     per_minute: Option<u32>,
     parallel: Option<u32>,
@@ -88,23 +130,57 @@ impl Limiter {
     }
 
     /// A permit, and what is left where a limit of requests per minute holds.
-    pub fn admit(&self, asking: &Asking<'_>, now: Instant) -> Result<(Permit, Option<Remaining>), Refusal> {
-        let lines = self.lines(asking, now)?;
-        let mut counts = checked(&lines, now)?;
-        let mut remaining: Option<Remaining> = None;
-        for (line, counts) in lines.iter().zip(&mut counts) {
-            if let (Some(line), Some(counts)) = (line, counts) {
-                let left = line.take(counts, now);
-                remaining = [remaining, left].into_iter().flatten().min_by_key(|remaining| remaining.left);
-            }
-        }
-        drop(counts);
-        Ok((Permit { accounts: lines.map(|line| line.map(|line| line.account)) }, remaining))
+    pub async fn admit(
+        &self,
+        asking: &Asking<'_>,
+        now: Instant,
+        budgets: &Budgets,
+    ) -> Result<(Permit, Option<Remaining>), Refusal> {
+        self.admitted(self.lines(asking, now)?, now, budgets).await
     }
 
-    /// Would there be a permit?
+    async fn admitted(
+        &self,
+        lines: [Option<Line>; 4],
+        now: Instant,
+        budgets: &Budgets,
+    ) -> Result<(Permit, Option<Remaining>), Refusal> {
+        let is_shared = budgets.is_shared();
+        for _ in 0..TRIES {
+            match take(&lines, now, is_shared) {
+                Ok(remaining) => {
+                    return Ok((Permit { accounts: lines.map(|line| line.map(|line| line.account)) }, remaining));
+                }
+                Err(Stop::Refused(refusal)) => return Err(refusal),
+                Err(Stop::Lacks(at, kind)) => match &lines[at] {
+                    Some(line) => line.grow(kind, now, budgets).await?,
+                    None => return Err(Refusal::Internal),
+                },
+            }
+        }
+        Err(Refusal::AtCapacity("calls that want of one limit"))
+    }
+
+    /// Would there be a permit? What other replicas hold of a limit is not asked for that.
     pub fn look(&self, asking: &Asking<'_>, now: Instant) -> Result<(), Refusal> {
-        checked(&self.lines(asking, now)?, now).map(drop)
+        match checked(&self.lines(asking, now)?, now, false).map(drop) {
+            Err(Stop::Refused(refusal)) => Err(refusal),
+            Ok(()) | Err(Stop::Lacks(..)) => Ok(()),
+        }
+    }
+
+    /// All parts of shared limits that this replica holds, each with how much of it is in use.
+    pub(super) fn each_share(&self, now: Instant, visit: &mut dyn FnMut(Uuid, &'static str, &mut Share, i64)) {
+        for shard in &self.shards {
+            let accounts: Vec<_> = lock(shard).accounts.iter().map(|(id, account)| (*id, account.clone())).collect();
+            for (id, account) in accounts {
+                let mut counts = account.counts();
+                for kind in Kind::ALL {
+                    let in_use = counts.in_use(kind, now);
+                    visit(id, kind.name(), counts.share(kind), in_use);
+                }
+            }
+        }
     }
 
     fn lines(&self, asking: &Asking<'_>, now: Instant) -> Result<[Option<Line>; 4], Refusal> {
@@ -117,13 +193,16 @@ impl Limiter {
     }
 
     /// A permit of the model that a call goes to, which is known later than who asks.
-    pub fn admit_to(&self, model: Id<Model>, limits: &Limits, now: Instant) -> Result<Option<Permit>, Refusal> {
+    pub async fn admit_to(
+        &self,
+        model: Id<Model>,
+        limits: &Limits,
+        now: Instant,
+        budgets: &Budgets,
+    ) -> Result<Option<Permit>, Refusal> {
         let Some(line) = self.line("model", model.uuid(), limits, now)? else { return Ok(None) };
-        let mut counts = line.account.counts();
-        line.check(&mut counts, now)?;
-        line.take(&mut counts, now);
-        drop(counts);
-        Ok(Some(Permit { accounts: [Some(line.account), None, None, None] }))
+        let (permit, _) = self.admitted([Some(line), None, None, None], now, budgets).await?;
+        Ok(Some(permit))
     }
 
     /// Accounts held now, for metrics.
@@ -137,7 +216,7 @@ impl Limiter {
             return Ok(None);
         }
         let account = self.account(id, now)?;
-        Ok(Some(Line { of, account, per_minute, parallel }))
+        Ok(Some(Line { of, id, account, per_minute, parallel }))
     }
 
     fn account(&self, id: Uuid, now: Instant) -> Result<Arc<Account>, Refusal> {
@@ -152,19 +231,38 @@ impl Limiter {
         if shard.accounts.len() >= ACCOUNTS_PER_SHARD {
             return Err(Refusal::AtCapacity("callers with limits in one minute"));
         }
-        let account = Arc::new(Account(Mutex::new(Counts { minute: Minute::new(now), in_flight: 0 })));
+        let account = Arc::new(Account::new(now));
         shard.accounts.insert(id, Arc::clone(&account));
         Ok(account)
     }
 }
 
-/// The counts of all lines, none of which is at its limit.
-fn checked(lines: &[Option<Line>; 4], now: Instant) -> Result<[Option<MutexGuard<'_, Counts>>; 4], Refusal> {
-    // Always in this order, from token to org, so that two calls never wait for each other.
-    let mut counts = lines.each_ref().map(|line| line.as_ref().map(|line| line.account.counts()));
+/// Takes of all lines or of none.
+fn take(lines: &[Option<Line>; 4], now: Instant, is_shared: bool) -> Result<Option<Remaining>, Stop> {
+    let mut counts = checked(lines, now, is_shared)?;
+    let mut remaining: Option<Remaining> = None;
     for (line, counts) in lines.iter().zip(&mut counts) {
         if let (Some(line), Some(counts)) = (line, counts) {
-            line.check(counts, now)?;
+            let left = line.take(counts, now);
+            remaining = [remaining, left].into_iter().flatten().min_by_key(|remaining| remaining.left);
+        }
+    }
+    Ok(remaining)
+}
+
+/// The counts of all lines, none of which is at its limit.
+fn checked(
+    lines: &[Option<Line>; 4],
+    now: Instant,
+    is_shared: bool,
+) -> Result<[Option<MutexGuard<'_, Counts>>; 4], Stop> {
+    // Always in this order, from token to org, so that two calls never wait for each other.
+    let mut counts = lines.each_ref().map(|line| line.as_ref().map(|line| line.account.counts()));
+    for (at, (line, counts)) in lines.iter().zip(&mut counts).enumerate() {
+        if let (Some(line), Some(counts)) = (line, counts) {
+            line.check(counts, now).map_err(Stop::Refused)?;
+            let lacking = Kind::ALL.into_iter().find(|kind| is_shared && line.lacks(*kind, counts, now).is_some());
+            lacking.map_or(Ok(()), |kind| Err(Stop::Lacks(at, kind)))?;
         }
     }
     Ok(counts)
@@ -188,8 +286,13 @@ impl Shard {
 }
 
 impl Account {
+    fn new(now: Instant) -> Self {
+        let counts = Counts { minute: Minute::new(now), in_flight: 0, shares: Default::default() };
+        Self { counts: Mutex::new(counts), asking: tokio::sync::Mutex::default() }
+    }
+
     fn counts(&self) -> MutexGuard<'_, Counts> {
-        lock(&self.0)
+        lock(&self.counts)
     }
 }
 
@@ -201,6 +304,17 @@ impl Counts {
     fn is_idle(&mut self, now: Instant) -> bool {
         self.in_flight == 0 && self.minute.count(now) == 0
     }
+
+    fn in_use(&mut self, kind: Kind, now: Instant) -> i64 {
+        i64::from(match kind {
+            Kind::Requests => self.minute.count(now),
+            Kind::Parallel => self.in_flight,
+        })
+    }
+
+    const fn share(&mut self, kind: Kind) -> &mut Share {
+        &mut self.shares[kind as usize]
+    }
 }
 
 impl Line {
@@ -208,15 +322,49 @@ impl Line {
         if let Some(limit) = self.parallel
             && counts.in_flight >= limit
         {
-            return Err(Refusal::ParallelLimited { of: self.of, limit });
+            return Err(self.refusal(Kind::Parallel, limit, Duration::ZERO));
         }
         if let Some(limit) = self.per_minute
             && counts.minute.count(now) >= limit
         {
-            let retry_after = counts.minute.until_below(limit, now);
-            return Err(Refusal::RateLimited { of: self.of, limit, retry_after });
+            return Err(self.refusal(Kind::Requests, limit, counts.minute.until_below(limit, now)));
         }
         Ok(())
+    }
+
+    const fn refusal(&self, kind: Kind, limit: u32, retry_after: Duration) -> Refusal {
+        match kind {
+            Kind::Requests => Refusal::RateLimited { of: self.of, limit, retry_after },
+            Kind::Parallel => Refusal::ParallelLimited { of: self.of, limit },
+        }
+    }
+
+    const fn limit(&self, kind: Kind) -> Option<u32> {
+        match kind {
+            Kind::Requests => self.per_minute,
+            Kind::Parallel => self.parallel,
+        }
+    }
+
+    /// What this replica's part of a limit is too small by for one call more.
+    fn lacks(&self, kind: Kind, counts: &mut Counts, now: Instant) -> Option<Growth> {
+        let (limit, in_use) = (i64::from(self.limit(kind)?), counts.in_use(kind, now));
+        counts.share(kind).lacks(limit, in_use, 1)
+    }
+
+    /// Lets this replica's part of a limit grow, or says that others hold the rest.
+    async fn grow(&self, kind: Kind, now: Instant, budgets: &Budgets) -> Result<(), Refusal> {
+        let limit = self.limit(kind).unwrap_or(u32::MAX);
+        let lacking = Lacking { of: self.of, holder: self.id, span: kind.name(), limit: i64::from(limit), now };
+        let lacks = |open: &mut dyn FnMut(&mut Share, Option<Growth>)| {
+            let mut counts = self.account.counts();
+            let growth = self.lacks(kind, &mut counts, now);
+            open(counts.share(kind), growth);
+        };
+        match budgets.grow(&lacking, &self.account.asking, &lacks).await? {
+            Grown::Enough => Ok(()),
+            Grown::Short => Err(self.refusal(kind, limit, SHORT)),
+        }
     }
 
     fn take(&self, counts: &mut Counts, now: Instant) -> Option<Remaining> {
@@ -243,6 +391,7 @@ mod tests {
 
     struct World {
         limiter: Limiter,
+        budgets: Budgets,
         start: Instant,
         token: Limits,
         user: Limits,
@@ -254,6 +403,7 @@ mod tests {
         let limits = Limits::default;
         World {
             limiter: Limiter::new(),
+            budgets: Budgets::alone(),
             start: Instant::now(),
             token: limits(),
             user: limits(),
@@ -282,7 +432,12 @@ mod tests {
                 workspace: (Id::declared("workspace", "acme"), &self.workspace),
                 org: (Id::declared("org", "acme"), &self.org),
             };
-            self.limiter.admit(&asking, self.start + Duration::from_secs_f64(seconds))
+            let at = self.start + Duration::from_secs_f64(seconds);
+            let admitting = std::pin::pin!(self.limiter.admit(&asking, at, &self.budgets));
+            match admitting.poll(&mut std::task::Context::from_waker(std::task::Waker::noop())) {
+                std::task::Poll::Ready(admitted) => admitted,
+                std::task::Poll::Pending => panic!("nobody shares the limits"),
+            }
         }
     }
 

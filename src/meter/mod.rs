@@ -15,6 +15,7 @@ pub mod pricing;
 mod record;
 mod records;
 mod runs;
+mod share;
 mod tally;
 
 pub use line::{LineFormat, write_line};
@@ -45,6 +46,7 @@ use crate::domain::trail::{Answerer, Trail};
 use crate::domain::usage::{Basis, Usage};
 use crate::resolve::{Plan, Target};
 use crate::snapshot::Caller;
+use crate::store::ledger::Away;
 
 /// What to do about a model that has no price.
 const UNPRICED_REMEDY: &str = "its provider's admin can state its prices";
@@ -73,13 +75,13 @@ pub struct Opening {
 impl CoreMeter {
     /// Lets a call in, before a byte of its body is read. From here on it is on record. Beside it: what is left of the
     /// caller's requests in this minute, where a limit holds.
-    pub fn admit(
+    pub async fn admit(
         self: &Arc<Self>,
         caller: &Caller,
         opening: Opening,
     ) -> Result<(Exchange, Option<Remaining>), Refusal> {
         let place = self.meter.capacity.enter(caller.workspace())?;
-        let (permit, remaining) = self.meter.limiter.admit(&asking(caller), opening.began)?;
+        let (permit, remaining) = self.meter.limiter.admit(&asking(caller), opening.began, &self.meter.budgets).await?;
         // The last of what can refuse, for its place goes back with the record.
         self.meter.records.admit(self.index)?;
         let exchange = Exchange {
@@ -120,6 +122,16 @@ impl Meter {
     /// Would this caller's call be let in now, as far as that is a matter of rates?
     pub fn admits(&self, caller: &Caller, now: Instant) -> Result<(), Refusal> {
         self.limiter.look(&asking(caller), now)
+    }
+
+    /// Tells other replicas what was spent of leases, and gives back what is not needed of them.
+    pub async fn report_leases(&self) -> Result<(), Away> {
+        self.budgets.report(&self.limiter).await
+    }
+
+    /// Gives all leases back, once no call can settle any more.
+    pub async fn end_leases(&self) -> Result<(), Away> {
+        self.budgets.end_leases(&self.limiter).await
     }
 }
 
@@ -189,7 +201,7 @@ impl Exchange {
         };
         // A plan's first target stands for its model; whoever takes over for it is not held up by limits as well.
         let of_model = match plan.first().model {
-            Some(entry) => meter.limiter.admit_to(entry.model.id, &entry.model.limits, *began)?,
+            Some(entry) => meter.limiter.admit_to(entry.model.id, &entry.model.limits, *began, &meter.budgets).await?,
             None => None,
         };
         let length = Length::from(call);

@@ -126,7 +126,7 @@ impl Proxy {
                 }
             };
             let opening = Opening { id, protocol: asked.protocol, operation: asked.operation, began, at };
-            let (mut exchange, remaining) = match self.meter.admit(&caller, opening) {
+            let (mut exchange, remaining) = match self.meter.admit(&caller, opening).await {
                 Ok(admitted) => admitted,
                 Err(refusal) => return self.turned_away(&head, id, &refusal),
             };

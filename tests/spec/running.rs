@@ -9,5 +9,7 @@ mod many;
 mod planted;
 mod reloads;
 mod replicas;
+mod shares;
 mod shows;
 mod starts;
+mod webhooks;

@@ -60,6 +60,7 @@ impl Folder {
         for name in ["cert.pem", "key.pem", "company-ca.pem"] {
             fs::write(folder.path().join(name), "-").unwrap();
         }
+        fs::write(folder.path().join("webhook.key"), "x".repeat(32)).unwrap();
         Self(folder)
     }
 
@@ -480,4 +481,17 @@ fn the_file_is_looked_for_where_it_was_said_to_be_first() {
     assert_eq!(keyway::config::find_config(None, &env), Some(PathBuf::from("from-variable.toml")));
     let missing = Config::load(&PathBuf::from("nowhere/gateway.toml"), &|_| None).unwrap_err().to_string();
     assert!(missing.starts_with("nowhere/gateway.toml: can't be read ("), "{missing}");
+}
+
+#[test]
+fn nobody_is_told_of_budgets_under_a_secret_that_can_be_guessed_or_where_nothing_may_be_sent() {
+    let webhook = |url: &str, secret: &str| {
+        Folder::with(&format!("[budgets.webhook]\nurl = \"{url}\"\nsecret = \"{secret}\"\n")).problems().join("\n")
+    };
+    assert!(!webhook("https://hooks.example.com/keyway", "").is_empty());
+    assert!(webhook("https://hooks.example.com/keyway", "short").contains("is shorter than 16 bytes"));
+    assert!(webhook("http://hooks.example.com/keyway", &"x".repeat(32)).contains("plain HTTP"));
+    assert!(webhook("https://169.254.169.254/latest", &"x".repeat(32)).contains("nothing may be sent to"));
+    let missing = Folder::with("[budgets.webhook]\nurl = \"https://hooks.example.com/keyway\"\n").problems().join("\n");
+    assert!(missing.contains("`budgets.webhook.secret` is missing"), "{missing}");
 }

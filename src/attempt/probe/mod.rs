@@ -139,6 +139,25 @@ impl Probe {
         catalogue::prices(&body).ok_or(ProbeError::Unreadable)
     }
 
+    /// Tells something to a URL of the operator's, and waits for its answer's head alone.
+    pub async fn tell(
+        &self,
+        at: &BaseUrl,
+        mut headers: HeaderMap,
+        body: Bytes,
+    ) -> std::result::Result<StatusCode, Failure> {
+        headers.insert(USER_AGENT, OURS);
+        headers.insert(CONTENT_TYPE, JSON);
+        let path = match &*at.path {
+            "" => "/",
+            path => path,
+        };
+        let path = PathAndQuery::from_str(path).map_err(|_| Failure::Internal("the URL's path is no path"))?;
+        let to = Destination { address: at.address.clone(), credential: Some(Id::random()), http2: Http2::Never };
+        let mut asked = Asked { method: http::Method::POST, path, headers, body: Some(body) };
+        Ok(self.client.send(&to, &mut asked).await?.status)
+    }
+
     async fn pages(&self, subject: &Subject) -> Result<Vec<FoundModel>> {
         let (mut found, mut behind) = (Vec::new(), None);
         for _ in 0..PAGES_MAX {

@@ -9,6 +9,7 @@ mod tenancy;
 
 use std::collections::BTreeMap;
 
+pub(super) use self::provider::some_url;
 use super::read::Value;
 use super::table::{Reader, Table, Written};
 use crate::domain::address::Egress;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{AT_LEAST_ONE, Declaring, PRIORITIES, PRIORITY, WEIGHTS};
 use crate::config::read::Value;
-use crate::config::table::{Table, Written};
+use crate::config::table::{Reader, Table, Written};
 use crate::domain::address::{Address, BaseUrl, Egress, EgressDenied, NotABaseUrl};
 use crate::domain::entity::{Credential, Grant, KeyMaterial, Listing, Overrides, Owner, Provider, ProviderSettings};
 use crate::domain::id::Id;
@@ -166,14 +166,22 @@ fn base_url(
             }
         },
     };
-    if let Err(denied) = egress.allows_address(&url.address) {
-        table.reader.problem(
-            at,
-            format!("nothing may be sent to {}: {}", url.address, why(&denied)),
-            allow(&denied, &url.address, egress),
-        );
-    }
+    may_be_reached(table.reader, at, &url, egress);
     Some(url)
+}
+
+/// A URL of the operator's that is no provider's.
+pub(in crate::config) fn some_url(value: &Value<'_>, egress: &Egress) -> Option<BaseUrl> {
+    let url = written_url(value)?;
+    may_be_reached(value.reader, url.at, &url.value, egress);
+    Some(url.value)
+}
+
+fn may_be_reached(reader: &Reader<'_>, at: usize, url: &BaseUrl, egress: &Egress) {
+    if let Err(denied) = egress.allows_address(&url.address) {
+        let what = format!("nothing may be sent to {}: {}", url.address, why(&denied));
+        reader.problem(at, what, allow(&denied, &url.address, egress));
+    }
 }
 
 const AZURE_URL: &str = "\"https://NAME.openai.azure.com\"";

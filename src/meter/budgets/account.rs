@@ -13,9 +13,12 @@ use crate::domain::limits::Limits;
 use crate::domain::money::Nanodollars;
 use crate::domain::time::Timestamp;
 use crate::meter::minute::Minute;
+use crate::meter::share::{Growth, Share};
 
 #[derive(Debug)]
 pub(super) struct Account {
+    /// What kind of holder it is of.
+    pub(super) of: &'static str,
     balance: Mutex<Balance>,
     /// Set once it is known what was spent before this process saw the holder.
     pub(super) known: OnceCell<()>,
@@ -29,14 +32,43 @@ pub(super) struct Balance {
     month: Purse,
     input: Minute,
     output: Minute,
+    /// This replica's parts of both, where several share them.
+    shares: Option<[Share; 2]>,
     used: Instant,
 }
 
 /// What stands in a call's way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Short {
-    Money { period: Period, limit: Nanodollars, left: i64 },
-    Text { direction: &'static str, limit: u64, until: Duration },
+    Money {
+        period: Period,
+        limit: Nanodollars,
+        left: i64,
+    },
+    Text {
+        direction: &'static str,
+        limit: u64,
+        until: Duration,
+    },
+    /// This replica's part of it is too small.
+    Part(Direction, u64),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Direction {
+    Input,
+    Output,
+}
+
+impl Direction {
+    pub(super) const ALL: [Self; 2] = [Self::Input, Self::Output];
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Input => "input",
+            Self::Output => "output",
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,22 +108,34 @@ impl Period {
         }
     }
 
+    pub(super) fn begins(self, number: i64) -> Timestamp {
+        match self {
+            Self::Day => Timestamp::of_day(number),
+            Self::Month => Timestamp::of_month(number),
+        }
+    }
+
     /// How long until the next one begins.
     pub(super) fn left(self, at: Timestamp) -> Duration {
-        let next = match self {
-            Self::Day => Timestamp::of_day(at.day() + 1),
-            Self::Month => Timestamp::of_month(at.month() + 1),
-        };
+        let next = self.begins(self.of(at) + 1);
         Duration::from_millis(u64::try_from(next.0 - at.0).unwrap_or(0))
     }
 }
 
 impl Account {
-    pub(super) fn new(now: Instant, is_shared: bool) -> Self {
+    pub(super) fn new(of: &'static str, now: Instant, is_shared: bool) -> Self {
         let purse = Purse::new(is_shared);
         let (input, output) = (Minute::new(now), Minute::new(now));
         Self {
-            balance: Mutex::new(Balance { day: purse, month: purse, input, output, used: now }),
+            of,
+            balance: Mutex::new(Balance {
+                day: purse,
+                month: purse,
+                input,
+                output,
+                shares: is_shared.then(Default::default),
+                used: now,
+            }),
             known: OnceCell::new(),
             asking: tokio::sync::Mutex::default(),
         }
@@ -159,13 +203,21 @@ impl Balance {
                 return Err(Short::Text { direction, limit, until });
             }
         }
+        for direction in Direction::ALL {
+            if let Some(limit) = text_limit(direction, limits)
+                && self.lacks(direction, limit, wants, moment.now).is_some()
+            {
+                return Err(Short::Part(direction, limit));
+            }
+        }
         Ok(())
     }
 
     pub(super) fn take(&mut self, limits: &Limits, wants: &Wants, moment: Moment) -> Taken {
         self.used = moment.now;
         self.turn(moment.at);
-        for purse in [&mut self.day, &mut self.month] {
+        for (limit, purse) in [(limits.money_per_day, &mut self.day), (limits.money_per_month, &mut self.month)] {
+            purse.limit = limit.map_or(0, |limit| limit.0);
             purse.reserve(wants.money.0);
         }
         let text = |minute: &mut Minute, limit: Option<u64>, wanted| {
@@ -192,9 +244,38 @@ impl Balance {
         }
     }
 
+    pub(super) fn share(&mut self, direction: Direction) -> Option<&mut Share> {
+        self.shares.as_mut().map(|shares| &mut shares[direction as usize])
+    }
+
+    /// What was counted within the last minute.
+    pub(super) fn in_use(&mut self, direction: Direction, now: Instant) -> i64 {
+        i64::from(match direction {
+            Direction::Input => self.input.count(now),
+            Direction::Output => self.output.count(now),
+        })
+    }
+
+    /// What this replica's part of a minute's text is too small by for a call.
+    pub(super) fn lacks(&mut self, direction: Direction, limit: u64, wants: &Wants, now: Instant) -> Option<Growth> {
+        let in_use = self.in_use(direction, now);
+        let wanted = match direction {
+            Direction::Input => wants.input,
+            Direction::Output => wants.output,
+        };
+        self.share(direction)?.lacks(i64::from(held(limit)), in_use, i64::from(within(wanted, limit)))
+    }
+
     fn turn(&mut self, at: Timestamp) {
         self.day.turn(Period::Day.of(at));
         self.month.turn(Period::Month.of(at));
+    }
+}
+
+const fn text_limit(direction: Direction, limits: &Limits) -> Option<u64> {
+    match direction {
+        Direction::Input => limits.input_tokens_per_minute,
+        Direction::Output => limits.output_tokens_per_minute,
     }
 }
 

@@ -4,11 +4,18 @@
 //! not needed, and hears which leases were taken away because it was silent. What it holds and has not spent by its last
 //! word is what others may spend once more if it dies: `outstanding` says how much that is.
 
+use std::collections::BTreeMap;
+
+use tokio::time::Instant;
+
+use super::account::Direction;
 use super::past::Past;
 use super::purse::Purse;
 use super::{Budgets, Unknown};
 use crate::domain::money::Nanodollars;
 use crate::domain::refusal::Refusal;
+use crate::meter::limit::Limiter;
+use crate::meter::share::Share;
 use crate::store::ledger::{Away, Budget, Leased, Report, Wanted};
 
 /// A slice is this part of the whole: fifty questions spend a budget, and a replica that dies holds two hundredths of it.
@@ -85,11 +92,15 @@ impl Budgets {
     }
 
     /// Says what was spent of all leases.
-    pub async fn report(&self) -> Result<(), Away> {
+    pub(in crate::meter) async fn report(&self, limiter: &Limiter) -> Result<(), Away> {
         let Some(past) = self.past.get().filter(|past| past.ledger.is_shared()) else { return Ok(()) };
         let mut reports = Vec::new();
         self.each_purse(&mut |budget, purse| {
             reports.extend(purse.reports().map(|(spent, back)| Report { budget, spent, back }));
+        });
+        // What comes back is never spent.
+        self.each_part(limiter, &mut |budget, share, in_use| {
+            reports.extend(share.gives_back(in_use).map(|back| Report { budget, spent: 0, back }));
         });
         let gone = past.ledger.renew(self.replica, &reports).await?;
         let said: std::collections::HashMap<Budget, i64> =
@@ -99,13 +110,20 @@ impl Budgets {
             Some(spent) => purse.has_reported(*spent),
             None => {}
         });
+        if !gone.is_empty() {
+            self.each_part(limiter, &mut |budget, share, _| {
+                if gone.contains(&budget) {
+                    share.is_lost();
+                }
+            });
+        }
         Ok(())
     }
 
     /// Gives all leases back, once no call can settle any more.
-    pub async fn end_leases(&self) -> Result<(), Away> {
+    pub(in crate::meter) async fn end_leases(&self, limiter: &Limiter) -> Result<(), Away> {
         let Some(past) = self.past.get().filter(|past| past.ledger.is_shared()) else { return Ok(()) };
-        self.report().await?;
+        self.report(limiter).await?;
         past.ledger.end_leases(self.replica).await
     }
 
@@ -114,6 +132,32 @@ impl Budgets {
         let holders = self.holders.all().iter().map(|(_, account)| account.lock().outstanding()).sum::<i64>();
         let runs = self.runs.all().iter().map(|(_, account)| account.lock().outstanding()).sum::<i64>();
         Nanodollars(holders.saturating_add(runs))
+    }
+
+    /// What this replica holds of each kind of shared limit that comes back: by so much at most would one be exceeded if it
+    /// died now.
+    pub fn parts(&self, limiter: &Limiter) -> BTreeMap<&'static str, i64> {
+        let mut parts = BTreeMap::new();
+        self.each_part(limiter, &mut |budget, share, _| *parts.entry(budget.span).or_default() += share.granted());
+        parts
+    }
+
+    fn each_part(&self, limiter: &Limiter, visit: &mut dyn FnMut(Budget, &mut Share, i64)) {
+        if !self.is_shared() {
+            return;
+        }
+        let now = Instant::now();
+        limiter.each_share(now, &mut |holder, span, share, in_use| {
+            visit(Budget { holder, span, period: 0 }, share, in_use);
+        });
+        for (holder, account) in self.holders.all() {
+            let mut balance = account.lock();
+            for direction in Direction::ALL {
+                let in_use = balance.in_use(direction, now);
+                let budget = Budget { holder, span: direction.name(), period: 0 };
+                balance.share(direction).into_iter().for_each(|share| visit(budget, share, in_use));
+            }
+        }
     }
 
     fn each_purse(&self, visit: &mut dyn FnMut(Budget, &mut Purse)) {

@@ -16,25 +16,30 @@ mod account;
 mod guard;
 mod holder;
 mod leases;
+mod parts;
 mod past;
 mod purse;
 mod reservation;
 mod shelf;
 mod wants;
+mod warnings;
 
 pub use guard::RunReservation;
+pub(super) use parts::{Grown, Lacking};
 pub use past::Past;
 pub use reservation::Reservation;
 pub use wants::{Length, Text, Wants};
+pub use warnings::Warning;
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use self::account::{Account, Moment, Period, Short, Taken};
+use self::account::{Account, Direction, Moment, Period, Short, Taken};
 use self::guard::RunAccount;
 use self::holder::{HOLDERS, Holder, holders};
 use self::leases::{More, Shortage};
@@ -42,6 +47,7 @@ use self::purse::Purse;
 use self::reservation::Totals;
 use self::shelf::Shelf;
 use super::pricing::Pricing;
+use super::share::{Growth, Share};
 use crate::domain::limits::{Unknown, WhenShort};
 use crate::domain::money::Nanodollars;
 use crate::domain::refusal::Refusal;
@@ -54,6 +60,9 @@ use crate::store::ledger::Budget;
 /// How often a call looks again after it leased more, or fell back to cheaper targets: twice for each of whose day and month
 /// may be short, and as often because others were faster.
 const TRIES: usize = 4 * HOLDERS;
+
+/// What others hold of a minute's text may come back at any moment.
+const A_MOMENT: Duration = Duration::from_secs(1);
 
 /// What the operator may set about budgets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +103,12 @@ impl Budgets {
             totals: Arc::default(),
             replica: Uuid::now_v7(),
         }
+    }
+
+    /// Of a process on its own, that remembers nothing.
+    #[cfg(test)]
+    pub(super) fn alone() -> Self {
+        Self::new(Settings { units_a_part: 0, unknown: Unknown::Refuse, short: WhenShort::Refuse })
     }
 
     /// Where it stands what was spent before. Without one, it was nothing.
@@ -145,6 +160,10 @@ impl Budgets {
                 Short::Text { direction, limit, until } => {
                     return Err(Refusal::TextLimited { of: holder.of, direction, limit, retry_after: until });
                 }
+                Short::Part(direction, limit) => {
+                    self.grow_text(holder, account, (direction, limit), &wants, now).await?;
+                    continue;
+                }
                 Short::Money { period, limit, left } => {
                     match self.lease(holder, account, (period, limit), wants.money, moment).await? {
                         More::Granted => continue,
@@ -187,7 +206,7 @@ impl Budgets {
     /// A holder's account, once it is known what was spent before.
     async fn known(&self, holder: &Holder<'_>, unknown: Unknown, moment: Moment) -> Result<Arc<Account>, Refusal> {
         let may_forget = self.past.get().is_some();
-        let make = || Account::new(moment.now, self.is_shared());
+        let make = || Account::new(holder.of, moment.now, self.is_shared());
         let account = self.holders.account(holder.id, moment.now, may_forget, make)?;
         let has_money = holder.limits.money_per_day.or(holder.limits.money_per_month).is_some();
         // Where a budget is shared, that stands with the leases.
@@ -203,6 +222,29 @@ impl Budgets {
         match (learned.await, unknown) {
             (Ok(()), _) | (Err(_), Unknown::Allow) => Ok(account),
             (Err(_), Unknown::Refuse) => Err(Refusal::BudgetUnknown { of: holder.of }),
+        }
+    }
+
+    /// A larger part of a holder's text of a minute.
+    async fn grow_text(
+        &self,
+        holder: &Holder<'_>,
+        account: &Account,
+        (direction, limit): (Direction, u64),
+        wants: &Wants,
+        now: Instant,
+    ) -> Result<(), Refusal> {
+        let (of, span) = (holder.of, direction.name());
+        let limit_of_all = i64::from(account::held(limit));
+        let lacking = Lacking { of, holder: holder.id, span, limit: limit_of_all, now };
+        let lacks = |open: &mut dyn FnMut(&mut Share, Option<Growth>)| {
+            let mut balance = account.lock();
+            let growth = balance.lacks(direction, limit, wants, now);
+            balance.share(direction).into_iter().for_each(|share| open(share, growth));
+        };
+        match self.grow(&lacking, &account.asking, &lacks).await? {
+            Grown::Enough => Ok(()),
+            Grown::Short => Err(Refusal::TextLimited { of, direction: span, limit, retry_after: A_MOMENT }),
         }
     }
 
@@ -236,7 +278,8 @@ impl Budgets {
         self.more(short, &opens, before).await
     }
 
-    fn is_shared(&self) -> bool {
+    /// Do several processes share the ledger, and so the limits?
+    pub(super) fn is_shared(&self) -> bool {
         self.past.get().is_some_and(|past| past.ledger.is_shared())
     }
 }

@@ -10,6 +10,10 @@ pub(super) struct Purse {
     reserved: i64,
     /// Where several replicas share the budget: what this one may spend of it.
     lease: Option<Lease>,
+    /// What holds, as the last call had it; nothing where there is no limit.
+    pub(super) limit: i64,
+    /// The highest percentage of it that somebody knows was spent.
+    pub(super) warned: u32,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,7 +35,7 @@ impl Purse {
     /// The purse of a period; one that is over is left behind. Clocks may lie a little apart, but no period comes back.
     pub(super) fn turn(&mut self, period: i64) {
         if period > self.period {
-            *self = Self { period, spent: 0, reserved: 0, lease: self.lease.map(|_| Lease::default()) };
+            *self = Self { period, lease: self.lease.map(|_| Lease::default()), ..Self::default() };
         }
     }
 
@@ -98,6 +102,17 @@ impl Purse {
         }
     }
 
+    /// Which of these percentages of the limit are spent and not known yet.
+    pub(super) fn crossed(&self, spent: i64, percents: &[u32]) -> Vec<u32> {
+        let part = |percent: u32| i128::from(self.limit) * i128::from(percent);
+        let is_new = |percent: &u32| *percent > self.warned && i128::from(spent) * 100 >= part(*percent);
+        percents.iter().copied().filter(|percent| self.limit > 0 && is_new(percent)).collect()
+    }
+
+    pub(super) const fn spent(&self) -> i64 {
+        self.spent
+    }
+
     /// Leased, and not spent by now.
     pub(super) fn outstanding(&self) -> i64 {
         self.lease.map_or(0, |lease| lease.granted.saturating_sub(self.spent).max(0))
@@ -107,6 +122,19 @@ impl Purse {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_percentage_is_crossed_once_in_a_period() {
+        let mut purse = Purse { limit: 10, ..Purse::new(false) };
+        assert!(purse.crossed(7, &[80, 100]).is_empty());
+        assert_eq!(purse.crossed(10, &[80, 100]), [80, 100]);
+        purse.warned = 80;
+        assert_eq!(purse.crossed(10, &[80, 100]), [100]);
+        purse.turn(1);
+        assert!(purse.crossed(10, &[80]).is_empty(), "nobody has called, so no limit holds");
+        purse.limit = 10;
+        assert_eq!(purse.crossed(8, &[80, 100]), [80]);
+    }
 
     #[test]
     fn what_nobody_uses_for_ten_reports_is_given_back_whole_and_then_nothing_is_said() {

@@ -24,7 +24,7 @@ const LEASE_SECONDS: f64 = 10.0;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Budget {
     pub holder: Uuid,
-    /// `day`, `month`, or what of a run.
+    /// `day`, `month`, or what is not bound to one: of a run, of a minute, of calls in flight.
     pub span: &'static str,
     pub period: i64,
 }
@@ -123,27 +123,27 @@ impl Ledger {
         Ok(reports.iter().map(|report| report.budget).filter(|budget| !is_there(budget)).collect())
     }
 
-    /// Forgets budgets of days and months that are over, and of runs that nobody has gone on with for a day: what they came
-    /// to is asked of the exchanges if they do go on.
+    /// Forgets budgets of days and months that are over, and those without a period that nobody has used for a day: what a run
+    /// came to is asked of the exchanges if it does go on.
     pub async fn forget_budgets(&self, day: i64, month: i64) -> Result<(), Away> {
         const FORGET: [&str; 2] = [
             "DELETE FROM ledger_budgets WHERE span = 'day' AND period < $1 OR span = 'month' AND period < $2",
             "DELETE FROM ledger_leases WHERE span = 'day' AND period < $1 OR span = 'month' AND period < $2",
         ];
         let pool = self.pool().await?;
-        const OF_RUNS: [&str; 2] = [
-            "WITH gone AS (DELETE FROM ledger_leases WHERE span LIKE 'run%' AND until < now() - INTERVAL '1 hour' \
+        const WITHOUT_PERIOD: [&str; 2] = [
+            "WITH gone AS (DELETE FROM ledger_leases WHERE period = 0 AND until < now() - INTERVAL '1 hour' \
                  RETURNING holder, span, period, spent), \
              ended AS (SELECT holder, span, period, SUM(spent)::bigint AS spent FROM gone GROUP BY holder, span, period) \
              UPDATE ledger_budgets b SET spent = b.spent + ended.spent FROM ended \
              WHERE b.holder = ended.holder AND b.span = ended.span AND b.period = ended.period",
-            "DELETE FROM ledger_budgets b WHERE span LIKE 'run%' AND used_at < now() - INTERVAL '1 day' AND NOT EXISTS \
+            "DELETE FROM ledger_budgets b WHERE period = 0 AND used_at < now() - INTERVAL '1 day' AND NOT EXISTS \
                  (SELECT FROM ledger_leases l WHERE l.holder = b.holder AND l.span = b.span AND l.period = b.period)",
         ];
         for statement in FORGET {
             soon(sqlx::query(statement).bind(number(day)).bind(number(month)).execute(pool)).await?;
         }
-        for statement in OF_RUNS {
+        for statement in WITHOUT_PERIOD {
             soon(sqlx::query(statement).execute(pool)).await?;
         }
         Ok(())
@@ -202,7 +202,7 @@ async fn lease(
 }
 
 /// An answer while a call waits for it.
-async fn soon<T>(asking: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, Away> {
+pub(super) async fn soon<T>(asking: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, Away> {
     match tokio::time::timeout(PATIENCE, asking).await {
         Ok(answer) => Ok(answer?),
         Err(_) => Err(Away("it does not answer".into())),

@@ -10,6 +10,7 @@ mod ask;
 mod find;
 mod keep;
 mod lease;
+mod warn;
 
 pub use self::ask::{Cell, Dimension, Grouped, Query, Scope, Span};
 pub use self::find::{Found, Listing, RunSums};
@@ -38,10 +39,18 @@ pub const POSTGRES_TABLES: &str = concat!(
 pub const LEASE_TABLES: &str = include_str!("leases.sql");
 pub const LEASES_KEPT: &str = include_str!("leases_kept.sql");
 
+/// Who was told what of budgets, in either.
+pub const WARNING_TABLES: &str = include_str!("warnings.sql");
+
 /// One connection writes while another one reads. Of pages it keeps more than the state does, for sums look
 /// at many; and they are larger, so that an exchange fits into one.
-const TABLES: Tables =
-    Tables { name: "ledger", statements: &[SQLITE_TABLES], connections: 2, cache: "-2048", page: 8_192 };
+const TABLES: Tables = Tables {
+    name: "ledger",
+    statements: &[SQLITE_TABLES, WARNING_TABLES],
+    connections: 2,
+    cache: "-2048",
+    page: 8_192,
+};
 
 /// How long a question may take. Who asks waits in front of a screen.
 const PATIENCE: Duration = Duration::from_secs(30);

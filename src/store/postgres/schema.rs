@@ -12,13 +12,14 @@ use crate::store::error::StoreError;
 use crate::store::{ledger, state};
 
 /// Number, name, statements. One that was released is never changed.
-const MIGRATIONS: [(i64, &str, &str); 6] = [
+const MIGRATIONS: [(i64, &str, &str); 7] = [
     (1, "directory", include_str!("migrations/0001_directory.sql")),
     (2, "state", state::TABLES),
     (3, "ledger", ledger::POSTGRES_TABLES),
     (4, "leases", ledger::LEASE_TABLES),
     (5, "transcripts", state::TRANSCRIPTS),
     (6, "leases kept", ledger::LEASES_KEPT),
+    (7, "warnings", ledger::WARNING_TABLES),
 ];
 
 /// Where the database keeps which ones it has had.

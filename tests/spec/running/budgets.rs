@@ -14,12 +14,12 @@ use super::replicas::{Office, Replica};
 use crate::support::postgres::shared;
 
 /// A cent a call, whatever its length.
-const PRICED: &str = "[[model]]\nprovider = \"practice\"\nid = \"practice-small\"\ninput_cost = 0\noutput_cost = 0\nrequest_cost = 0.01\n";
+pub(super) const PRICED: &str = "[[model]]\nprovider = \"practice\"\nid = \"practice-small\"\ninput_cost = 0\noutput_cost = 0\nrequest_cost = 0.01\n";
 const MODEL: &str = "practice:practice-small";
-const CENT: i64 = 10_000_000;
+pub(super) const CENT: i64 = 10_000_000;
 
 /// Calls at once of several callers, one after the other of each: how many were served, and how many refused for want of money.
-async fn calls(data: std::net::SocketAddr, token: &str, callers: usize, each: usize) -> (usize, usize) {
+pub(super) async fn calls(data: std::net::SocketAddr, token: &str, callers: usize, each: usize) -> (usize, usize) {
     let mut all = JoinSet::new();
     for _ in 0..callers {
         let token = token.to_string();

@@ -108,6 +108,10 @@ impl Replica {
         self.calls(token, "practice:practice-small").await.0
     }
 
+    pub(super) async fn metrics(&self) -> String {
+        Caller::to(self.admin).await.get("/metrics").await.body
+    }
+
     async fn ready(&self) -> (u16, String) {
         let answer = Caller::to(self.admin).await.get("/readyz").await;
         let body: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
