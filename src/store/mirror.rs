@@ -229,13 +229,14 @@ impl Mirror {
     }
 
     async fn let_go(&self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
-        let pages = "select (select page_count from pragma_page_count()) - (select freelist_count from pragma_freelist_count()),
-                     (select page_size from pragma_page_size()), (select count(*) from parts)";
-        let row = sqlx::query(pages).fetch_one(&mut *connection).await?;
-        let (pages, size, parts): (i64, i64, i64) = (row.get(0), row.get(1), row.get(2));
-        if u64::try_from(pages * size).unwrap_or_default() <= self.bytes_max {
+        let bytes = "select ((select page_count from pragma_page_count()) - (select freelist_count from pragma_freelist_count()))
+                     * (select page_size from pragma_page_size())";
+        let bytes = sqlx::query_scalar::<_, i64>(bytes).fetch_one(&mut *connection).await?;
+        if u64::try_from(bytes).unwrap_or_default() <= self.bytes_max {
             return Ok(());
         }
+        // Counting takes as long as there are parts, so it waits until they are too many.
+        let parts: i64 = sqlx::query_scalar("select count(*) from parts").fetch_one(&mut *connection).await?;
         let oldest = "delete from parts where (kind, id) in
                       (select kind, id from parts where kind > 0 order by written limit $1)";
         let count = (parts as u64 / LET_GO).max(1);

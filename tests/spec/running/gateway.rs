@@ -15,7 +15,10 @@ use tempfile::TempDir;
 
 use super::caller::Caller;
 
-const BINARY: &str = env!("CARGO_BIN_EXE_keyway");
+/// The one that was built with the tests, or the one that is to be measured.
+fn program() -> std::ffi::OsString {
+    std::env::var_os("KEYWAY_PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_keyway").into())
+}
 
 /// Longer than anything here should take on a busy machine.
 pub(super) const SOON: Duration = Duration::from_secs(10);
@@ -48,7 +51,7 @@ pub(super) struct Process {
 impl Process {
     /// Only the given variables are set, besides a port of the system's choice and the folder it works in.
     pub(super) fn start(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
-        let mut command = Command::new(BINARY);
+        let mut command = Command::new(program());
         command.args(arguments);
         Self::run(command, folder, variables)
     }
@@ -56,7 +59,7 @@ impl Process {
     /// By way of another program, which gets our binary as its last argument.
     pub(super) fn start_by(folder: &Path, words: &[&str]) -> Self {
         let mut command = Command::new(words[0]);
-        command.args(&words[1..]).arg(BINARY);
+        command.args(&words[1..]).arg(program());
         Self::run(command, folder, &[])
     }
 
