@@ -104,7 +104,7 @@ class Process:
 
 
 class Stage:
-    """Used with `with`: whatever was started on it ends with it, and its folder goes."""
+    """Used with `with`: whatever was started on it ends with it, and its folder goes. Without a rig it has no provider."""
 
     def __init__(self, rig):
         raise_descriptor_limit()
@@ -121,7 +121,8 @@ class Stage:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
         try:
             command = [self.rig, "upstream", "--address", address, "--key", UPSTREAM_KEY]
-            wait_for_port(self.upstream_port, self.start("upstream", command))
+            if self.rig:
+                wait_for_port(self.upstream_port, self.start("upstream", command))
         except BaseException:
             self.__exit__()
             raise

@@ -259,12 +259,19 @@ pub async fn usage(ledger: &Ledger, scope: Scope, asked: Asked, now: Timestamp) 
     });
     let only = only.collect::<Result<Vec<_>, UsageError>>()?;
     let after = asked.cursor.as_deref().map(|cursor| read_cursor(&by, cursor)).transpose()?;
-    let whole = Query { scope, span, by: Vec::new(), only, after: None, limit: 1 };
-    let totals = ledger.sums(&whole).await?.first().map(|all| all.sums).unwrap_or_default();
-    let query = Query { by: by.clone(), after, limit: limit + 1, ..whole };
-    let mut groups = if by.is_empty() { Vec::new() } else { ledger.sums(&query).await? };
+    let query = Query { scope, span, by, only, after, limit: limit + 1 };
+    let mut groups = ledger.sums(&query).await?;
     let more = groups.len() > limit as usize;
-    groups.truncate(limit as usize);
+    let mut totals = Sums::default();
+    if query.after.is_none() && !more {
+        // They are all there, so nobody needs to look twice.
+        groups.iter().for_each(|group| totals.add(&group.sums));
+    } else {
+        let whole = Query { by: Vec::new(), after: None, ..query.clone() };
+        ledger.sums(&whole).await?.iter().for_each(|all| totals.add(&all.sums));
+    }
+    let Query { by, .. } = query;
+    groups.truncate(if by.is_empty() { 0 } else { limit as usize });
     let next_cursor = groups.last().filter(|_| more).map(|last| cursor(&last.cells));
     Ok(Usage {
         from: span.from().iso8601(),

@@ -1,4 +1,4 @@
-//! Sums by any of their dimensions, from the coarsest table that can say them.
+//! Sums by any of their dimensions, from the coarsest tables that can say them.
 
 use sqlx::{QueryBuilder, Row};
 use uuid::Uuid;
@@ -111,8 +111,10 @@ impl Span {
         Timestamp(self.to * HOUR_MS)
     }
 
-    const fn is_of_days(self) -> bool {
-        self.from % HOURS_A_DAY == 0 && self.to % HOURS_A_DAY == 0
+    /// Whole days within it, if there are any.
+    const fn days(self) -> Option<(i64, i64)> {
+        let (first, end) = ((self.from + HOURS_A_DAY - 1).div_euclid(HOURS_A_DAY), self.to.div_euclid(HOURS_A_DAY));
+        if first < end { Some((first, end)) } else { None }
     }
 }
 
@@ -180,17 +182,36 @@ impl Query {
         self.by.contains(&dimension) || self.only.iter().any(|(of, _)| *of == dimension)
     }
 
-    /// The coarsest table that can say it, and what it calls its time.
-    fn table(&self) -> (&'static str, &'static str) {
-        match () {
-            () if self.concerns(Dimension::Run) => ("ledger_runs", "hour"),
-            () if self.concerns(Dimension::Hour) || !self.span.is_of_days() => ("ledger_hours", "hour"),
-            () => ("ledger_days", "day"),
+    /// The coarsest tables that can say it: most questions begin or end within a day, and a day has many hours.
+    fn parts(&self) -> Vec<Rows> {
+        let Span { from, to } = self.span;
+        let rows = |table, when, from, to| Rows { table, when, from, to };
+        if self.concerns(Dimension::Run) {
+            return vec![rows("ledger_runs", "hour", from, to)];
+        }
+        match self.span.days().filter(|_| !self.concerns(Dimension::Hour)) {
+            None => vec![rows("ledger_hours", "hour", from, to)],
+            Some((first, end)) => {
+                let (morning, evening) = ((from, first * HOURS_A_DAY), (end * HOURS_A_DAY, to));
+                let edges = [morning, evening].into_iter().filter(|(from, to)| from < to);
+                let edges = edges.map(|(from, to)| rows("ledger_hours", "hour", from, to));
+                std::iter::once(rows("ledger_days", "day", first, end)).chain(edges).collect()
+            }
         }
     }
+}
 
+/// Some rows of one table, by what it calls its time.
+struct Rows {
+    table: &'static str,
+    when: &'static str,
+    from: i64,
+    to: i64,
+}
+
+impl Rows {
     fn expression(&self, dimension: Dimension) -> &'static str {
-        match (dimension, self.table().1) {
+        match (dimension, self.when) {
             (Dimension::Day, "hour") => "hour / 24",
             (dimension, _) => dimension.column(),
         }
@@ -227,12 +248,9 @@ impl Ledger {
 }
 
 async fn sums(db: &Db, query: &Query) -> Result<Vec<Grouped>, sqlx::Error> {
-    let (table, when) = query.table();
-    let keys: Vec<&str> = query.by.iter().map(|dimension| query.expression(*dimension)).collect();
+    let keys: Vec<&str> = query.by.iter().map(|dimension| dimension.column()).collect();
     let sums = Sums::NAMES.map(|name| format!("CAST(COALESCE(SUM({name}), 0) AS BIGINT)")).join(", ");
     let selected = keys.iter().map(|key| format!("{key}, ")).collect::<String>();
-    let hours_a_unit = if when == "day" { HOURS_A_DAY } else { 1 };
-    let (from, to) = (number(query.span.from / hours_a_unit), number(query.span.to / hours_a_unit));
     on!(db, |pool| {
         let mut turn = pool.begin().await?;
         if matches!(db, Db::Postgres(_)) {
@@ -240,17 +258,25 @@ async fn sums(db: &Db, query: &Query) -> Result<Vec<Grouped>, sqlx::Error> {
                 sqlx::query(statement).execute(&mut *turn).await?;
             }
         }
-        let mut asked = QueryBuilder::new(format!("SELECT {selected}{sums} FROM {table} WHERE {when} >= "));
-        asked.push_bind(from).push(format_args!(" AND {when} < ")).push_bind(to);
-        if let Some((column, value)) = query.scope.column() {
-            asked.push(format_args!(" AND {column} = ")).push_bind(value);
+        let mut asked = QueryBuilder::new(format!("SELECT {selected}{sums} FROM ("));
+        for (place, rows) in query.parts().iter().enumerate() {
+            asked.push(if place > 0 { " UNION ALL SELECT " } else { "SELECT " });
+            for dimension in &query.by {
+                asked.push(format_args!("{} AS {}, ", rows.expression(*dimension), dimension.column()));
+            }
+            asked.push(format_args!("{} FROM {} WHERE {} >= ", Sums::NAMES.join(", "), rows.table, rows.when));
+            asked.push_bind(number(rows.from)).push(format_args!(" AND {} < ", rows.when)).push_bind(number(rows.to));
+            if let Some((column, value)) = query.scope.column() {
+                asked.push(format_args!(" AND {column} = ")).push_bind(value);
+            }
+            for (dimension, cell) in &query.only {
+                asked.push(format_args!(" AND {} = ", rows.expression(*dimension)));
+                equals!(asked, cell);
+            }
         }
-        for (dimension, cell) in &query.only {
-            asked.push(format_args!(" AND {} = ", query.expression(*dimension)));
-            equals!(asked, cell);
-        }
+        asked.push(") AS parts");
         if let Some(after) = &query.after {
-            asked.push(format_args!(" AND ({}) > (", keys.join(", ")));
+            asked.push(format_args!(" WHERE ({}) > (", keys.join(", ")));
             for (place, cell) in after.iter().enumerate() {
                 asked.push(if place > 0 { ", " } else { "" });
                 equals!(asked, cell);

@@ -114,6 +114,8 @@ async fn list(db: &Db, listing: &Listing) -> Result<Vec<Vec<u8>>, sqlx::Error> {
             query.push(format_args!(" AND {column} = ")).push_bind(value);
         }
         if let Some(run) = &listing.run {
+            // The index leaves out what belongs to no run, and is only taken where the question does too.
+            query.push(if run.is_empty() { "" } else { " AND run <> ''" });
             query.push(" AND run = ").push_bind(run.clone());
         }
         if let Some((before, day)) = listing.before.and_then(|before| Some((before, day_of(before)?))) {

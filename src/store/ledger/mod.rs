@@ -42,11 +42,14 @@ pub const LEASES_KEPT: &str = include_str!("leases_kept.sql");
 /// Who was told what of budgets, in either.
 pub const WARNING_TABLES: &str = include_str!("warnings.sql");
 
+/// What finds sums and runs, in either.
+pub const INDEXES: &str = include_str!("indexes.sql");
+
 /// One connection writes while another one reads. Of pages it keeps more than the state does, for sums look
 /// at many; and they are larger, so that an exchange fits into one.
 const TABLES: Tables = Tables {
     name: "ledger",
-    statements: &[SQLITE_TABLES, WARNING_TABLES],
+    statements: &[SQLITE_TABLES, WARNING_TABLES, INDEXES],
     connections: 2,
     cache: "-2048",
     page: 8_192,

@@ -5,7 +5,7 @@ use crate::domain::entity::{Org, Workspace};
 use crate::domain::id::Id;
 use crate::domain::ledger::{Entry, From, PricedBy, Sums};
 use crate::domain::money::Nanodollars;
-use crate::domain::time::{DAY_MS, Timestamp};
+use crate::domain::time::{DAY_MS, HOUR_MS, Timestamp};
 use crate::domain::usage::{Basis, Usage};
 use uuid::{Builder, Uuid};
 
@@ -118,6 +118,21 @@ async fn by_every_dimension_the_totals_agree() {
     assert_eq!(books.total(&both).await, expected);
     let in_org = Query { scope: Scope::Org(books.org), ..books.query(&[]) };
     assert_eq!(books.total(&in_org).await.cost, expected.cost + 99);
+}
+
+#[tokio::test]
+async fn wherever_in_a_day_a_question_begins_and_ends_it_sums_each_hour_once() {
+    let books = books();
+    let midnight = NOON - DAY_MS / 2;
+    let all: Vec<Entry> = (0..96).map(|hour| books.entry(midnight + hour * HOUR_MS, "m", 1)).collect();
+    books.ledger.keep(&all).await.unwrap();
+    for (from, to) in [(0, 96), (5, 5), (5, 20), (5, 24), (24, 48), (23, 49), (5, 91), (20, 28), (48, 50)] {
+        let span = Span::around(Timestamp(midnight + from * HOUR_MS), Timestamp(midnight + to * HOUR_MS));
+        for by in [&[][..], &[Dimension::Day], &[Dimension::Hour]] {
+            let sum = books.total(&Query { span, ..books.query(by) }).await;
+            assert_eq!(sum.exchanges, to - from, "{from} to {to} by {by:?}");
+        }
+    }
 }
 
 #[tokio::test]
