@@ -11,5 +11,6 @@ mod reloads;
 mod replicas;
 mod shares;
 mod shows;
+mod stalled;
 mod starts;
 mod webhooks;

@@ -26,14 +26,14 @@ const CALLERS: usize = 6;
 /// Two prices, so that the source's formula is all there is to it.
 const PRICED: &str = "[[model]]\nprovider = \"practice\"\nid = \"practice-small\"\ninput_cost = 3\noutput_cost = 15\n";
 
-async fn opened(gateway: &Gateway) -> Ledger {
+pub(super) async fn opened(gateway: &Gateway) -> Ledger {
     let config = gateway.config();
     let opened = keyway::app::open::open(&config).await.unwrap();
     ledger::open(&config, &opened.store)
 }
 
 /// Every exchange that the ledger has.
-async fn entries(ledger: &Ledger) -> Vec<Entry> {
+pub(super) async fn entries(ledger: &Ledger) -> Vec<Entry> {
     let now = Timestamp::now();
     let span = Span::around(Timestamp(now.0 - 3_600_000), Timestamp(now.0 + 3_600_000));
     let mut listing = Listing { scope: Scope::Platform, span, run: None, before: None, limit: 1_000 };
@@ -47,7 +47,7 @@ async fn entries(ledger: &Ledger) -> Vec<Entry> {
 }
 
 /// Waits until the gateway has handed over all that it wrote down.
-async fn is_drained(gateway: &Gateway) {
+pub(super) async fn is_drained(gateway: &Gateway) {
     let began = Instant::now();
     while !gateway.metrics().await.contains("keyway_ledger_waiting 0\n") {
         assert!(began.elapsed() < SOON * 3, "{}", gateway.process.log());
