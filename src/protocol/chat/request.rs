@@ -7,6 +7,7 @@ mod part;
 pub(in crate::protocol) mod thought;
 mod tool;
 mod turn;
+pub(in crate::protocol) mod words;
 
 pub(in crate::protocol) use message::arguments;
 

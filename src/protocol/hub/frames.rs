@@ -3,7 +3,7 @@
 //! Like `sse`, which it rests on, it knows nothing of what events say. An event that is too large to be translated ends
 //! the stream: half of it would be a lie.
 
-use super::event::Fault;
+use super::event::{Fault, Sink};
 use crate::domain::failure::Failure;
 use crate::protocol::sse::{self, Block, Splitter};
 
@@ -37,6 +37,49 @@ impl Frames {
         if let Some(block) = self.0.finish() {
             give(block, &mut each);
         }
+    }
+}
+
+/// What a protocol makes of the events of one answer.
+pub(in crate::protocol) trait Answering {
+    /// Is this a whole event? What the stream's end left without its blank line may be half of one.
+    fn is_readable(data: &[u8]) -> bool;
+    fn event(&mut self, name: Option<&[u8]>, data: &[u8], sink: &mut Sink<'_>);
+    fn fail(&mut self, fault: Fault<'_>, sink: &mut Sink<'_>);
+    /// The end of the bytes, where that tells more than the events.
+    fn finish(&mut self, _sink: &mut Sink<'_>) {}
+}
+
+/// Decodes a stream of events of such an answer.
+#[derive(Debug)]
+pub(in crate::protocol) struct Decoder<A> {
+    frames: Frames,
+    answering: A,
+}
+
+impl<A: Answering> Decoder<A> {
+    pub(in crate::protocol) fn of(answering: A) -> Self {
+        Self { frames: Frames::default(), answering }
+    }
+
+    pub(in crate::protocol) fn push(&mut self, read: &[u8], sink: &mut Sink<'_>) {
+        let Self { frames, answering } = self;
+        frames.push(read, |frame| match frame {
+            Frame::Event { name, data } => answering.event(name, data, sink),
+            Frame::TooLarge => answering.fail(too_large(), sink),
+        });
+    }
+
+    pub(in crate::protocol) fn finish(&mut self, sink: &mut Sink<'_>) {
+        let Self { frames, answering } = self;
+        frames.finish(|frame| {
+            if let Frame::Event { name, data } = frame
+                && A::is_readable(data)
+            {
+                answering.event(name, data, sink);
+            }
+        });
+        answering.finish(sink);
     }
 }
 

@@ -132,10 +132,10 @@ impl Translator {
 impl Decoder {
     fn of(upstream: Protocol, maker: Maker, ids: Ids) -> Self {
         match upstream {
-            Protocol::Chat => Self::Chat(Box::new(chat::events::decode::Decoder::new(maker, ids))),
-            Protocol::Responses => Self::Responses(Box::new(responses::events::decode::Decoder::new(maker))),
-            Protocol::Messages => Self::Messages(Box::new(messages::events::decode::Decoder::new(maker, ids))),
-            Protocol::Gemini => Self::Gemini(Box::new(gemini::events::decode::Decoder::new(maker, ids))),
+            Protocol::Chat => Self::Chat(Box::new(chat::events::decode::decoder(maker, ids))),
+            Protocol::Responses => Self::Responses(Box::new(responses::events::decode::decoder(maker))),
+            Protocol::Messages => Self::Messages(Box::new(messages::events::decode::decoder(maker, ids))),
+            Protocol::Gemini => Self::Gemini(Box::new(gemini::events::decode::decoder(maker, ids))),
             Protocol::Bedrock => Self::Bedrock(Box::new(bedrock::events::Decoder::new(maker, ids))),
         }
     }

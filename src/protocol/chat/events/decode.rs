@@ -8,44 +8,36 @@ use crate::domain::failure::Failure;
 use crate::domain::protocol::Protocol;
 use crate::protocol::chat::fault;
 use crate::protocol::hub::event::{Cause, Done, End, Event, Fault, PartKind, Sink};
-use crate::protocol::hub::frames::{Frame, Frames, too_large, unreadable};
+use crate::protocol::hub::frames::{self, unreadable};
 use crate::protocol::hub::ids::Ids;
 use crate::protocol::hub::opaque::{Form, Maker, Opaque};
 use crate::protocol::hub::opener::Opener;
 use crate::protocol::hub::text::Quoted;
 
-#[derive(Debug)]
-pub(in crate::protocol) struct Decoder {
-    frames: Frames,
-    answering: Answering,
+/// Of a stream.
+pub(in crate::protocol) type Decoder = frames::Decoder<Answering>;
+
+pub(in crate::protocol) fn decoder(maker: Maker, ids: Ids) -> Decoder {
+    Decoder::of(Answering::new(maker, ids))
 }
 
-impl Decoder {
-    pub(in crate::protocol) fn new(maker: Maker, ids: Ids) -> Self {
-        Self { frames: Frames::default(), answering: Answering::new(maker, ids) }
+impl frames::Answering for Answering {
+    fn is_readable(data: &[u8]) -> bool {
+        data == DONE || Chunk::read(data).is_ok()
     }
 
-    pub(in crate::protocol) fn push(&mut self, read: &[u8], sink: &mut Sink<'_>) {
-        let Self { frames, answering } = self;
-        frames.push(read, |frame| match frame {
-            Frame::Event { data, .. } => answering.data(data, sink),
-            Frame::TooLarge => answering.fail(too_large(), sink),
-        });
+    fn event(&mut self, _: Option<&[u8]>, data: &[u8], sink: &mut Sink<'_>) {
+        self.data(data, sink);
     }
 
-    /// The end of the bytes. Some servers leave out the sentinel: a finish reason was the last word then. An event
-    /// without its blank line counts if it can be read, else it is where the stream was cut.
-    pub(in crate::protocol) fn finish(&mut self, sink: &mut Sink<'_>) {
-        let Self { frames, answering } = self;
-        frames.finish(|frame| {
-            if let Frame::Event { data, .. } = frame
-                && (data == DONE || Chunk::read(data).is_ok())
-            {
-                answering.data(data, sink);
-            }
-        });
-        if answering.reason.is_some() {
-            answering.end(sink);
+    fn fail(&mut self, fault: Fault<'_>, sink: &mut Sink<'_>) {
+        self.fail(fault, sink);
+    }
+
+    /// Some servers leave out the sentinel: a finish reason was the last word then.
+    fn finish(&mut self, sink: &mut Sink<'_>) {
+        if self.reason.is_some() {
+            self.end(sink);
         }
     }
 }
@@ -74,7 +66,7 @@ enum Reason {
 }
 
 #[derive(Debug)]
-struct Answering {
+pub(in crate::protocol) struct Answering {
     maker: Maker,
     opener: Opener,
     calls: Calls,

@@ -8,6 +8,7 @@ use crate::protocol::hub::write::Write;
 use crate::protocol::json::Reader;
 
 use super::part;
+use super::words::{self, Schema};
 
 pub(super) fn decode<'a>(reader: &mut Reader<'a>) -> Result<Vec<Tool<'a>>, Objection> {
     let mut tools = Vec::new();
@@ -52,15 +53,7 @@ fn decode_one<'a>(reader: &mut Reader<'a>) -> Result<Tool<'a>, Objection> {
 
 pub(super) fn decode_choice<'a>(reader: &mut Reader<'a>) -> Result<Option<ToolChoice<'a>>, Objection> {
     if reader.peek() != Some(b'{') {
-        return Ok(match reader.text()? {
-            Some(word) if word.is("none") => Some(ToolChoice::None),
-            Some(word) if word.is("auto") => Some(ToolChoice::Auto),
-            Some(word) if word.is("required") => Some(ToolChoice::Required),
-            Some(_) => {
-                return Err(Objection::Invalid { field: "tool_choice", why: "it is none of none, auto and required" });
-            }
-            None => None,
-        });
+        return words::decode_choice(reader);
     }
     let (mut kind, mut named, mut allowed) = (None, None, None);
     reader.members(|reader, key| {
@@ -120,39 +113,19 @@ fn decode_allowed<'a>(reader: &mut Reader<'a>) -> Result<ToolChoice<'a>, Objecti
 }
 
 pub(super) fn decode_format<'a>(reader: &mut Reader<'a>) -> Result<Option<Format<'a>>, Objection> {
-    let (mut kind, mut name, mut description, mut schema, mut strict) = (None, None, None, None, None);
+    let (mut kind, mut schema) = (None, Schema::default());
     reader.members(|reader, key| {
         match key {
             b"type" => kind = reader.text()?,
             b"json_schema" => {
-                reader.members(|reader, key| {
-                    match key {
-                        b"name" => name = reader.text()?,
-                        b"description" => description = reader.text()?,
-                        b"schema" => schema = reader.json()?,
-                        b"strict" => strict = reader.flag()?,
-                        _ => reader.skip()?,
-                    }
-                    Ok::<(), Objection>(())
-                })?;
+                reader.members(|reader, key| schema.member(reader, key))?;
             }
             _ => reader.skip()?,
         }
         Ok::<(), Objection>(())
     })?;
-    let Some(kind) = kind else { return Ok(None) };
-    if kind.is("text") {
-        return Ok(Some(Format::Text));
-    }
-    if kind.is("json_object") {
-        return Ok(Some(Format::JsonObject));
-    }
-    match schema.filter(|_| kind.is("json_schema")) {
-        Some(schema) => Ok(Some(Format::JsonSchema { name, description, schema, strict })),
-        None => {
-            Err(Objection::Invalid { field: "response_format", why: "it is none of text, json_object and json_schema" })
-        }
-    }
+    let why = "it is none of text, json_object and json_schema";
+    schema.of_kind(kind, Objection::Invalid { field: "response_format", why })
 }
 
 pub(super) fn encode(request: &Request<'_>, out: &mut Vec<u8>) {
@@ -163,12 +136,17 @@ pub(super) fn encode(request: &Request<'_>, out: &mut Vec<u8>) {
     if !request.tools.is_empty() {
         if let Some(choice) = &request.tool_choice {
             out.key("tool_choice");
-            encode_choice(choice, out);
+            let named = |name: &Quoted<'_>, out: &mut Vec<u8>| {
+                out.key("function").object(|out| {
+                    out.member("name", name);
+                });
+            };
+            words::encode_choice(choice, named, out);
         }
         out.maybe("parallel_tool_calls", request.parallel_tool_calls);
     }
     if let Some(format) = &request.format {
-        encode_format(format, out);
+        words::encode_format(format, Some("json_schema"), out.key("response_format"));
     }
 }
 
@@ -181,40 +159,5 @@ fn encode_one(tool: &Tool<'_>, out: &mut Vec<u8>) {
             out.maybe("strict", tool.strict);
         });
         part::encode_mark(tool.cache, out);
-    });
-}
-
-fn encode_choice(choice: &ToolChoice<'_>, out: &mut Vec<u8>) {
-    match choice {
-        ToolChoice::None => out.value("none"),
-        ToolChoice::Auto => out.value("auto"),
-        ToolChoice::Required => out.value("required"),
-        ToolChoice::Tool(name) => out.object(|out| {
-            out.member("type", "function").key("function").object(|out| {
-                out.member("name", name);
-            });
-        }),
-        // The tools are only those that are allowed by now.
-        ToolChoice::Allowed { is_required, .. } => out.value(if *is_required { "required" } else { "auto" }),
-    };
-}
-
-fn encode_format(format: &Format<'_>, out: &mut Vec<u8>) {
-    out.key("response_format").object(|out| match format {
-        Format::Text => {
-            out.member("type", "text");
-        }
-        Format::JsonObject => {
-            out.member("type", "json_object");
-        }
-        Format::JsonSchema { name, description, schema, strict } => {
-            out.member("type", "json_schema").key("json_schema").object(|out| {
-                // The name must be there, and some protocols have none.
-                out.member("name", name.clone().unwrap_or(Quoted::plain("answer")));
-                out.maybe("description", description.as_ref());
-                out.member("schema", schema);
-                out.maybe("strict", *strict);
-            });
-        }
     });
 }

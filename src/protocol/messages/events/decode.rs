@@ -4,7 +4,7 @@ use super::said::{Block, Message, Said, Stop};
 use crate::domain::protocol::Protocol;
 use crate::protocol::hub::arguments::Arguments;
 use crate::protocol::hub::event::{Cause, Done, End, Event, Fault, PartKind, Sink};
-use crate::protocol::hub::frames::{Frame, Frames, too_large, unreadable};
+use crate::protocol::hub::frames::{self, unreadable};
 use crate::protocol::hub::ids::Ids;
 use crate::protocol::hub::opaque::{Form, Maker, Opaque};
 use crate::protocol::hub::opener::Opener;
@@ -12,35 +12,24 @@ use crate::protocol::hub::text::{Json, Quoted};
 use crate::protocol::messages::fault;
 use crate::protocol::messages::usage::Counts;
 
-#[derive(Debug)]
-pub(in crate::protocol) struct Decoder {
-    frames: Frames,
-    answering: Answering,
+/// Of a stream.
+pub(in crate::protocol) type Decoder = frames::Decoder<Answering>;
+
+pub(in crate::protocol) fn decoder(maker: Maker, ids: Ids) -> Decoder {
+    Decoder::of(Answering::new(maker, ids))
 }
 
-impl Decoder {
-    pub(in crate::protocol) fn new(maker: Maker, ids: Ids) -> Self {
-        Self { frames: Frames::default(), answering: Answering::new(maker, ids) }
+impl frames::Answering for Answering {
+    fn is_readable(data: &[u8]) -> bool {
+        Said::read(data).is_ok()
     }
 
-    pub(in crate::protocol) fn push(&mut self, read: &[u8], sink: &mut Sink<'_>) {
-        let Self { frames, answering } = self;
-        frames.push(read, |frame| match frame {
-            Frame::Event { data, .. } => answering.data(data, sink),
-            Frame::TooLarge => answering.fail(too_large(), sink),
-        });
+    fn event(&mut self, _: Option<&[u8]>, data: &[u8], sink: &mut Sink<'_>) {
+        self.data(data, sink);
     }
 
-    /// The end of the bytes. An event without its blank line counts if it can be read.
-    pub(in crate::protocol) fn finish(&mut self, sink: &mut Sink<'_>) {
-        let Self { frames, answering } = self;
-        frames.finish(|frame| {
-            if let Frame::Event { data, .. } = frame
-                && Said::read(data).is_ok()
-            {
-                answering.data(data, sink);
-            }
-        });
+    fn fail(&mut self, fault: Fault<'_>, sink: &mut Sink<'_>) {
+        self.fail(fault, sink);
     }
 }
 
@@ -66,7 +55,7 @@ pub(in crate::protocol) fn whole(body: &[u8], maker: Maker, ids: Ids, sink: &mut
 }
 
 #[derive(Debug)]
-struct Answering {
+pub(in crate::protocol) struct Answering {
     maker: Maker,
     ids: Ids,
     opener: Opener,

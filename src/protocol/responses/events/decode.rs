@@ -6,40 +6,29 @@ use super::said::{Item, Response, Said};
 use crate::domain::protocol::Protocol;
 use crate::protocol::chat::fault;
 use crate::protocol::hub::event::{Cause, Done, End, Event, Fault, PartKind, Sink};
-use crate::protocol::hub::frames::{Frame, Frames, too_large, unreadable};
+use crate::protocol::hub::frames::{self, unreadable};
 use crate::protocol::hub::opaque::{Form, Maker, Opaque};
 use crate::protocol::hub::opener::Opener;
 use crate::protocol::hub::text::Quoted;
 
-#[derive(Debug)]
-pub(in crate::protocol) struct Decoder {
-    frames: Frames,
-    answering: Answering,
+/// Of a stream.
+pub(in crate::protocol) type Decoder = frames::Decoder<Answering>;
+
+pub(in crate::protocol) fn decoder(maker: Maker) -> Decoder {
+    Decoder::of(Answering::new(maker))
 }
 
-impl Decoder {
-    pub(in crate::protocol) fn new(maker: Maker) -> Self {
-        Self { frames: Frames::default(), answering: Answering::new(maker) }
+impl frames::Answering for Answering {
+    fn is_readable(data: &[u8]) -> bool {
+        Said::read(data).is_ok()
     }
 
-    pub(in crate::protocol) fn push(&mut self, read: &[u8], sink: &mut Sink<'_>) {
-        let Self { frames, answering } = self;
-        frames.push(read, |frame| match frame {
-            Frame::Event { name, data } => answering.data(name, data, sink),
-            Frame::TooLarge => answering.fail(too_large(), sink),
-        });
+    fn event(&mut self, name: Option<&[u8]>, data: &[u8], sink: &mut Sink<'_>) {
+        self.data(name, data, sink);
     }
 
-    /// The end of the bytes. An event without its blank line counts if it can be read.
-    pub(in crate::protocol) fn finish(&mut self, sink: &mut Sink<'_>) {
-        let Self { frames, answering } = self;
-        frames.finish(|frame| {
-            if let Frame::Event { name, data } = frame
-                && Said::read(data).is_ok()
-            {
-                answering.data(name, data, sink);
-            }
-        });
+    fn fail(&mut self, fault: Fault<'_>, sink: &mut Sink<'_>) {
+        self.fail(fault, sink);
     }
 }
 
@@ -58,7 +47,7 @@ pub(in crate::protocol) fn whole(body: &[u8], maker: Maker, sink: &mut Sink<'_>)
 }
 
 #[derive(Debug)]
-struct Answering {
+pub(in crate::protocol) struct Answering {
     maker: Maker,
     opener: Opener,
     /// Text of the open part, or a part of the open item, came already: what says it again is passed over.

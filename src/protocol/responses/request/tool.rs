@@ -1,5 +1,6 @@
 //! Tools, which of them is to be called, and the form of the answer's text: both directions.
 
+use crate::protocol::chat::request::words::{self, Schema};
 use crate::protocol::hub::field::{Named, Objection};
 use crate::protocol::hub::read::Values;
 use crate::protocol::hub::request::{Format, Request, Tool, ToolChoice};
@@ -38,15 +39,7 @@ pub(super) fn decode<'a>(reader: &mut Reader<'a>, only_here: &mut Named) -> Resu
 
 pub(super) fn decode_choice<'a>(reader: &mut Reader<'a>) -> Result<Option<ToolChoice<'a>>, Objection> {
     if reader.peek() != Some(b'{') {
-        return Ok(match reader.text()? {
-            Some(word) if word.is("none") => Some(ToolChoice::None),
-            Some(word) if word.is("auto") => Some(ToolChoice::Auto),
-            Some(word) if word.is("required") => Some(ToolChoice::Required),
-            Some(_) => {
-                return Err(Objection::Invalid { field: "tool_choice", why: "it is none of none, auto and required" });
-            }
-            None => None,
-        });
+        return words::decode_choice(reader);
     }
     let (mut kind, mut name, mut names, mut is_required) = (Quoted::default(), None, Vec::new(), false);
     reader.members(|reader, key| {
@@ -94,31 +87,16 @@ pub(super) fn decode_text<'a>(reader: &mut Reader<'a>) -> Result<Text<'a>, Objec
 }
 
 fn decode_format<'a>(reader: &mut Reader<'a>) -> Result<Option<Format<'a>>, Objection> {
-    let (mut kind, mut name, mut description, mut schema, mut strict) = (None, None, None, None, None);
+    let (mut kind, mut schema) = (None, Schema::default());
     reader.members(|reader, key| {
-        match key {
-            b"type" => kind = reader.text()?,
-            b"name" => name = reader.text()?,
-            b"description" => description = reader.text()?,
-            b"schema" => schema = reader.json()?,
-            b"strict" => strict = reader.flag()?,
-            _ => reader.skip()?,
+        if key == b"type" {
+            kind = reader.text()?;
+            return Ok(());
         }
-        Ok::<(), Objection>(())
+        schema.member(reader, key)
     })?;
-    let Some(kind) = kind else { return Ok(None) };
-    if kind.is("text") {
-        return Ok(Some(Format::Text));
-    }
-    if kind.is("json_object") {
-        return Ok(Some(Format::JsonObject));
-    }
-    match schema.filter(|_| kind.is("json_schema")) {
-        Some(schema) => Ok(Some(Format::JsonSchema { name, description, schema, strict })),
-        None => {
-            Err(Objection::Invalid { field: "text", why: "its format is none of text, json_object and json_schema" })
-        }
-    }
+    let why = "its format is none of text, json_object and json_schema";
+    schema.of_kind(kind, Objection::Invalid { field: "text", why })
 }
 
 pub(super) fn encode(request: &Request<'_>, out: &mut Vec<u8>) {
@@ -126,14 +104,17 @@ pub(super) fn encode(request: &Request<'_>, out: &mut Vec<u8>) {
         out.key("tools").array(|out| request.tools.iter().for_each(|tool| encode_one(tool, out)));
         if let Some(choice) = &request.tool_choice {
             out.key("tool_choice");
-            encode_choice(choice, out);
+            let named = |name: &Quoted<'_>, out: &mut Vec<u8>| {
+                out.member("name", name);
+            };
+            words::encode_choice(choice, named, out);
         }
         out.maybe("parallel_tool_calls", request.parallel_tool_calls);
     }
     if request.format.is_some() || request.verbosity.is_some() {
         out.key("text").object(|out| {
             if let Some(format) = &request.format {
-                encode_format(format, out);
+                words::encode_format(format, None, out.key("format"));
             }
             out.maybe("verbosity", request.verbosity.as_ref());
         });
@@ -150,33 +131,5 @@ fn encode_one(tool: &Tool<'_>, out: &mut Vec<u8>) {
         };
         // This protocol takes for granted what others don't.
         out.member("strict", tool.strict.unwrap_or(false));
-    });
-}
-
-fn encode_choice(choice: &ToolChoice<'_>, out: &mut Vec<u8>) {
-    match choice {
-        ToolChoice::None => out.value("none"),
-        ToolChoice::Auto => out.value("auto"),
-        ToolChoice::Required => out.value("required"),
-        ToolChoice::Tool(name) => out.object(|out| {
-            out.member("type", "function").member("name", name);
-        }),
-        // The tools are only those that are allowed by now.
-        ToolChoice::Allowed { is_required, .. } => out.value(if *is_required { "required" } else { "auto" }),
-    };
-}
-
-fn encode_format(format: &Format<'_>, out: &mut Vec<u8>) {
-    out.key("format").object(|out| match format {
-        Format::Text => {
-            out.member("type", "text");
-        }
-        Format::JsonObject => {
-            out.member("type", "json_object");
-        }
-        Format::JsonSchema { name, description, schema, strict } => {
-            out.member("type", "json_schema").member("name", name.clone().unwrap_or(Quoted::plain("answer")));
-            out.maybe("description", description.as_ref()).member("schema", schema).maybe("strict", *strict);
-        }
     });
 }
