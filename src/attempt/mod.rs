@@ -6,6 +6,7 @@
 pub mod breaker;
 pub mod budget;
 pub mod client;
+mod estimate;
 mod gate;
 mod once;
 pub mod parallel;

@@ -17,7 +17,7 @@ use super::request::Request;
 use super::round::Deadline;
 use super::tap::Tap;
 use super::translation::Translation;
-use super::{Run, Settings, gate, places, request};
+use super::{Run, Settings, estimate, gate, places, request};
 use crate::domain::call::Call;
 use crate::domain::entity::Scope;
 use crate::domain::failure::Failure;
@@ -59,6 +59,9 @@ pub(super) async fn once(
     deadline: Deadline,
     now: Instant,
 ) -> Result<Box<Reply>, Failed> {
+    if let Some(reply) = estimate::estimated(run.call, target) {
+        return Ok(reply);
+    }
     let (places, now) = places::take(&run.attempts.parallel, target, run.settings.per_address, deadline, now).await?;
     let (destination, mut request) = request::build(run, target, now).await?;
     let until = deadline.at.min(now + target.timeout());

@@ -56,6 +56,7 @@ pub(super) async fn request(
     let (shared, client, delivery, purpose) = (bytes.clone(), call.protocol, call.delivery, call.operation.purpose());
     let work = move || match purpose {
         Purpose::Embedding => translate::embed(client, upstream, &shared, &wants.terms()),
+        Purpose::Count => translate::count(client, upstream, &shared, &wants.terms()),
         Purpose::Answer | Purpose::Other => translate::request(client, upstream, &shared, delivery, &wants.terms()),
     };
     let done = run.hands.over(bytes.len(), work).await.map_err(|_| Failure::Busy)?;

@@ -74,6 +74,8 @@ pub enum Purpose {
     /// A model goes on with a conversation: every protocol has this.
     Answer,
     Embedding,
+    /// How long a call is, without making it.
+    Count,
     /// Something that only its own protocol has.
     Other,
 }
@@ -112,6 +114,7 @@ impl Operation {
         match self {
             Self::ChatCompletions | Self::Responses | Self::Messages | Self::GenerateContent => Purpose::Answer,
             Self::Embeddings | Self::EmbedContent | Self::BatchEmbedContents => Purpose::Embedding,
+            Self::InputTokens | Self::CountTokens => Purpose::Count,
             Self::Completions
             | Self::Moderations
             | Self::Rerank
@@ -121,13 +124,11 @@ impl Operation {
             | Self::Speech
             | Self::Transcriptions
             | Self::Translations
-            | Self::InputTokens
             | Self::Compact
             | Self::StoredResponse
             | Self::Conversations
             | Self::Files
-            | Self::Batches
-            | Self::CountTokens => Purpose::Other,
+            | Self::Batches => Purpose::Other,
         }
     }
 
@@ -139,7 +140,8 @@ impl Operation {
     /// Can a call of this kind be put into another protocol's words?
     pub const fn is_translated_to(self, upstream: Protocol) -> bool {
         match (self.purpose(), upstream) {
-            (Purpose::Answer, _) | (Purpose::Embedding, Protocol::Chat | Protocol::Gemini) => true,
+            // Where a protocol has no counter, the length is estimated.
+            (Purpose::Answer | Purpose::Count, _) | (Purpose::Embedding, Protocol::Chat | Protocol::Gemini) => true,
             (Purpose::Embedding, Protocol::Responses | Protocol::Messages | Protocol::Bedrock)
             | (Purpose::Other, _) => false,
         }

@@ -50,7 +50,10 @@ pub fn upstream_path(
 /// What an operation is called in another protocol than its own.
 const fn translated(operation: Operation, upstream: Protocol) -> Operation {
     match (operation.purpose(), upstream) {
-        (Purpose::Other, _) => operation,
+        // Of those that count, these have no path: nobody is asked.
+        (Purpose::Other, _) | (Purpose::Count, Protocol::Chat | Protocol::Bedrock) => operation,
+        (Purpose::Count, Protocol::Responses) => Operation::InputTokens,
+        (Purpose::Count, Protocol::Messages | Protocol::Gemini) => Operation::CountTokens,
         (Purpose::Embedding, Protocol::Gemini) => Operation::BatchEmbedContents,
         (Purpose::Embedding, _) => Operation::Embeddings,
         (Purpose::Answer, Protocol::Chat) => Operation::ChatCompletions,

@@ -4,6 +4,7 @@
 //! client's, `whole` an answer, `error` a provider's no. Everything goes through the hub (`hub/mod.rs` says how, and what a
 //! protocol must bring).
 
+mod counting;
 mod embedding;
 mod head;
 mod stream;
@@ -24,6 +25,7 @@ use crate::domain::failure::Failure;
 use crate::domain::protocol::{Delivery, Protocol};
 use crate::domain::usage::Usage;
 
+pub use counting::{count, counted, has_counter};
 pub use embedding::embed;
 pub use head::head;
 pub use stream::Translator;
@@ -45,6 +47,7 @@ pub struct Asked(Of);
 enum Of {
     Answer(Client),
     Embeddings(embedding::Form),
+    Count(Protocol),
 }
 
 #[derive(Clone, Debug)]
@@ -60,7 +63,9 @@ impl Asked {
     pub fn as_array(self) -> Self {
         match self.0 {
             Of::Answer(Client::Gemini(_)) => Self(Of::Answer(Client::Gemini(Framing::Array))),
-            Of::Answer(Client::Chat(_) | Client::Responses(_) | Client::Messages) | Of::Embeddings(_) => self,
+            Of::Answer(Client::Chat(_) | Client::Responses(_) | Client::Messages)
+            | Of::Embeddings(_)
+            | Of::Count(_) => self,
         }
     }
 }
@@ -135,6 +140,7 @@ pub fn whole(
     let client = match &asked.0 {
         Of::Answer(client) => client,
         Of::Embeddings(form) => return embedding::whole(upstream, body, form, about),
+        Of::Count(client) => return counting::whole(upstream, body, *client),
     };
     let mut answer = Answer::default();
     decode_whole(upstream, body, maker, about.ids, &mut |event| answer.fold(&event));

@@ -24,7 +24,7 @@ pub(super) async fn recall(
     if call.operation == Operation::Batches && !caller.token().may_batch {
         return Err(Refusal::BatchesDenied);
     }
-    if call.operation == Operation::Responses
+    if matches!(call.operation, Operation::Responses | Operation::InputTokens)
         && call.names_objects()
         && let Some(share) = share
     {

@@ -1,5 +1,6 @@
 //! Any client to any provider, through the whole gateway: asked in one protocol, answered in another.
 
+mod counting;
 mod paths;
 mod trouble;
 

@@ -15,6 +15,7 @@ use crate::protocol::hub::field::{Field, Objection};
 use crate::protocol::hub::item::{Item, Message, Part, Role};
 use crate::protocol::hub::read::Values;
 use crate::protocol::hub::request::{Request, Terms};
+use crate::protocol::hub::text::Quoted;
 use crate::protocol::hub::write::Write;
 use crate::protocol::json::Reader;
 
@@ -103,6 +104,37 @@ pub(in crate::protocol) fn decode(body: &[u8]) -> Result<Request<'_>, Objection>
         request.items.insert(0, Item::Message(Message { role: Role::System, content: system }));
     }
     Ok(request)
+}
+
+/// The call whose length is asked for: what is counted may stand by itself, or as a whole request.
+pub(in crate::protocol) fn counted(body: &[u8]) -> Result<&[u8], Objection> {
+    let mut call = None;
+    let mut reader = Reader::new(body);
+    reader.space();
+    key::members(&mut reader, |reader, key| {
+        let value = reader.value()?;
+        if key == b"generatecontentrequest" {
+            call = Some(value);
+        }
+        Ok::<(), Objection>(())
+    })?;
+    Ok(call.unwrap_or(body))
+}
+
+/// A request of ours as its counter takes it.
+pub(in crate::protocol) fn to_count(body: &[u8], model: &str) -> Vec<u8> {
+    let mut out = Vec::with_capacity(body.len() + 64);
+    out.object(|out| {
+        out.key("generateContentRequest").object(|out| {
+            out.member("model", Quoted::of(&format!("models/{model}")));
+            let members = body.strip_prefix(b"{").and_then(|rest| rest.strip_suffix(b"}")).unwrap_or_default();
+            if !members.is_empty() {
+                out.push(b',');
+                out.extend_from_slice(members);
+            }
+        });
+    });
+    out
 }
 
 pub(in crate::protocol) fn encode(request: &Request<'_>, terms: &Terms<'_>) -> Result<Vec<u8>, Objection> {

@@ -64,6 +64,6 @@ async fn embeddings_are_translated_and_what_has_no_counterpart_is_refused() {
     assert_eq!(world.record().usage.input, 4);
     let reply = world.client().posts("/v1/moderations", r#"{"model":"m","input":"hi"}"#).await;
     reply.is_refused(400, "unsupported_by_target");
-    let reply = world.client().posts("/v1/messages/count_tokens", r#"{"model":"m","messages":[]}"#).await;
-    assert_eq!(reply.status, 400, "{}", reply.text());
+    let compact = world.client().posts("/v1/responses/compact", r#"{"model":"m","input":"hi"}"#).await;
+    compact.is_refused(400, "unsupported_by_target");
 }
