@@ -7,6 +7,8 @@
 
 pub(crate) mod frames;
 mod generated;
+mod growth;
+mod long;
 mod matrix;
 mod open_responses;
 mod pretty;
