@@ -34,7 +34,7 @@ fn frame(headers: &[(&str, &str)], payload: &str) -> Vec<u8> {
 }
 
 /// Where each frame ends.
-pub(super) fn ends(stream: &[u8]) -> Vec<usize> {
+pub(crate) fn ends(stream: &[u8]) -> Vec<usize> {
     let (mut ends, mut at) = (Vec::new(), 0);
     while at < stream.len() {
         at += u32::from_be_bytes(stream[at..at + 4].try_into().unwrap()) as usize;
