@@ -82,12 +82,14 @@ pub(super) fn charged(record: &Record, pricing: &Pricing) -> (Usage, Basis, Opti
 
 /// What was used, and how that is known. Where nobody said, it is reckoned from what went by.
 fn used(record: &Record) -> (Usage, Basis) {
-    if record.basis == Basis::Reported || record.basis == Basis::Partial {
+    let metered = record.operation.metered();
+    // What counts a text's tokens answers with a number of them, and has used none.
+    if metered != Metered::Nothing && matches!(record.basis, Basis::Reported | Basis::Partial) {
         return (record.usage, record.basis);
     }
     // A provider's refusal costs nothing, nor does a call that reached none.
     let was_answered = matches!(record.outcome, Outcome::Served | Outcome::CutOff | Outcome::ClientLeft);
-    match record.operation.metered() {
+    match metered {
         _ if record.from.is_none() || !was_answered => (Usage::default(), Basis::Nothing),
         Metered::Nothing => (Usage::default(), Basis::Nothing),
         Metered::Text => {
@@ -156,6 +158,7 @@ mod tests {
     use super::super::record::tests::record;
     use super::*;
     use crate::domain::prices::Unpriced;
+    use crate::domain::protocol::Operation;
 
     /// The entry of a served call that used this, at a dollar a million.
     fn of(usage: Usage) -> Entry {
@@ -175,6 +178,15 @@ mod tests {
         assert_eq!((booked.basis, booked.cost), (Basis::Unpriced, None), "twenty thousand dollars");
         let said = of(Usage { input: 1_000_000, cost: Some(Nanodollars(i64::MAX)), ..Usage::default() });
         assert_eq!((said.cost, said.priced_by), (Some(Nanodollars(1_000_000_000)), PricedBy::Stated));
+    }
+
+    #[test]
+    fn to_count_tokens_costs_nothing_whatever_number_is_the_answer() {
+        let mut counting = record();
+        (counting.outcome, counting.operation) = (Outcome::Served, Operation::CountTokens);
+        (counting.usage, counting.basis) = (Usage { input: 2_095, ..Usage::default() }, Basis::Reported);
+        let booked = entry(&counting, &pricing(Unpriced::Allow));
+        assert_eq!((booked.basis, booked.cost, booked.usage), (Basis::Nothing, Some(Nanodollars(0)), Usage::default()));
     }
 
     #[test]
