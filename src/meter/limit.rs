@@ -9,6 +9,7 @@
 //! An entity without limits costs nothing and is not counted; calls that were in flight before it got a limit are
 //! not counted against it.
 
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -124,33 +125,46 @@ struct Line {
     parallel: Option<u32>,
 }
 
+type Lines = [Option<Line>; 4];
+type Admission = Result<(Permit, Option<Remaining>), Refusal>;
+/// Waits for a larger part of a limit.
+type Growing<'a> = Pin<Box<dyn Future<Output = Admission> + Send + 'a>>;
+
+fn permit(lines: Lines) -> Permit {
+    Permit { accounts: lines.map(|line| line.map(|line| line.account)) }
+}
+
 impl Limiter {
+    /// What replicas share of it, as ledger and metrics call it.
+    pub(super) const PARTS: [&'static str; 2] = [Kind::Requests.name(), Kind::Parallel.name()];
+
     pub fn new() -> Self {
         Self { shards: std::array::from_fn(|_| Mutex::default()) }
     }
 
     /// A permit, and what is left where a limit of requests per minute holds.
-    pub async fn admit(
-        &self,
-        asking: &Asking<'_>,
-        now: Instant,
-        budgets: &Budgets,
-    ) -> Result<(Permit, Option<Remaining>), Refusal> {
-        self.admitted(self.lines(asking, now)?, now, budgets).await
+    pub async fn admit(&self, asking: &Asking<'_>, now: Instant, budgets: &Budgets) -> Admission {
+        let growing = match self.at_once(self.lines(asking, now)?, now, budgets) {
+            Ok(admission) => return admission,
+            Err(growing) => growing,
+        };
+        growing.await
     }
 
-    async fn admitted(
-        &self,
-        lines: [Option<Line>; 4],
-        now: Instant,
-        budgets: &Budgets,
-    ) -> Result<(Permit, Option<Remaining>), Refusal> {
+    /// Nearly every call is admitted or refused without a wait, and should not carry the room that one takes.
+    fn at_once<'a>(&'a self, lines: Lines, now: Instant, budgets: &'a Budgets) -> Result<Admission, Growing<'a>> {
+        match take(&lines, now, budgets.is_shared()) {
+            Ok(remaining) => Ok(Ok((permit(lines), remaining))),
+            Err(Stop::Refused(refusal)) => Ok(Err(refusal)),
+            Err(Stop::Lacks(..)) => Err(Box::pin(self.admitted(lines, now, budgets))),
+        }
+    }
+
+    async fn admitted(&self, lines: Lines, now: Instant, budgets: &Budgets) -> Admission {
         let is_shared = budgets.is_shared();
         for _ in 0..TRIES {
             match take(&lines, now, is_shared) {
-                Ok(remaining) => {
-                    return Ok((Permit { accounts: lines.map(|line| line.map(|line| line.account)) }, remaining));
-                }
+                Ok(remaining) => return Ok((permit(lines), remaining)),
                 Err(Stop::Refused(refusal)) => return Err(refusal),
                 Err(Stop::Lacks(at, kind)) => match &lines[at] {
                     Some(line) => line.grow(kind, now, budgets).await?,
@@ -183,7 +197,7 @@ impl Limiter {
         }
     }
 
-    fn lines(&self, asking: &Asking<'_>, now: Instant) -> Result<[Option<Line>; 4], Refusal> {
+    fn lines(&self, asking: &Asking<'_>, now: Instant) -> Result<Lines, Refusal> {
         Ok([
             self.line("token", asking.token.0.uuid(), asking.token.1, now)?,
             asking.user.map_or(Ok(None), |(user, limits)| self.line("user", user.uuid(), limits, now))?,
@@ -201,8 +215,11 @@ impl Limiter {
         budgets: &Budgets,
     ) -> Result<Option<Permit>, Refusal> {
         let Some(line) = self.line("model", model.uuid(), limits, now)? else { return Ok(None) };
-        let (permit, _) = self.admitted([Some(line), None, None, None], now, budgets).await?;
-        Ok(Some(permit))
+        let growing = match self.at_once([Some(line), None, None, None], now, budgets) {
+            Ok(admission) => return admission.map(|(permit, _)| Some(permit)),
+            Err(growing) => growing,
+        };
+        growing.await.map(|(permit, _)| Some(permit))
     }
 
     /// Accounts held now, for metrics.

@@ -137,7 +137,8 @@ impl Budgets {
     /// What this replica holds of each kind of shared limit that comes back: by so much at most would one be exceeded if it
     /// died now.
     pub fn parts(&self, limiter: &Limiter) -> BTreeMap<&'static str, i64> {
-        let mut parts = BTreeMap::new();
+        let names = Limiter::PARTS.into_iter().chain(Direction::ALL.map(Direction::name));
+        let mut parts: BTreeMap<_, _> = names.map(|name| (name, 0)).collect();
         self.each_part(limiter, &mut |budget, share, _| *parts.entry(budget.span).or_default() += share.granted());
         parts
     }

@@ -86,7 +86,12 @@ async fn a_database_that_stops_is_away_and_comes_back_with_all_that_was_noted() 
     cluster.stop();
     state.made(Object { kind: ObjectKind::Response, ..object(ours, "resp_1", 2) });
     assert_eq!(timeout(SOON, state.find(ours, vec!["file-1".into()])).await.unwrap(), Err(Away));
-    assert!(state.is_away());
+    let is_known = async {
+        while !state.is_away() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(SOON, is_known).await.unwrap();
     cluster.restart();
     let both = || state.find(ours, vec!["file-1".into(), "resp_1".into()]);
     let back = async {
