@@ -2,6 +2,7 @@
 
 use http::Method;
 use keyway::domain::permission::AccessRole;
+use keyway::domain::time::Timestamp;
 use serde_json::{Value, json};
 
 use super::aliases::{admin, example, get, post, with};
@@ -124,7 +125,8 @@ async fn models_are_discovered_looked_at_first_and_kept_with_their_moment() {
         listed["models"].as_array().unwrap().iter().map(|one| one["modelId"].clone()).collect::<Vec<_>>()
     };
     assert_eq!(ids(&again), ["a", "b", "c"], "what it no longer names stays until somebody deletes it");
-    assert!(again["discoveredAt"].is_string());
+    let moment = Timestamp::from_rfc3339(again["discoveredAt"].as_str().unwrap()).unwrap();
+    assert!(moment > Timestamp(0) && moment <= Timestamp::now(), "{again}");
     let calls = provider.calls();
     assert_eq!(
         get(&ours, &format!("{bridge}/models")).await.with(200),
