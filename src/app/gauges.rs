@@ -8,52 +8,97 @@ use tokio::time::Instant;
 use super::cores::DataPlane;
 use super::running::Server;
 use crate::attempt::breaker::Phase;
+use crate::meter::journal::Journal;
+use crate::metrics::Registry;
 use crate::proxy::Proxy;
 
-pub(super) fn register(server: &Arc<Server>, plane: &DataPlane<Proxy>, proxies: &[Proxy]) {
-    let registry = &server.registry;
-    let of = server.gateway.clone();
-    registry.gauge("keyway_requests_in_flight", "Exchanges in flight.", &[], move |out| {
-        out.push(&[], f64::from(of.meter.capacity.in_flight()));
-    });
-    let of = server.gateway.clone();
-    registry.gauge("keyway_body_bytes_in_flight", "Bytes of request bodies held.", &[], move |out| {
-        out.push(&[], of.bodies.taken_bytes() as f64);
-    });
-    let of = server.gateway.clone();
-    registry.gauge(
-        "keyway_records_dropped_total",
-        "Records of exchanges that found no place in the queue.",
-        &[],
-        move |out| {
-            out.push(&[], of.meter.records.dropped() as f64);
-        },
-    );
-    of_ledger(server);
-    of_budgets(server);
-    let of = server.clone();
-    registry.gauge(
-        "keyway_state_dropped_total",
-        "Notes for the state database that found no place.",
-        &[],
-        move |out| {
-            out.push(&[], of.state.dropped() as f64);
-        },
-    );
-    let of = server.gateway.clone();
-    registry.gauge(
+/// A number without labels: its name, what it says, and where it stands.
+type Number<Of> = (&'static str, &'static str, fn(&Of) -> f64);
+
+const NUMBERS: [Number<Server>; 12] = [
+    ("keyway_requests_in_flight", "Exchanges in flight.", |of| f64::from(of.gateway.meter.capacity.in_flight())),
+    ("keyway_body_bytes_in_flight", "Bytes of request bodies held.", |of| of.gateway.bodies.taken_bytes() as f64),
+    ("keyway_records_dropped_total", "Records of exchanges that found no place in the queue.", |of| {
+        of.gateway.meter.records.dropped() as f64
+    }),
+    ("keyway_journal_late_total", "Answers that went out before their exchanges were written down.", |of| {
+        of.gateway.meter.records.late() as f64
+    }),
+    ("keyway_unpriced_total", "Exchanges whose cost nobody knows.", |of| {
+        of.gateway.meter.pricing.missing.load(Relaxed) as f64
+    }),
+    ("keyway_budget_warnings_total", "Budgets of which a percentage of `[budgets] warn_percents` was spent.", |of| {
+        of.notices.raised.load(Relaxed) as f64
+    }),
+    ("keyway_webhook_lost_total", "Notices that `[budgets.webhook]` did not take.", |of| {
+        of.notices.lost.load(Relaxed) as f64
+    }),
+    ("keyway_budget_reserved_dollars", "Held for calls in flight, at the most that they may cost.", |of| {
+        of.gateway.meter.budgets.reserved().dollars()
+    }),
+    (
+        "keyway_budget_overrun_dollars_total",
+        "By how much calls came to more than was held for them: no budget is overspent by more.",
+        |of| of.gateway.meter.budgets.overrun().dollars(),
+    ),
+    (
+        "keyway_budget_outstanding_dollars",
+        "Leased of shared budgets and not spent: by so much at most would they be overspent if this replica died now.",
+        |of| of.gateway.meter.budgets.outstanding().dollars(),
+    ),
+    ("keyway_state_dropped_total", "Notes for the state database that found no place.", |of| of.state.dropped() as f64),
+    (
         "keyway_directory_cache_bytes",
         "What is kept in memory of workspaces and tokens that call; nought where all of them are.",
-        &[],
-        move |out| out.push(&[], of.world.cached_bytes() as f64),
-    );
-    let of = server.clone();
-    registry.gauge("keyway_config_info", "The configuration in force; its value is always 1.", &["hash"], move |out| {
-        out.push(&[&of.config.load().hash], 1.0);
-    });
+        |of| of.gateway.world.cached_bytes() as f64,
+    ),
+];
+
+const OF_JOURNAL: [Number<Journal>; 3] = [
+    ("keyway_journal_lost_total", "Exchanges that no room was left for.", |of| of.lost() as f64),
+    ("keyway_journal_bytes", "What the journal takes of the disk.", |of| of.kept_bytes() as f64),
+    ("keyway_ledger_waiting", "Exchanges on their way to the ledger.", |of| of.waiting() as f64),
+];
+
+pub(super) fn register(server: &Arc<Server>, plane: &DataPlane<Proxy>, proxies: &[Proxy]) {
+    numbers(&server.registry, server, &NUMBERS);
+    if let Some(journal) = &server.books.journal {
+        numbers(&server.registry, journal, &OF_JOURNAL);
+    }
+    config(server);
+    limits(server);
     breakers(server);
     connections(server, plane);
     upstream(server, proxies);
+}
+
+fn numbers<Of: Send + Sync + 'static>(registry: &Registry, of: &Arc<Of>, numbers: &[Number<Of>]) {
+    for &(name, help, read) in numbers {
+        let of = of.clone();
+        registry.gauge(name, help, &[], move |out| out.push(&[], read(&of)));
+    }
+}
+
+fn config(server: &Arc<Server>) {
+    let (of, help) = (server.clone(), "The configuration in force; its value is always 1.");
+    server.registry.gauge("keyway_config_info", help, &["hash"], move |out| {
+        out.push(&[&of.config.load().hash], 1.0);
+    });
+}
+
+fn limits(server: &Arc<Server>) {
+    let of = server.gateway.clone();
+    server.registry.gauge(
+        "keyway_limit_parts",
+        "Leased of shared limits of requests, text and parallel calls: by so much at most would they be exceeded if this \
+         replica died now.",
+        &["limit"],
+        move |out| {
+            for (limit, held) in of.meter.budgets.parts(&of.meter.limiter) {
+                out.push(&[limit], held as f64);
+            }
+        },
+    );
 }
 
 fn breakers(server: &Arc<Server>) {
@@ -96,91 +141,6 @@ fn upstream(server: &Arc<Server>, proxies: &[Proxy]) {
                     counts.iter().map(|one| [&one.open, &one.idle, &one.opened, &one.reused][read].load(Relaxed)).sum();
                 out.push(&[name], sum as f64);
             }
-        },
-    );
-}
-
-fn of_ledger(server: &Server) {
-    let registry = &server.registry;
-    let of = server.gateway.clone();
-    registry.gauge(
-        "keyway_journal_late_total",
-        "Answers that went out before their exchanges were written down.",
-        &[],
-        move |out| {
-            out.push(&[], of.meter.records.late() as f64);
-        },
-    );
-    let of = server.gateway.clone();
-    registry.gauge("keyway_unpriced_total", "Exchanges whose cost nobody knows.", &[], move |out| {
-        out.push(&[], of.meter.pricing.missing.load(Relaxed) as f64);
-    });
-    if let Some(journal) = &server.books.journal {
-        let of = journal.clone();
-        registry.gauge("keyway_journal_lost_total", "Exchanges that no room was left for.", &[], move |out| {
-            out.push(&[], of.lost() as f64);
-        });
-        let of = journal.clone();
-        registry.gauge("keyway_journal_bytes", "What the journal takes of the disk.", &[], move |out| {
-            out.push(&[], of.kept_bytes() as f64);
-        });
-        let of = journal.clone();
-        registry.gauge("keyway_ledger_waiting", "Exchanges on their way to the ledger.", &[], move |out| {
-            out.push(&[], of.waiting() as f64);
-        });
-    }
-}
-
-fn of_budgets(server: &Arc<Server>) {
-    let registry = &server.registry;
-    let of = server.gateway.clone();
-    registry.gauge(
-        "keyway_limit_parts",
-        "Leased of shared limits of requests, text and parallel calls: by so much at most would they be exceeded if this \
-         replica died now.",
-        &["limit"],
-        move |out| {
-            for (limit, held) in of.meter.budgets.parts(&of.meter.limiter) {
-                out.push(&[limit], held as f64);
-            }
-        },
-    );
-    let of = server.clone();
-    registry.gauge(
-        "keyway_budget_warnings_total",
-        "Budgets of which a percentage of `[budgets] warn_percents` was spent.",
-        &[],
-        move |out| out.push(&[], of.notices.raised.load(Relaxed) as f64),
-    );
-    let of = server.clone();
-    registry.gauge("keyway_webhook_lost_total", "Notices that `[budgets.webhook]` did not take.", &[], move |out| {
-        out.push(&[], of.notices.lost.load(Relaxed) as f64)
-    });
-    let of = server.gateway.clone();
-    registry.gauge(
-        "keyway_budget_reserved_dollars",
-        "Held for calls in flight, at the most that they may cost.",
-        &[],
-        move |out| {
-            out.push(&[], of.meter.budgets.reserved().dollars());
-        },
-    );
-    let of = server.gateway.clone();
-    registry.gauge(
-        "keyway_budget_overrun_dollars_total",
-        "By how much calls came to more than was held for them: no budget is overspent by more.",
-        &[],
-        move |out| {
-            out.push(&[], of.meter.budgets.overrun().dollars());
-        },
-    );
-    let of = server.gateway.clone();
-    registry.gauge(
-        "keyway_budget_outstanding_dollars",
-        "Leased of shared budgets and not spent: by so much at most would they be overspent if this replica died now.",
-        &[],
-        move |out| {
-            out.push(&[], of.meter.budgets.outstanding().dollars());
         },
     );
 }

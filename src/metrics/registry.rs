@@ -142,7 +142,7 @@ impl Registry {
         HistogramFamily { family: self.register(name, help, &labels, Kind::Histogram(bounds)), bounds }
     }
 
-    /// What is looked up when somebody asks. The closure must not use this registry, which is locked while it reads.
+    /// What is looked up when somebody asks; what only grows has a name that ends in `_total`. The closure must not use this registry, which is locked while it reads.
     pub fn gauge(
         &self,
         name: &'static str,

@@ -31,6 +31,7 @@ impl Page<'_> {
     fn family(&mut self, family: &Family) {
         let kind = match family.kind {
             Kind::Counter => "counter",
+            Kind::Gauge(_) if family.name.ends_with("_total") => "counter",
             Kind::Level | Kind::Gauge(_) => "gauge",
             Kind::Histogram(_) => "histogram",
         };
@@ -227,6 +228,16 @@ mod tests {
         let text = registry.text(&[]);
         assert!(text.ends_with("# TYPE keyway_breakers gauge\nkeyway_breakers{state=\"open\"} 2\n"), "{text}");
         assert_eq!(asked.load(std::sync::atomic::Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn what_is_asked_and_only_grows_is_a_counter_by_its_name() {
+        let registry = Registry::new();
+        registry.gauge("keyway_lost_total", "Lost.", &[], |readings| readings.push(&[], 1.0));
+        assert_eq!(
+            registry.text(&[]),
+            "# HELP keyway_lost_total Lost.\n# TYPE keyway_lost_total counter\nkeyway_lost_total 1\n"
+        );
     }
 
     #[test]
