@@ -15,7 +15,7 @@ use utoipa::{PartialSchema as _, ToSchema as _};
 use super::ROOT;
 use super::answer::JSON;
 use super::problem::Said;
-use super::table::{Needs, Row, alias_rows, rows};
+use super::table::{Facts, Needs, Row, alias_rows, rows};
 use crate::directory::page::{PAGE_DEFAULT, PAGE_MAX};
 
 const PROBLEM: &str = "application/problem+json";
@@ -28,11 +28,12 @@ pub fn openapi() -> String {
     let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("A Keyway token: `kw_…`"));
     components.add_security_scheme(TOKEN, SecurityScheme::Http(bearer.build()));
     for row in rows().into_iter().chain(alias_rows()) {
-        for (name, schema) in row.facts.schemas() {
+        let facts = (row.facts)();
+        for (name, schema) in facts.schemas() {
             components.schemas.insert(name.clone(), schema.clone());
         }
         let (path, method) = (row.written(), method(&row.method));
-        paths.add_path_operation(path, vec![method], operation(&row));
+        paths.add_path_operation(path, vec![method], operation(&row, &facts));
     }
     paths.paths.insert(format!("{ROOT}/openapi.json"), PathItem::new(HttpMethod::Get, this_document()));
     let info = InfoBuilder::new()
@@ -87,18 +88,18 @@ fn any_object() -> Content {
     ContentBuilder::new().schema(Some(ObjectBuilder::new())).build()
 }
 
-fn operation(row: &Row) -> OperationBuilder {
+fn operation(row: &Row, facts: &Facts) -> OperationBuilder {
     let resource = if row.is_alias() { "aliases" } else { row.path.split('/').nth(1).unwrap_or_default() };
     let operation = OperationBuilder::new()
         .tag(resource)
         .operation_id(Some(operation_id(row)))
         .summary(Some(row.summary))
         .description(Some(who(row.needs)))
-        .parameters(Some(parameters(row)))
-        .request_body(body(row))
+        .parameters(Some(parameters(row, facts)))
+        .request_body(body(row, facts))
         .security(SecurityRequirement::new::<_, [String; 0], String>(TOKEN, []));
-    let operation = operation.response(row.facts.status.as_str(), good(row));
-    problems(row).into_iter().fold(operation, |operation, (status, says)| {
+    let operation = operation.response(facts.status.as_str(), good(facts));
+    problems(row, facts).into_iter().fold(operation, |operation, (status, says)| {
         let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(Said::name()))).build();
         let response = ResponseBuilder::new().description(says).content(PROBLEM, content);
         let response = match status {
@@ -126,10 +127,10 @@ fn who(needs: Needs) -> String {
     }
 }
 
-fn parameters(row: &Row) -> Vec<Parameter> {
+fn parameters(row: &Row, facts: &Facts) -> Vec<Parameter> {
     let mut all: Vec<Parameter> = row.path_names().map(|name| path_parameter(name, row)).collect();
-    all.extend(row.facts.parameters.iter().cloned());
-    if row.facts.paged {
+    all.extend(facts.parameters.iter().cloned());
+    if facts.paged {
         let limit = ObjectBuilder::new()
             .schema_type(Type::Integer)
             .minimum(Some(1))
@@ -180,34 +181,34 @@ fn text() -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::String)
 }
 
-fn body(row: &Row) -> Option<utoipa::openapi::request_body::RequestBody> {
-    let name = row.facts.takes.name.as_ref()?;
+fn body(row: &Row, facts: &Facts) -> Option<utoipa::openapi::request_body::RequestBody> {
+    let name = facts.takes.name.as_ref()?;
     let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(name))).build();
     let body = RequestBodyBuilder::new().required(Some(Required::True));
-    Some(row.facts.media.iter().fold(body, |body, media| body.content(*media, content.clone())).build())
+    Some(row.media.iter().fold(body, |body, media| body.content(*media, content.clone())).build())
 }
 
-fn good(row: &Row) -> Response {
-    let response = ResponseBuilder::new().description(match row.facts.status {
+fn good(facts: &Facts) -> Response {
+    let response = ResponseBuilder::new().description(match facts.status {
         StatusCode::CREATED => "Made.",
         StatusCode::NO_CONTENT => "Done.",
         _ => "As it is.",
     });
-    let response = match &row.facts.gives.name {
-        None if row.facts.answers != JSON => {
-            response.content(row.facts.answers, ContentBuilder::new().schema(Some(text())).build())
+    let response = match &facts.gives.name {
+        None if facts.answers != JSON => {
+            response.content(facts.answers, ContentBuilder::new().schema(Some(text())).build())
         }
         None => response,
         Some(name) => {
-            let schema = if row.facts.paged { page_of(name) } else { Ref::from_schema_name(name).into() };
+            let schema = if facts.paged { page_of(name) } else { Ref::from_schema_name(name).into() };
             response.content("application/json", ContentBuilder::new().schema(Some(schema)).build())
         }
     };
-    let response = match row.facts.tagged {
+    let response = match facts.tagged {
         true => response.header("ETag", header("Stands for the thing as it is shown here.")),
         false => response,
     };
-    let response = match row.facts.located {
+    let response = match facts.located {
         true => response.header("Location", header("The path of the new thing.")),
         false => response,
     };
@@ -231,8 +232,8 @@ fn page_of(name: &str) -> RefOr<Schema> {
 }
 
 /// Every way a request of this row can go wrong.
-fn problems(row: &Row) -> Vec<(u16, &'static str)> {
-    let takes_body = row.facts.takes.name.is_some();
+fn problems(row: &Row, facts: &Facts) -> Vec<(u16, &'static str)> {
+    let takes_body = facts.takes.name.is_some();
     let all = [
         (true, 400, "Something in the request is not what it must be; `field` names it."),
         (true, 401, "No token, or none that is known and alive."),

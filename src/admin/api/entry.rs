@@ -191,7 +191,7 @@ fn replay_key(headers: &HeaderMap, caller: &Caller) -> Result<Option<ReplayKey>,
 
 /// The body's bytes, where the row takes any.
 async fn read(api: &Api, row: &Row, headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Problem> {
-    if row.facts.media.is_empty() {
+    if row.media.is_empty() {
         return Ok(Vec::new());
     }
     if let Some(coding) = headers.get(header::CONTENT_ENCODING).filter(|coding| *coding != "identity") {
@@ -200,8 +200,8 @@ async fn read(api: &Api, row: &Row, headers: &HeaderMap, body: Body) -> Result<V
     if let Some(media) = headers.get(header::CONTENT_TYPE) {
         let text = String::from_utf8_lossy(media.as_bytes());
         let bare = text.split(';').next().unwrap_or_default().trim();
-        if !row.facts.media.iter().any(|taken| taken.eq_ignore_ascii_case(bare)) {
-            return Err(Refusal::ContentType { takes: row.facts.media[0], got: bare.to_string() }.into());
+        if !row.media.iter().any(|taken| taken.eq_ignore_ascii_case(bare)) {
+            return Err(Refusal::ContentType { takes: row.media[0], got: bare.to_string() }.into());
         }
     }
     let limit_bytes = api.ground.load().body_limit_bytes;

@@ -61,7 +61,7 @@ mod users;
 mod workspaces;
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use arc_swap::ArcSwap;
 use axum::Router;
@@ -173,13 +173,10 @@ pub(super) fn router<S: Clone + Send + Sync + 'static>(api: &Arc<Api>) -> Router
     for row in table::rows().into_iter().chain(table::alias_rows()) {
         router = router.route(&row.whole(), method_router(api.clone(), Arc::new(row)));
     }
-    let document: Arc<str> = openapi().into();
-    let shown = move || {
-        let document = document.clone();
-        async move {
-            ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], document.to_string())
-                .into_response()
-        }
+    let shown = || async {
+        // Made once, when it is asked for: it takes 20 MiB to make, which nobody should hold who never reads it.
+        static DOCUMENT: LazyLock<String> = LazyLock::new(openapi);
+        ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], DOCUMENT.as_str()).into_response()
     };
     router
         .route(&format!("{ROOT}/openapi.json"), on(MethodFilter::GET, shown))
