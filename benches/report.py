@@ -198,4 +198,4 @@ def bound(value, form):
 def met(value, must, aim):
     if value is None or must is None:
         return "–"
-    return "aim" if value <= aim else "must" if value <= must else "NO"
+    return "aim" if aim is not None and value <= aim else "must" if value <= must else "NO"

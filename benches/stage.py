@@ -31,21 +31,16 @@ class Trouble(Exception):
     """What went wrong, in words for the person at the terminal."""
 
 
-def target_folder():
+def build(arguments, folder, extra_env=None):
+    """Builds with cargo and gives the folder of the programs."""
     told = subprocess.run(
         ["cargo", "metadata", "--no-deps", "--format-version", "1"], cwd=ROOT, check=True, capture_output=True
     )
-    return pathlib.Path(json.loads(told.stdout)["target_directory"])
-
-
-def build(arguments, folder, extra_env=None):
-    """Builds with cargo and gives the folder of the programs. Where a target is named, they lie in a folder of its name."""
-    target = target_folder() / folder
+    target = pathlib.Path(json.loads(told.stdout)["target_directory"]) / folder
     command = ["cargo", "build", "--release", "--locked", "--target-dir", str(target), *arguments]
     if subprocess.run(command, cwd=ROOT, env=os.environ | (extra_env or {})).returncode:
         raise Trouble(f"the build failed: {' '.join(command)}")
-    named = arguments[arguments.index("--target") + 1] if "--target" in arguments else ""
-    return target / named / "release"
+    return target / "release"
 
 
 def build_rig():
@@ -54,10 +49,7 @@ def build_rig():
 
 def build_keyway():
     """As it is released."""
-    told = subprocess.run([HERE / "release"], stdout=subprocess.PIPE, text=True)
-    if told.returncode:
-        raise Trouble("the build failed: benches/release")
-    return pathlib.Path(told.stdout.splitlines()[-1])
+    return build(["--bin", "keyway"], "") / "keyway"
 
 
 def commit():
