@@ -130,6 +130,9 @@ async fn core(
     reception: Reception<Proxy>,
     mut draining: watch::Receiver<Option<Duration>>,
 ) -> usize {
+    // Until the thread ends: calls are settled to the last.
+    let meter = proxy.meter.clone();
+    tokio::spawn(async move { meter.lets_go().await });
     tokio::select! {
         served = reception.serve(listener) => {
             if let Err(error) = served {

@@ -11,7 +11,7 @@ use crate::admin::usage::reconcile::{Account, Reconciled, Theirs};
 use crate::admin::usage::{self, Asked, Usage, UsageGroup, span, usage_csv};
 use crate::app::ledger;
 use crate::directory::Access;
-use crate::domain::ledger::Entry;
+use crate::domain::ledger::Kept;
 use crate::domain::time::Timestamp;
 use crate::store::ledger::{Dimension, Ledger, Listing, Scope};
 
@@ -32,12 +32,16 @@ pub(super) struct UsageArgs {
     /// Up to this moment; now unless said
     #[arg(long, value_parser = moment)]
     to: Option<Timestamp>,
+    /// Only of this model, as its provider calls it
     #[arg(long)]
     model: Option<String>,
+    /// Only by this provider, by name
     #[arg(long)]
     provider: Option<String>,
+    /// Only of this user, as its tokens say
     #[arg(long)]
     user: Option<String>,
+    /// Only of this run
     #[arg(long)]
     run: Option<String>,
     /// How the answer is written
@@ -173,20 +177,21 @@ pub(super) async fn reconcile(args: ReconcileArgs, session: &Session) -> Result<
     let ledger = opened(session, &access)?;
     let (from, to) = theirs.days();
     let span = span(Some(from), Some(to), Timestamp::now()).map_err(failed)?;
-    let mut entries: Vec<Entry> = Vec::new();
+    let mut kept: Vec<Kept> = Vec::new();
     let mut before = None;
     loop {
         let listing = Listing { scope: Scope::Platform, span, run: None, before, limit: PAGE };
         let page = ledger.list(&listing).await.map_err(|error| failed(error.into()))?;
-        before = page.last().map(|entry| entry.id);
+        before = page.last().map(|kept| kept.id);
         let is_last = page.len() < PAGE as usize;
-        entries.extend(page.into_iter().filter(|entry| entry.provider() == args.provider));
+        let is_theirs = |kept: &Kept| kept.entry().is_some_and(|entry| entry.provider() == args.provider);
+        kept.extend(page.into_iter().filter(is_theirs));
         if is_last {
             break;
         }
     }
     ledger.close().await;
-    let reconciled = theirs.against(&entries);
+    let reconciled = theirs.against(&kept.iter().filter_map(Kept::entry).collect::<Vec<_>>());
     session.output.result(&reconciled, || differences(&reconciled))?;
     match reconciled.differ.len() {
         0 => Ok(()),

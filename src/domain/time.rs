@@ -11,6 +11,7 @@ pub struct Timestamp(pub i64);
 
 pub const HOUR_MS: i64 = 3_600_000;
 pub const DAY_MS: i64 = 24 * HOUR_MS;
+pub const HOURS_A_DAY: i32 = 24;
 
 impl Timestamp {
     /// The wall clock now. Only rooms that may know the time call this; pure code takes a `Timestamp`.

@@ -3,8 +3,11 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use uuid::fmt::Hyphenated;
+
 use super::pricing::Pricing;
 use super::record::{Outcome, Record};
+use crate::domain::entity::Scope;
 use crate::domain::ledger::{Entry, From, PricedBy, Tried};
 use crate::domain::money::Nanodollars;
 use crate::domain::protocol::Metered;
@@ -18,8 +21,12 @@ const UNITS_MAX: u64 = 10_000_000_000;
 /// What one exchange may cost: ten thousand dollars. Beyond it nothing is believed.
 const COST_MAX: i64 = 10_000 * 1_000_000_000;
 
-/// A record's entry.
-pub(super) fn entry(record: &Record, pricing: &Pricing) -> Entry {
+/// Where a user's id is written out.
+pub(super) type UserText = [u8; Hyphenated::LENGTH];
+pub(super) const NOBODY: UserText = [0; Hyphenated::LENGTH];
+
+/// A record's entry. What it says in words stands in the record and in `user`.
+pub(super) fn entry<'r>(record: &'r Record, pricing: &Pricing, user: &'r mut UserText) -> Entry<'r> {
     let (usage, basis, priced) = charged(record, pricing);
     let (basis, cost, priced_by) = match priced {
         None if basis == Basis::Nothing => (basis, Some(Nanodollars(0)), PricedBy::Nobody),
@@ -29,33 +36,31 @@ pub(super) fn entry(record: &Record, pricing: &Pricing) -> Entry {
             (Basis::Unpriced, None, PricedBy::Nobody)
         }
     };
-    let attempts: Vec<Tried> = record.trail.attempts().iter().map(|attempt| tried(attempt, record, pricing)).collect();
+    let attempts: Vec<Tried<'_>> =
+        record.trail.attempts().iter().map(|attempt| tried(attempt, record, pricing)).collect();
     let overhead = attempts.iter().filter_map(|tried| tried.cost).fold(0_i64, |sum, cost| sum.saturating_add(cost.0));
-    let (run, parent_run) = match &record.run {
-        Some(run) => (Some(run.name.clone()), run.parent.clone()),
-        None => (None, None),
-    };
+    let by_id = |user: &'r mut UserText| Some(&*record.user?.uuid().hyphenated().encode_lower(user));
     Entry {
         id: record.id,
         began_at: record.began_at,
         org: record.org,
         workspace: record.workspace,
         token: record.token,
-        user: record.asserted.clone().or_else(|| record.user.map(|user| user.to_string().into())),
-        run,
-        parent_run,
-        protocol: record.protocol.name().into(),
-        operation: record.operation.name().into(),
-        delivery: record.delivery.name().into(),
+        user: record.asserted.as_deref().or_else(|| by_id(user)),
+        run: record.run.as_ref().map(|run| &*run.name),
+        parent_run: record.run.as_ref().and_then(|run| run.parent.as_deref()),
+        protocol: record.protocol.name(),
+        operation: record.operation.name(),
+        delivery: record.delivery.name(),
         from: record.from.as_ref().map(|from| From {
-            provider: from.provider.clone(),
+            provider: &from.provider,
             provider_id: from.provider_id,
-            model: from.model.clone(),
-            scope: from.scope.map(|scope| scope.name().into()),
+            model: &from.model,
+            scope: from.scope.map(Scope::name),
             credential: from.credential,
         }),
-        outcome: record.outcome.name().into(),
-        refusal: record.refusal.map(Into::into),
+        outcome: record.outcome.name(),
+        refusal: record.refusal,
         usage,
         basis,
         cost,
@@ -124,18 +129,18 @@ fn is_believable(cost: Nanodollars) -> bool {
     (0..=COST_MAX).contains(&cost.0)
 }
 
-fn tried(attempt: &Attempt, record: &Record, pricing: &Pricing) -> Tried {
+fn tried<'r>(attempt: &'r Attempt, record: &Record, pricing: &Pricing) -> Tried<'r> {
     let (end, status, why) = match &attempt.end {
         End::Answered { status } => ("answered", Some(*status), None),
         End::Failed(failure) => (failure.name(), None, None),
-        End::Skipped(why) => ("skipped", None, Some((*why).into())),
+        End::Skipped(why) => ("skipped", None, Some(*why)),
     };
     let spent = attempt.spent.as_ref().map(|spent| (spent, believable(spent.usage)));
     Tried {
-        provider: attempt.provider.clone(),
-        model: attempt.model.clone(),
-        scope: attempt.scope.map(|scope| scope.name().into()),
-        end: end.into(),
+        provider: &attempt.provider,
+        model: &attempt.model,
+        scope: attempt.scope.map(Scope::name),
+        end,
         status,
         why,
         took_us: micros(attempt.took),
@@ -160,23 +165,29 @@ mod tests {
     use crate::domain::prices::Unpriced;
     use crate::domain::protocol::Operation;
 
-    /// The entry of a served call that used this, at a dollar a million.
-    fn of(usage: Usage) -> Entry {
+    fn booked(record: &Record) -> Entry<'_> {
+        entry(record, &pricing(Unpriced::Allow), Box::leak(Box::new(NOBODY)))
+    }
+
+    /// A served call that used this, at a dollar a million.
+    fn served(usage: Usage) -> Record {
         let mut record = record();
         (record.outcome, record.usage, record.basis) = (Outcome::Served, usage, Basis::Reported);
         if let Some(from) = &mut record.from {
             from.priced = stated("1");
         }
-        entry(&record, &pricing(Unpriced::Allow))
+        record
     }
 
     #[test]
     fn what_no_call_can_have_used_or_cost_is_not_believed() {
         let wild = Usage { input: u64::MAX, output: u64::MAX, ..Usage::default() };
-        let booked = of(wild);
-        assert_eq!((booked.usage.input, booked.usage.output), (UNITS_MAX, UNITS_MAX));
-        assert_eq!((booked.basis, booked.cost), (Basis::Unpriced, None), "twenty thousand dollars");
-        let said = of(Usage { input: 1_000_000, cost: Some(Nanodollars(i64::MAX)), ..Usage::default() });
+        let wild = served(wild);
+        let wild = booked(&wild);
+        assert_eq!((wild.usage.input, wild.usage.output), (UNITS_MAX, UNITS_MAX));
+        assert_eq!((wild.basis, wild.cost), (Basis::Unpriced, None), "twenty thousand dollars");
+        let said = served(Usage { input: 1_000_000, cost: Some(Nanodollars(i64::MAX)), ..Usage::default() });
+        let said = booked(&said);
         assert_eq!((said.cost, said.priced_by), (Some(Nanodollars(1_000_000_000)), PricedBy::Stated));
     }
 
@@ -185,7 +196,7 @@ mod tests {
         let mut counting = record();
         (counting.outcome, counting.operation) = (Outcome::Served, Operation::CountTokens);
         (counting.usage, counting.basis) = (Usage { input: 2_095, ..Usage::default() }, Basis::Reported);
-        let booked = entry(&counting, &pricing(Unpriced::Allow));
+        let booked = booked(&counting);
         assert_eq!((booked.basis, booked.cost, booked.usage), (Basis::Nothing, Some(Nanodollars(0)), Usage::default()));
     }
 
@@ -194,7 +205,7 @@ mod tests {
         let mut refused = record();
         (refused.from, refused.outcome) = (None, Outcome::Refused);
         (refused.basis, refused.usage) = (Basis::Nothing, Usage::default());
-        let booked = entry(&refused, &pricing(Unpriced::Allow));
+        let booked = booked(&refused);
         assert_eq!((booked.basis, booked.cost, booked.usage), (Basis::Nothing, Some(Nanodollars(0)), Usage::default()));
     }
 }

@@ -1,6 +1,7 @@
 //! Settled exchanges on their way from the cores to the journal, and from there to the log. Bounded; a call waits for the
 //! journal's write at most as long as it is late.
 
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -48,6 +49,9 @@ struct Core {
 struct Waiting {
     records: Settled,
     wakers: Vec<(Ticket, Waker)>,
+    /// Those that may go, for the core's own crier to wake.
+    go: Vec<Waker>,
+    crier: Option<Waker>,
     /// Since when the oldest of them has been waiting.
     since: Option<Instant>,
     pushed: u64,
@@ -178,8 +182,21 @@ impl Records {
         Poll::Pending
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.cores.iter().all(|core| locked(&core.waiting).records.is_empty())
+    /// Never ends by itself: on a core's own thread, wakes those whose records are written. To wake a task from another thread
+    /// takes a system call each.
+    pub(super) async fn cry(&self, core: usize) {
+        let mut going = Vec::new();
+        poll_fn(|cx| {
+            let mut waiting = locked(&self.core(core).waiting);
+            if !waiting.crier.as_ref().is_some_and(|crier| crier.will_wake(cx.waker())) {
+                waiting.crier = Some(cx.waker().clone());
+            }
+            std::mem::swap(&mut waiting.go, &mut going);
+            drop(waiting);
+            going.drain(..).for_each(Waker::wake);
+            Poll::Pending
+        })
+        .await
     }
 
     /// All that waits, with whoever waits for it left where they are.
@@ -244,13 +261,25 @@ impl Records {
     }
 }
 
-/// Lets go who waits for a record up to this one; they are woken outside of the lock.
+/// Lets go who waits for a record up to this one; whoever is woken is so outside of the lock.
 fn release(mut waiting: MutexGuard<'_, Waiting>, mark: u64) {
-    waiting.free = waiting.free.max(mark);
-    let stay = waiting.wakers.iter().filter(|(ticket, _)| ticket.0 > mark).cloned().collect();
-    let go = std::mem::replace(&mut waiting.wakers, stay);
-    drop(waiting);
-    go.into_iter().filter(|(ticket, _)| ticket.0 <= mark).for_each(|(_, waker)| waker.wake());
+    let Waiting { wakers, go, free, .. } = &mut *waiting;
+    *free = mark.max(*free);
+    go.extend(wakers.extract_if(.., |(ticket, _)| ticket.0 <= mark).map(|(_, waker)| waker));
+    if waiting.go.is_empty() {
+        return;
+    }
+    match waiting.crier.clone() {
+        Some(crier) => {
+            drop(waiting);
+            crier.wake();
+        }
+        None => {
+            let go = std::mem::take(&mut waiting.go);
+            drop(waiting);
+            go.into_iter().for_each(Waker::wake);
+        }
+    }
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -44,15 +44,15 @@ fn books(plan: Plan) -> Books {
 
 impl Books {
     /// Ends the journal, and gives the ledger with all that it has, the oldest first.
-    async fn closed(self) -> (Ledger, Vec<Entry>) {
+    async fn closed(self) -> (Ledger, Vec<Entry<'static>>) {
         self.world.is_at_rest().await;
         let journal = self.journal.clone();
         spawn_blocking(move || journal.stop()).await.unwrap();
         self.draining.await.unwrap();
         let listing = Listing { scope: Scope::Platform, span: all_time(), run: None, before: None, limit: 100_000 };
-        let mut entries = self.ledger.list(&listing).await.unwrap();
-        entries.reverse();
-        (self.ledger, entries)
+        let found = self.ledger.list(&listing).await.unwrap();
+        let entries = found.into_iter().rev().map(|kept| Entry::read(kept.bytes.leak()).unwrap());
+        (self.ledger, entries.collect())
     }
 }
 
@@ -227,7 +227,7 @@ async fn each_call_is_booked_for_the_user_it_was_for_and_the_run_it_is_part_of()
     let reply = books.world.client().asks("fast").header("x-keyway-run", "two words").await;
     reply.is_refused(400, "header_invalid");
     let (ledger, entries) = books.closed().await;
-    let users: Vec<_> = entries.iter().map(|entry| entry.user.as_deref().unwrap_or_default()).collect();
+    let users: Vec<_> = entries.iter().map(|entry| entry.user.unwrap_or_default()).collect();
     assert_eq!(users, ["ada", "ada", "bob", "", "", ""]);
     let query = Query {
         scope: Scope::Platform,

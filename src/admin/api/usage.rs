@@ -120,7 +120,8 @@ async fn listed(ask: Ask<Nothing, ExchangesAsked>) -> Result<Paged<ExchangeLine>
     let listing = Listing { scope, span, run, before: ask.page.after, limit: limit + 1 };
     let found = ask.api.traffic.ledger.list(&listing).await.map_err(usage::UsageError::from)?;
     let next = (found.len() > limit as usize).then(|| found[limit as usize - 1].id);
-    Ok(Paged { items: found.iter().take(limit as usize).map(ExchangeLine::from).collect(), next })
+    let lines = found.iter().take(limit as usize).filter_map(|kept| Some(ExchangeLine::from(&kept.entry()?)));
+    Ok(Paged { items: lines.collect(), next })
 }
 
 async fn list(ask: Ask<Nothing, ExchangesAsked>) -> Result<Paged<ExchangeLine>, Problem> {
@@ -132,10 +133,11 @@ async fn list_table(ask: Ask<Nothing, ExchangesAsked>) -> Result<TablePage, Prob
 }
 
 async fn one(ask: Ask) -> Result<Report<ExchangeLine>, Problem> {
-    let id = ask.id::<crate::domain::ledger::Entry>("id", "exchange")?;
+    let id = ask.id::<crate::domain::ledger::Entry<'static>>("id", "exchange")?;
     let scope = widest(&ask.access)?;
     let found = ask.api.traffic.ledger.exchange(scope, id.uuid()).await.map_err(usage::UsageError::from)?;
-    found.map_or_else(|| Err(missing("exchange", &id.to_string())), |entry| Ok(Report(ExchangeLine::from(&entry))))
+    let line = found.and_then(|kept| Some(ExchangeLine::from(&kept.entry()?)));
+    line.map_or_else(|| Err(missing("exchange", &id.to_string())), |line| Ok(Report(line)))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]

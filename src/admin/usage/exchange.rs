@@ -116,15 +116,15 @@ impl From<&Usage> for TokenLine {
     }
 }
 
-impl From<&Tried> for AttemptLine {
-    fn from(tried: &Tried) -> Self {
+impl From<&Tried<'_>> for AttemptLine {
+    fn from(tried: &Tried<'_>) -> Self {
         Self {
             provider: tried.provider.to_string(),
             model: tried.model.to_string(),
-            scope: tried.scope.as_deref().map(str::to_string),
+            scope: tried.scope.map(str::to_string),
             end: tried.end.to_string(),
             status: tried.status,
-            why: tried.why.as_deref().map(str::to_string),
+            why: tried.why.map(str::to_string),
             took_us: tried.took_us,
             usage: tried.usage.as_ref().map(TokenLine::from),
             cost: tried.cost,
@@ -132,8 +132,8 @@ impl From<&Tried> for AttemptLine {
     }
 }
 
-impl From<&Entry> for ExchangeLine {
-    fn from(entry: &Entry) -> Self {
+impl From<&Entry<'_>> for ExchangeLine {
+    fn from(entry: &Entry<'_>) -> Self {
         let (from, text) = (entry.from.as_ref(), |text: &str| text.to_string());
         Self {
             id: entry.id,
@@ -141,19 +141,19 @@ impl From<&Entry> for ExchangeLine {
             org_id: entry.org.uuid(),
             workspace_id: entry.workspace.uuid(),
             token_id: entry.token.uuid(),
-            user: entry.user.as_deref().map(text),
-            run: entry.run.as_deref().map(text),
-            parent_run: entry.parent_run.as_deref().map(text),
+            user: entry.user.map(text),
+            run: entry.run.map(text),
+            parent_run: entry.parent_run.map(text),
             protocol: entry.protocol.to_string(),
             operation: entry.operation.to_string(),
             delivery: entry.delivery.to_string(),
             provider: from.map(|from| from.provider.to_string()),
             provider_id: from.map(|from| from.provider_id.uuid()),
             model: from.map(|from| from.model.to_string()),
-            scope: from.and_then(|from| from.scope.as_deref().map(text)),
+            scope: from.and_then(|from| from.scope.map(text)),
             credential_id: from.and_then(|from| Some(from.credential?.uuid())),
             outcome: entry.outcome.to_string(),
-            refusal: entry.refusal.as_deref().map(text),
+            refusal: entry.refusal.map(text),
             usage: TokenLine::from(&entry.usage),
             basis: entry.basis,
             cost: entry.cost,

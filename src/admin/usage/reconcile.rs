@@ -147,8 +147,8 @@ impl Theirs {
     }
 
     /// Holds it against the ledger's entries of one provider.
-    pub fn against(&self, entries: &[Entry]) -> Reconciled {
-        let mut ours: BTreeMap<Key, (Account, Vec<&Entry>)> = BTreeMap::new();
+    pub fn against(&self, entries: &[Entry<'_>]) -> Reconciled {
+        let mut ours: BTreeMap<Key, (Account, Vec<&Entry<'_>>)> = BTreeMap::new();
         for entry in entries.iter().filter(|entry| entry.basis != Basis::Nothing) {
             let (usage, units) = (&entry.usage, |units: u64| i64::try_from(units).ok());
             let account = Account {
@@ -193,7 +193,7 @@ fn is_same(theirs: &Account, ours: &Account, records: usize) -> bool {
     is_known && costs && counts.iter().all(|(theirs, ours)| theirs.is_none_or(|theirs| theirs == ours.unwrap_or(0)))
 }
 
-fn difference((day, model): &Key, theirs: Account, ours: Account, records: &[&Entry]) -> Difference {
+fn difference((day, model): &Key, theirs: Account, ours: Account, records: &[&Entry<'_>]) -> Difference {
     let suspects: Vec<Suspect> = records
         .iter()
         .filter_map(|entry| suspicion(entry).map(|why| Suspect { id: entry.id.to_string(), why }))
@@ -208,7 +208,7 @@ fn difference((day, model): &Key, theirs: Account, ours: Account, records: &[&En
     }
 }
 
-fn suspicion(entry: &Entry) -> Option<&'static str> {
+fn suspicion(entry: &Entry<'_>) -> Option<&'static str> {
     match entry.basis {
         Basis::Estimated => Some("estimated: the provider said nothing of its usage"),
         Basis::Partial => Some("partial: it broke off, and the provider may have counted on"),

@@ -1,6 +1,7 @@
 //! An entry as bytes: one that says how the rest is written, then its fields one after the other.
 
 use postcard::ser_flavors::Flavor;
+use uuid::Uuid;
 
 use super::Entry;
 
@@ -29,7 +30,43 @@ impl Flavor for Behind<'_> {
     }
 }
 
-impl Entry {
+/// An entry together with its bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written<'b> {
+    pub entry: Entry<'b>,
+    pub bytes: &'b [u8],
+}
+
+impl<'b> Written<'b> {
+    /// `None` for bytes that `Entry::write` never made.
+    pub fn read(bytes: &'b [u8]) -> Option<Self> {
+        Entry::read(bytes).map(|entry| Self { entry, bytes })
+    }
+}
+
+/// An entry as it comes out of the ledger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    pub id: Uuid,
+    pub bytes: Vec<u8>,
+}
+
+impl Kept {
+    /// `None` where a later version wrote it.
+    pub fn entry(&self) -> Option<Entry<'_>> {
+        Entry::read(&self.bytes)
+    }
+}
+
+impl From<&Entry<'_>> for Kept {
+    fn from(entry: &Entry<'_>) -> Self {
+        let mut bytes = Vec::new();
+        entry.write(&mut bytes);
+        Self { id: entry.id, bytes }
+    }
+}
+
+impl<'b> Entry<'b> {
     /// Appends its bytes.
     pub fn write(&self, out: &mut Vec<u8>) {
         out.push(FIELDS);
@@ -41,7 +78,7 @@ impl Entry {
     }
 
     /// `None` for bytes that `write` never made.
-    pub fn read(bytes: &[u8]) -> Option<Self> {
+    pub fn read(bytes: &'b [u8]) -> Option<Self> {
         match bytes.split_first()? {
             (&FIELDS, fields) => postcard::from_bytes(fields).ok(),
             _ => None,

@@ -1,15 +1,13 @@
 //! What the ledger keeps of an exchange, and what entries sum up to.
 //!
 //! An entry can hold no prompt, no answer and no secret: it has no field for them. Journal and ledger hold it in the bytes
-//! that `Entry::write` makes.
+//! that `Entry::write` makes. Its texts lie elsewhere: in the settled exchange that it is made of, or in such bytes.
 
 mod bytes;
 mod sums;
 
+pub use self::bytes::{Kept, Written};
 pub use self::sums::Sums;
-
-use std::borrow::Cow;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -20,12 +18,9 @@ use super::money::Nanodollars;
 use super::time::{DAY_MS, HOUR_MS, Timestamp};
 use super::usage::{Basis, Usage};
 
-/// A word of a closed set of ours: written from the program, read from a file.
-type Word = Cow<'static, str>;
-
 /// One exchange, settled and priced.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
+pub struct Entry<'e> {
     pub id: Uuid,
     /// It counts for the hour and the day in which it began.
     pub began_at: Timestamp,
@@ -33,16 +28,21 @@ pub struct Entry {
     pub workspace: Id<Workspace>,
     pub token: Id<Token>,
     /// The token's user, or whom a trusted front end named instead.
-    pub user: Option<Arc<str>>,
-    pub run: Option<Arc<str>>,
-    pub parent_run: Option<Arc<str>>,
-    pub protocol: Word,
-    pub operation: Word,
-    pub delivery: Word,
+    #[serde(borrow)]
+    pub user: Option<&'e str>,
+    #[serde(borrow)]
+    pub run: Option<&'e str>,
+    #[serde(borrow)]
+    pub parent_run: Option<&'e str>,
+    pub protocol: &'e str,
+    pub operation: &'e str,
+    pub delivery: &'e str,
     /// Who answered; nobody where all attempts failed, or none was made.
-    pub from: Option<From>,
-    pub outcome: Word,
-    pub refusal: Option<Word>,
+    #[serde(borrow)]
+    pub from: Option<From<'e>>,
+    pub outcome: &'e str,
+    #[serde(borrow)]
+    pub refusal: Option<&'e str>,
     pub usage: Usage,
     pub basis: Basis,
     /// `None` is unknown, which is not zero.
@@ -50,32 +50,36 @@ pub struct Entry {
     pub priced_by: PricedBy,
     /// What lost attempts cost. It counts against nobody's limit.
     pub overhead_cost: Nanodollars,
-    pub attempts: Vec<Tried>,
+    #[serde(borrow)]
+    pub attempts: Vec<Tried<'e>>,
     pub first_event_us: Option<u64>,
     pub total_us: u64,
     pub own_us: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct From {
-    pub provider: Arc<str>,
+pub struct From<'e> {
+    pub provider: &'e str,
     pub provider_id: Id<Provider>,
-    pub model: Arc<str>,
-    pub scope: Option<Word>,
+    pub model: &'e str,
+    #[serde(borrow)]
+    pub scope: Option<&'e str>,
     pub credential: Option<Id<Credential>>,
 }
 
 /// One target as it was tried or skipped.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Tried {
-    pub provider: Arc<str>,
-    pub model: Arc<str>,
-    pub scope: Option<Word>,
+pub struct Tried<'e> {
+    pub provider: &'e str,
+    pub model: &'e str,
+    #[serde(borrow)]
+    pub scope: Option<&'e str>,
     /// `answered`, `skipped`, or a failure's name.
-    pub end: Word,
+    pub end: &'e str,
     pub status: Option<u16>,
     /// Why it was skipped.
-    pub why: Option<Word>,
+    #[serde(borrow)]
+    pub why: Option<&'e str>,
     pub took_us: u64,
     pub usage: Option<Usage>,
     pub cost: Option<Nanodollars>,
@@ -98,7 +102,7 @@ pub enum PricedBy {
     Nobody,
 }
 
-impl Entry {
+impl<'e> Entry<'e> {
     /// The hour in which it began, counted from the epoch.
     pub fn hour(&self) -> i64 {
         self.began_at.0.div_euclid(HOUR_MS)
@@ -109,12 +113,12 @@ impl Entry {
         self.began_at.0.div_euclid(DAY_MS)
     }
 
-    pub fn provider(&self) -> &str {
-        self.from.as_ref().map_or("", |from| &from.provider)
+    pub fn provider(&self) -> &'e str {
+        self.from.as_ref().map_or("", |from| from.provider)
     }
 
-    pub fn model(&self) -> &str {
-        self.from.as_ref().map_or("", |from| &from.model)
+    pub fn model(&self) -> &'e str {
+        self.from.as_ref().map_or("", |from| from.model)
     }
 }
 
@@ -123,12 +127,12 @@ pub(crate) mod tests {
     use super::*;
 
     /// A served call with all that such a call commonly has.
-    pub(crate) fn entry() -> Entry {
+    pub(crate) fn entry() -> Entry<'static> {
         let tried = Tried {
-            provider: "openai".into(),
-            model: "gpt-4o".into(),
-            scope: Some("platform".into()),
-            end: "answered".into(),
+            provider: "openai",
+            model: "gpt-4o",
+            scope: Some("platform"),
+            end: "answered",
             status: Some(200),
             why: None,
             took_us: 1_234,
@@ -141,20 +145,20 @@ pub(crate) mod tests {
             org: Id::random(),
             workspace: Id::random(),
             token: Id::random(),
-            user: Some("ada".into()),
-            run: Some("nightly".into()),
+            user: Some("ada"),
+            run: Some("nightly"),
             parent_run: None,
-            protocol: "chat".into(),
-            operation: "chat_completions".into(),
-            delivery: "streamed".into(),
+            protocol: "chat",
+            operation: "chat_completions",
+            delivery: "streamed",
             from: Some(From {
-                provider: "openai".into(),
+                provider: "openai",
                 provider_id: Id::random(),
-                model: "gpt-4o".into(),
-                scope: Some("platform".into()),
+                model: "gpt-4o",
+                scope: Some("platform"),
                 credential: None,
             }),
-            outcome: "served".into(),
+            outcome: "served",
             refusal: None,
             usage: Usage { input: 7, output: 2, cost: Some(Nanodollars(5)), ..Usage::default() },
             basis: Basis::Reported,

@@ -56,8 +56,8 @@ impl Sums {
     }
 }
 
-impl From<&Entry> for Sums {
-    fn from(entry: &Entry) -> Self {
+impl From<&Entry<'_>> for Sums {
+    fn from(entry: &Entry<'_>) -> Self {
         let count = |is: bool| i64::from(is);
         let units = |units: u64| i64::try_from(units).unwrap_or(i64::MAX);
         let usage = &entry.usage;

@@ -9,8 +9,8 @@ use tokio::time::{sleep, timeout};
 
 use super::segment::{self, Piece, Place};
 use super::{Journal, Shared};
-use crate::domain::ledger::Entry;
-use crate::store::ledger::Ledger;
+use crate::domain::ledger::Written;
+use crate::store::ledger::{AT_ONCE, Ledger};
 
 /// How often it is looked whether there is anything, unless somebody wants to know what there is: what a view may be behind
 /// by. What calls add to one sum meanwhile is written once.
@@ -44,10 +44,12 @@ impl Journal {
                 sleep(PAUSE_MAX).await;
                 continue;
             };
-            keep(shared, &ledger, &piece.entries).await;
+            for entries in piece.entries(AT_ONCE) {
+                keep(shared, &ledger, &entries).await;
+            }
             // What stood in earlier files was not counted as written by this process.
             if place.segment >= shared.begun {
-                shared.drained.fetch_add(piece.entries.len() as u64, Ordering::Relaxed);
+                shared.drained.fetch_add(piece.count() as u64, Ordering::Relaxed);
             }
             if piece.lost_bytes > 0 {
                 let (file, bytes) = (place.segment, piece.lost_bytes);
@@ -79,7 +81,7 @@ async fn read(shared: &Arc<Shared>, place: Place, end: Place) -> Option<Piece> {
 }
 
 /// Until the ledger has them.
-async fn keep(shared: &Shared, ledger: &Ledger, entries: &[Entry]) {
+async fn keep(shared: &Shared, ledger: &Ledger, entries: &[Written<'_>]) {
     let mut pause = PAUSE;
     while let Err(error) = ledger.keep(entries).await {
         is_away(shared, &error.to_string());

@@ -13,7 +13,7 @@ const HEAD: usize = 8;
 const ENTRY_MAX: usize = 1 << 20;
 
 /// Appends an entry's frame.
-pub(super) fn encode(entry: &Entry, out: &mut Vec<u8>) {
+pub(super) fn encode(entry: &Entry<'_>, out: &mut Vec<u8>) {
     let start = out.len();
     out.extend_from_slice(&[0; HEAD]);
     entry.write(out);
@@ -25,16 +25,16 @@ pub(super) fn encode(entry: &Entry, out: &mut Vec<u8>) {
 
 /// What stands at the beginning of some bytes.
 #[derive(Debug, PartialEq)]
-pub(super) enum Decoded {
-    /// An entry, and how many bytes it takes.
-    Entry(Box<Entry>, usize),
+pub(super) enum Decoded<'b> {
+    /// An entry's bytes, and how many the frame takes.
+    Entry(&'b [u8], usize),
     /// It does not end here: more may come, or what wrote it was killed.
     Cut,
     /// What stands here was never written so.
     Damaged,
 }
 
-pub(super) fn decode(bytes: &[u8]) -> Decoded {
+pub(super) fn decode(bytes: &[u8]) -> Decoded<'_> {
     let Some((head, rest)) = bytes.split_at_checked(HEAD) else { return Decoded::Cut };
     let number = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
     let (length, checksum) = (number(0) as usize, number(4));
@@ -45,10 +45,7 @@ pub(super) fn decode(bytes: &[u8]) -> Decoded {
     if crc32fast::hash(body) != checksum {
         return Decoded::Damaged;
     }
-    match Entry::read(body) {
-        Some(entry) => Decoded::Entry(Box::new(entry), HEAD + length),
-        None => Decoded::Damaged,
-    }
+    Decoded::Entry(body, HEAD + length)
 }
 
 #[cfg(test)]
@@ -63,8 +60,10 @@ mod tests {
         encode(&first, &mut bytes);
         let length = bytes.len();
         encode(&second, &mut bytes);
-        assert_eq!(decode(&bytes), Decoded::Entry(Box::new(first), length));
-        assert_eq!(decode(&bytes[length..]), Decoded::Entry(Box::new(second), bytes.len() - length));
+        for (entry, from, to) in [(first, 0, length), (second, length, bytes.len())] {
+            let Decoded::Entry(body, taken) = decode(&bytes[from..]) else { panic!("no entry at {from}") };
+            assert_eq!((Entry::read(body), taken), (Some(entry), to - from));
+        }
         assert!(length < 256, "{length} bytes");
     }
 

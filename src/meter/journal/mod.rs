@@ -7,6 +7,7 @@
 
 mod drain;
 mod frame;
+mod pace;
 mod segment;
 mod writer;
 
@@ -23,10 +24,11 @@ use arc_swap::ArcSwapOption;
 use rustix::fs::{FlockOperation, flock};
 use tokio::sync::Notify;
 
+use self::pace::Pace;
 use self::segment::Place;
 use self::writer::Writer;
 use super::Meter;
-use super::entry::entry;
+use super::entry::{NOBODY, entry};
 
 /// How often late answers are looked after, or a fifth of what they may wait. With it they lose no more than they may.
 const LATE_TICK: Duration = Duration::from_millis(20);
@@ -35,10 +37,6 @@ const IDLE_TICKS: u32 = 50;
 
 /// How often a disk that took nothing is tried again.
 const RETRY: Duration = Duration::from_secs(1);
-
-/// Writes begin so far apart at least: each wakes a thread here and one on every core, and what is settled meanwhile goes with
-/// the next. Where calls end further apart than this, nobody waits.
-const BREATH: Duration = Duration::from_micros(100);
 
 /// What was settled at once is encoded into this much at most that is kept for the next time.
 const KEPT_BUFFER: usize = 1 << 20;
@@ -261,11 +259,10 @@ impl Shared {
 
 /// The writer's life: all that waits in one write, then everybody who waited for it goes.
 fn write(shared: &Shared, meter: &Meter, watcher: &Thread, mut writer: Writer) {
-    let (mut frames, mut began) = (Vec::new(), None::<Instant>);
+    let (mut frames, mut user, mut pace) = (Vec::new(), NOBODY, Pace::new(Instant::now()));
     loop {
-        if let Some(rest) = began.and_then(|began| BREATH.checked_sub(began.elapsed()))
-            && !meter.records.is_empty()
-        {
+        if let Some(rest) = pace.rest(Instant::now()) {
+            // Asleep rather than parked: nobody has to wake it.
             thread::sleep(rest);
         }
         let batch = meter.records.batch();
@@ -284,11 +281,13 @@ fn write(shared: &Shared, meter: &Meter, watcher: &Thread, mut writer: Writer) {
             }
             continue;
         }
-        began = Some(Instant::now());
+        pace.begins(Instant::now(), batch.records.len());
         // A token for one that watches already; else it must see that this write is late.
         watcher.unpark();
         frames.clear();
-        batch.records.iter().for_each(|record| frame::encode(&entry(record, &meter.pricing), &mut frames));
+        for record in &batch.records {
+            frame::encode(&entry(record, &meter.pricing, &mut user), &mut frames);
+        }
         writer.write(&frames, batch.records.len() as u64);
         meter.records.wrote(batch);
         frames.shrink_to(KEPT_BUFFER);

@@ -2,11 +2,12 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::frame::{Decoded, decode};
-use crate::domain::ledger::Entry;
+use crate::domain::ledger::Written;
 
 /// What each file begins with, and which way of writing follows.
 const MAGIC: &[u8; 8] = b"KWJRNL1\n";
@@ -75,31 +76,49 @@ pub(super) fn remove(folder: &Path, segment: u64) -> io::Result<u64> {
 
 /// What was read from a place on.
 pub(super) struct Piece {
-    pub(super) entries: Vec<Entry>,
+    bytes: Vec<u8>,
+    /// Where in them each entry lies.
+    entries: Vec<Range<usize>>,
     /// Where to read on in this file; `None` behind its last whole entry, where nobody writes any more.
     pub(super) next: Option<u64>,
     /// Bytes that no entry could be made of.
     pub(super) lost_bytes: u64,
 }
 
+impl Piece {
+    /// So many of them at a time: read, they take more room than in the file.
+    pub(super) fn entries(&self, at_once: usize) -> impl Iterator<Item = Vec<Written<'_>>> {
+        self.entries.chunks(at_once).map(|some| {
+            let mut entries = Vec::with_capacity(some.len());
+            entries.extend(some.iter().filter_map(|entry| Written::read(&self.bytes[entry.clone()])));
+            entries
+        })
+    }
+
+    pub(super) const fn count(&self) -> usize {
+        self.entries.len()
+    }
+}
+
 /// Reads some entries of a file from a place on, up to `end`, or to the file's end where nobody writes to it any more.
 pub(super) fn read(folder: &Path, from: Place, end: Option<u64>) -> io::Result<Piece> {
     let mut file = match File::open(path(folder, from.segment)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Ok(Piece { entries: Vec::new(), next: None, lost_bytes: 0 });
+            return Ok(Piece { bytes: Vec::new(), entries: Vec::new(), next: None, lost_bytes: 0 });
         }
         file => file?,
     };
     let length = end.unwrap_or(file.metadata()?.len());
-    let mut bytes = Vec::new();
+    let wanted = length.saturating_sub(from.bytes).min(READ_BYTES);
+    let mut bytes = Vec::with_capacity(wanted as usize);
     file.seek(SeekFrom::Start(from.bytes))?;
-    file.take(length.saturating_sub(from.bytes).min(READ_BYTES)).read_to_end(&mut bytes)?;
+    file.take(wanted).read_to_end(&mut bytes)?;
     let (mut entries, mut at, mut lost) = (Vec::new(), 0, 0);
     loop {
         match decode(&bytes[at..]) {
             Decoded::Entry(entry, length) => {
-                entries.push(*entry);
                 at += length;
+                entries.push(at - entry.len()..at);
             }
             Decoded::Cut => break,
             Decoded::Damaged => {
@@ -119,17 +138,22 @@ pub(super) fn read(folder: &Path, from: Place, end: Option<u64>) -> io::Result<P
         Some(end) => (Some(end), end.saturating_sub(next)),
         None => (None, length.saturating_sub(next)),
     };
-    Ok(Piece { entries, next, lost_bytes: lost as u64 + behind })
+    Ok(Piece { bytes, entries, next, lost_bytes: lost as u64 + behind })
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::frame::encode;
     use super::*;
+    use crate::domain::ledger::Entry;
     use crate::domain::ledger::tests::entry;
 
     fn write(folder: &Path, segment: u64, bytes: &[u8]) {
         begin(folder, segment).unwrap().write_all(bytes).unwrap();
+    }
+
+    fn found(piece: &Piece) -> Vec<Entry<'_>> {
+        piece.entries(2).flatten().map(|written| written.entry).collect()
     }
 
     #[test]
@@ -145,7 +169,7 @@ mod tests {
             write(folder.path(), cut as u64, &bytes[..cut]);
             let read = read(folder.path(), Place::start_of(cut as u64), None).unwrap();
             let whole = ends.iter().filter(|end| **end <= cut).count() - 1;
-            assert_eq!((&read.entries[..], read.next), (&entries[..whole], None), "{cut}");
+            assert_eq!((&found(&read)[..], read.next), (&entries[..whole], None), "{cut}");
             assert_eq!(read.lost_bytes, (cut - ends[whole]) as u64);
         }
     }
@@ -158,9 +182,9 @@ mod tests {
         write(folder.path(), 1, &[&bytes[..], &bytes[..10]].concat());
         let end = Place::start_of(1).bytes + bytes.len() as u64;
         let one = read(folder.path(), Place::start_of(1), Some(end)).unwrap();
-        assert_eq!((one.entries.len(), one.next), (1, Some(end)));
+        assert_eq!((one.count(), one.next), (1, Some(end)));
         let none = read(folder.path(), Place { segment: 1, bytes: end }, Some(end)).unwrap();
-        assert_eq!((none.entries.len(), none.next), (0, Some(end)));
+        assert_eq!((none.count(), none.next), (0, Some(end)));
     }
 
     #[test]
@@ -171,9 +195,9 @@ mod tests {
         let middle = bytes.len() / 2;
         bytes[middle] ^= 1;
         write(folder.path(), 1, &bytes);
-        let found = read(folder.path(), Place::start_of(1), None).unwrap();
-        assert_eq!(found.entries, [entries[0].clone(), entries[2].clone()]);
-        assert!(found.lost_bytes > 0 && found.next.is_none());
+        let piece = read(folder.path(), Place::start_of(1), None).unwrap();
+        assert_eq!(found(&piece), [entries[0].clone(), entries[2].clone()]);
+        assert!(piece.lost_bytes > 0 && piece.next.is_none());
     }
 
     #[test]
@@ -189,7 +213,7 @@ mod tests {
         let (mut place, mut found) = (Place::start_of(1), 0);
         loop {
             let piece = read(folder.path(), place, None).unwrap();
-            found += piece.entries.len();
+            found += piece.count();
             assert_eq!(piece.lost_bytes, 0);
             match piece.next {
                 Some(next) => place.bytes = next,

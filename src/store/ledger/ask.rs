@@ -8,10 +8,10 @@ use super::{Away, Ledger, answered};
 use crate::domain::entity::{Org, Workspace};
 use crate::domain::id::Id;
 use crate::domain::ledger::Sums;
-use crate::domain::time::{HOUR_MS, Timestamp};
+use crate::domain::time::{self, HOUR_MS, Timestamp};
 use crate::store::state::{Db, on};
 
-const HOURS_A_DAY: i64 = 24;
+const HOURS_A_DAY: i64 = time::HOURS_A_DAY as i64;
 
 /// Whose exchanges a question is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use super::keep::number;
 use super::{Away, Ledger, answered};
 use crate::domain::entity::Workspace;
 use crate::domain::id::Id;
-use crate::domain::ledger::{Entry, Sums};
+use crate::domain::ledger::{Kept, Sums};
 use crate::domain::time::DAY_MS;
 use crate::store::state::{Db, on};
 
@@ -53,10 +53,10 @@ fn day_of(id: Uuid) -> Option<i64> {
 }
 
 impl Ledger {
-    pub async fn exchange(&self, scope: Scope, id: Uuid) -> Result<Option<Entry>, Away> {
+    pub async fn exchange(&self, scope: Scope, id: Uuid) -> Result<Option<Kept>, Away> {
         let Some(day) = day_of(id) else { return Ok(None) };
         let db = self.db().await?;
-        let detail: Option<Vec<u8>> = answered(async {
+        let bytes: Option<Vec<u8>> = answered(async {
             on!(db, |pool| {
                 let mut query = QueryBuilder::new("SELECT detail FROM ledger_exchanges WHERE day = ");
                 query.push_bind(number(day)).push(" AND id = ").push_bind(id);
@@ -67,13 +67,13 @@ impl Ledger {
             })
         })
         .await?;
-        Ok(detail.and_then(|detail| Entry::read(&detail)))
+        Ok(bytes.map(|bytes| Kept { id, bytes }))
     }
 
-    pub async fn list(&self, listing: &Listing) -> Result<Vec<Entry>, Away> {
+    pub async fn list(&self, listing: &Listing) -> Result<Vec<Kept>, Away> {
         let db = self.db().await?;
-        let details = answered(list(db, listing)).await?;
-        Ok(details.iter().filter_map(|detail| Entry::read(detail)).collect())
+        let found = answered(list(db, listing)).await?;
+        Ok(found.into_iter().map(|(id, bytes)| Kept { id, bytes }).collect())
     }
 
     /// The runs above one, the nearest first.
@@ -103,11 +103,11 @@ impl Ledger {
     }
 }
 
-async fn list(db: &Db, listing: &Listing) -> Result<Vec<Vec<u8>>, sqlx::Error> {
+async fn list(db: &Db, listing: &Listing) -> Result<Vec<(Uuid, Vec<u8>)>, sqlx::Error> {
     let (from, to) = (listing.span.from().0, listing.span.to().0);
     let days = [number(from.div_euclid(DAY_MS)), number((to - 1).div_euclid(DAY_MS))];
     on!(db, |pool| {
-        let mut query = QueryBuilder::new("SELECT detail FROM ledger_exchanges WHERE day BETWEEN ");
+        let mut query = QueryBuilder::new("SELECT id, detail FROM ledger_exchanges WHERE day BETWEEN ");
         query.push_bind(days[0]).push(" AND ").push_bind(days[1]);
         query.push(" AND at >= ").push_bind(from).push(" AND at < ").push_bind(to);
         if let Some((column, value)) = listing.scope.column() {
@@ -122,7 +122,7 @@ async fn list(db: &Db, listing: &Listing) -> Result<Vec<Vec<u8>>, sqlx::Error> {
             query.push(" AND (day, id) < (").push_bind(number(day)).push(", ").push_bind(before).push(")");
         }
         query.push(" ORDER BY day DESC, id DESC LIMIT ").push_bind(i64::from(listing.limit));
-        query.build_query_scalar().persistent(false).fetch_all(pool).await
+        query.build_query_as().persistent(false).fetch_all(pool).await
     })
 }
 

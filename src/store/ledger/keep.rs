@@ -10,16 +10,16 @@ use uuid::Uuid;
 use super::{Away, Ledger, answered};
 use crate::domain::entity::Workspace;
 use crate::domain::id::Id;
-use crate::domain::ledger::{Entry, Sums};
-use crate::domain::time::DAY_MS;
+use crate::domain::ledger::{Sums, Written};
+use crate::domain::time::{DAY_MS, HOURS_A_DAY};
 use crate::store::state::{Db, on};
 
 /// Exchanges of one transaction.
-const AT_ONCE: usize = 4_096;
+pub const AT_ONCE: usize = 1_024;
 
 /// Rows of one statement, the most first. So few lengths, that both databases keep each statement as they have read it: reading
 /// one takes SQLite longer than doing it. It takes 32,766 parameters, a row of sums has 25.
-const ROWS: [usize; 3] = [128, 16, 1];
+const ROWS: [usize; 4] = [AT_ONCE, 128, 16, 1];
 
 /// In pieces of these lengths.
 fn pieces<T>(mut all: &[T]) -> impl Iterator<Item = &[T]> {
@@ -39,18 +39,18 @@ struct Words {
 }
 
 impl Words {
-    /// What stands before the rows, and what behind; each row has so many values.
-    fn new(before: &str, values: usize, behind: &str) -> Self {
-        let words = |rows: usize, place: fn(usize) -> String| {
+    /// How SQLite is to insert, into what, and what stands behind the rows; each row has so many values.
+    fn new(insert: &str, into: &str, values: usize, behind: &str) -> Self {
+        let words = |insert: &str, rows: usize, place: fn(usize) -> String| {
             let row = |row: usize| {
                 let places = (1..=values).map(|value| place(row * values + value));
                 format!("({})", places.collect::<Vec<_>>().join(", "))
             };
-            format!("{before} VALUES {} {behind}", (0..rows).map(row).collect::<Vec<_>>().join(", "))
+            format!("{insert} INTO {into} VALUES {} {behind}", (0..rows).map(row).collect::<Vec<_>>().join(", "))
         };
         Self {
-            sqlite: ROWS.map(|rows| words(rows, |_| "?".into())),
-            postgres: ROWS.map(|rows| words(rows, |place| format!("${place}"))),
+            sqlite: ROWS.map(|rows| words(insert, rows, |_| "?".into())),
+            postgres: ROWS.map(|rows| words("INSERT", rows, |place| format!("${place}"))),
         }
     }
 
@@ -65,21 +65,20 @@ impl Words {
 }
 
 static EXCHANGES: LazyLock<Words> = LazyLock::new(|| {
-    let before = "INSERT INTO ledger_exchanges (day, id, at, org, workspace, run, detail)";
-    Words::new(before, 7, "ON CONFLICT (day, id) DO NOTHING")
+    // Told to ignore whatever is wrong with a row, SQLite need not be able to take some rows back, for which it would copy each
+    // page before it changes it. How many rows were kept is looked at afterwards.
+    let into = "ledger_exchanges (day, id, at, org, workspace, run, detail)";
+    Words::new("INSERT OR IGNORE", into, 7, "ON CONFLICT (day, id) DO NOTHING")
 });
 
 static SUMS: LazyLock<[Words; ROLLUPS.len()]> = LazyLock::new(|| ROLLUPS.each_ref().map(Rollup::words));
-
-/// Bytes that the usual exchange takes at most.
-const DETAIL: usize = 512;
 
 /// Days that have a table of their own in Postgres.
 #[derive(Default)]
 pub(super) struct Days(Mutex<BTreeSet<i64>>);
 
 /// What sums are kept by. One order for all who write, so that two transactions never wait for each other in a circle.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Key<'e> {
     when: i32,
     org: Uuid,
@@ -108,30 +107,41 @@ impl Rollup {
     fn words(&self) -> Words {
         let (table, run) = (self.table, if self.has_runs { ", run" } else { "" });
         let keys = format!("{}, org, workspace, person, token, provider, model{run}", self.when);
-        let before = format!("INSERT INTO {table} ({keys}, {})", Sums::NAMES.join(", "));
+        let into = format!("{table} ({keys}, {})", Sums::NAMES.join(", "));
         let add = Sums::NAMES.map(|name| format!("{name} = {table}.{name} + excluded.{name}"));
         let behind = format!("ON CONFLICT ({keys}) DO UPDATE SET {}", add.join(", "));
-        Words::new(&before, 7 + usize::from(self.has_runs) + Sums::NAMES.len(), &behind)
+        Words::new("INSERT", &into, 7 + usize::from(self.has_runs) + Sums::NAMES.len(), &behind)
     }
 
-    fn sums<'e>(&self, entries: &[&'e Entry]) -> Vec<(Key<'e>, Sums)> {
+    /// Its rows, out of the finest ones.
+    fn sums<'e>(&self, finest: &BTreeMap<Key<'e>, Sums>) -> Vec<(Key<'e>, Sums)> {
         let mut sums: BTreeMap<Key<'e>, Sums> = BTreeMap::new();
-        for entry in entries {
-            let when = if self.when == "day" { entry.day() } else { entry.hour() };
-            let key = Key {
-                when: number(when),
-                org: entry.org.uuid(),
-                workspace: entry.workspace.uuid(),
-                person: entry.user.as_deref().unwrap_or_default(),
-                token: entry.token.uuid(),
-                provider: entry.provider(),
-                model: entry.model(),
-                run: entry.run.as_deref().filter(|_| self.has_runs).unwrap_or_default(),
-            };
-            sums.entry(key).or_default().add(&Sums::from(*entry));
+        for (key, more) in finest {
+            let when = if self.when == "day" { key.when.div_euclid(HOURS_A_DAY) } else { key.when };
+            let run = if self.has_runs { key.run } else { "" };
+            sums.entry(Key { when, run, ..*key }).or_default().add(more);
         }
         sums.into_iter().collect()
     }
+}
+
+/// By hour and run: what all tables are summed from.
+fn finest<'e>(entries: &[&Written<'e>]) -> BTreeMap<Key<'e>, Sums> {
+    let mut sums: BTreeMap<Key<'e>, Sums> = BTreeMap::new();
+    for Written { entry, .. } in entries.iter().copied() {
+        let key = Key {
+            when: number(entry.hour()),
+            org: entry.org.uuid(),
+            workspace: entry.workspace.uuid(),
+            person: entry.user.unwrap_or_default(),
+            token: entry.token.uuid(),
+            provider: entry.provider(),
+            model: entry.model(),
+            run: entry.run.unwrap_or_default(),
+        };
+        sums.entry(key).or_default().add(&Sums::from(entry));
+    }
+    sums
 }
 
 /// Days and hours as the tables have them: they last until the year 246,000.
@@ -141,7 +151,7 @@ pub(super) fn number(when: i64) -> i32 {
 
 impl Ledger {
     /// Keeps entries; those that are there already change nothing.
-    pub async fn keep(&self, entries: &[Entry]) -> Result<(), Away> {
+    pub async fn keep(&self, entries: &[Written<'_>]) -> Result<(), Away> {
         let db = self.db().await?;
         for entries in entries.chunks(AT_ONCE) {
             if let Db::Postgres(pool) = db {
@@ -163,13 +173,13 @@ impl Ledger {
 }
 
 /// Nearly always all of them are new, so which are not is looked up when some are not.
-async fn keep(db: &Db, entries: &[Entry]) -> Result<(), sqlx::Error> {
-    let all: Vec<&Entry> = entries.iter().collect();
+async fn keep(db: &Db, entries: &[Written<'_>]) -> Result<(), sqlx::Error> {
+    let all: Vec<&Written<'_>> = entries.iter().collect();
     if keep_new(db, &all).await? {
         return Ok(());
     }
     let mut there = known(db, entries).await?;
-    let new: Vec<&Entry> = entries.iter().filter(|entry| there.insert(entry.id)).collect();
+    let new: Vec<&Written<'_>> = entries.iter().filter(|written| there.insert(written.entry.id)).collect();
     match keep_new(db, &new).await? {
         true => Ok(()),
         // What was given up for lost a moment ago went through after all. The next try sees it.
@@ -177,10 +187,10 @@ async fn keep(db: &Db, entries: &[Entry]) -> Result<(), sqlx::Error> {
     }
 }
 
-async fn known(db: &Db, entries: &[Entry]) -> Result<HashSet<Uuid>, sqlx::Error> {
+async fn known(db: &Db, entries: &[Written<'_>]) -> Result<HashSet<Uuid>, sqlx::Error> {
     const IS_THERE: &str = "SELECT id FROM ledger_exchanges WHERE day = $1 AND id = $2";
     let mut found = HashSet::new();
-    for entry in entries {
+    for Written { entry, .. } in entries {
         let id: Option<Uuid> = on!(db, |pool| {
             sqlx::query_scalar(IS_THERE).bind(number(entry.day())).bind(entry.id).fetch_optional(pool).await?
         });
@@ -190,7 +200,7 @@ async fn known(db: &Db, entries: &[Entry]) -> Result<HashSet<Uuid>, sqlx::Error>
 }
 
 /// Says false, and changes nothing, where not all of them are new.
-async fn keep_new(db: &Db, entries: &[&Entry]) -> Result<bool, sqlx::Error> {
+async fn keep_new(db: &Db, entries: &[&Written<'_>]) -> Result<bool, sqlx::Error> {
     const EDGE: &str = "INSERT INTO ledger_lineage (workspace, run, parent, at) SELECT $1, $2, $3, $4 WHERE NOT EXISTS (\
          WITH RECURSIVE above (run) AS (SELECT $3 UNION SELECT upper.parent FROM ledger_lineage upper \
          JOIN above ON upper.run = above.run WHERE upper.workspace = $1) SELECT 1 FROM above WHERE above.run = $2) \
@@ -199,24 +209,23 @@ async fn keep_new(db: &Db, entries: &[&Entry]) -> Result<bool, sqlx::Error> {
         let mut turn = pool.begin().await?;
         for entries in pieces(entries) {
             let mut query = sqlx::query(EXCHANGES.of(db, entries.len()));
-            for entry in entries {
-                let mut detail = Vec::with_capacity(DETAIL);
-                entry.write(&mut detail);
+            for Written { entry, bytes } in entries.iter().copied() {
                 query = query
                     .bind(number(entry.day()))
                     .bind(entry.id)
                     .bind(entry.began_at.0)
                     .bind(entry.org.uuid())
                     .bind(entry.workspace.uuid())
-                    .bind(entry.run.as_deref().unwrap_or_default())
-                    .bind(detail);
+                    .bind(entry.run.unwrap_or_default())
+                    .bind(*bytes);
             }
             if query.execute(&mut *turn).await?.rows_affected() < entries.len() as u64 {
                 return Ok(false);
             }
         }
+        let finest = finest(entries);
         for (rollup, words) in ROLLUPS.iter().zip(&*SUMS) {
-            for sums in pieces(&rollup.sums(entries)) {
+            for sums in pieces(&rollup.sums(&finest)) {
                 let mut query = sqlx::query(words.of(db, sums.len()));
                 for (key, sums) in sums {
                     query = query
@@ -246,10 +255,10 @@ async fn keep_new(db: &Db, entries: &[&Entry]) -> Result<bool, sqlx::Error> {
 }
 
 /// Which runs were said to be parts of which, each once, in the order in which it was said.
-fn edges<'e>(entries: &[&'e Entry]) -> Vec<(Id<Workspace>, &'e str, &'e str, i64)> {
+fn edges<'e>(entries: &[&Written<'e>]) -> Vec<(Id<Workspace>, &'e str, &'e str, i64)> {
     let (mut seen, mut edges) = (HashSet::new(), Vec::new());
-    for entry in entries {
-        if let (Some(run), Some(parent)) = (entry.run.as_deref(), entry.parent_run.as_deref())
+    for Written { entry, .. } in entries.iter().copied() {
+        if let (Some(run), Some(parent)) = (entry.run, entry.parent_run)
             && seen.insert((entry.workspace, run))
         {
             edges.push((entry.workspace, run, parent, entry.began_at.0));
@@ -267,7 +276,7 @@ async fn forget(db: &Db, before: i32) -> Result<(), sqlx::Error> {
             sqlx::query(statement).bind(before).execute(pool).await?;
         }
         for statement in HOURS {
-            sqlx::query(statement).bind(before.saturating_mul(24)).execute(pool).await?;
+            sqlx::query(statement).bind(before.saturating_mul(HOURS_A_DAY)).execute(pool).await?;
         }
         sqlx::query(RUNS).bind(i64::from(before) * DAY_MS).execute(pool).await?;
         Ok(())
@@ -276,8 +285,8 @@ async fn forget(db: &Db, before: i32) -> Result<(), sqlx::Error> {
 
 impl Days {
     /// Makes the tables of days that have none. Where that is not allowed, their exchanges lie with the rest.
-    async fn prepare(&self, pool: &PgPool, entries: &[Entry]) -> Result<(), Away> {
-        let days: BTreeSet<i64> = entries.iter().map(Entry::day).collect();
+    async fn prepare(&self, pool: &PgPool, entries: &[Written<'_>]) -> Result<(), Away> {
+        let days: BTreeSet<i64> = entries.iter().map(|written| written.entry.day()).collect();
         for day in days {
             if self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(&day) {
                 continue;

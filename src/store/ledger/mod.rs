@@ -14,6 +14,7 @@ mod warn;
 
 pub use self::ask::{Cell, Dimension, Grouped, Query, Scope, Span};
 pub use self::find::{Found, Listing, RunSums};
+pub use self::keep::AT_ONCE;
 pub use self::lease::{Budget, Leased, Report, Wanted};
 
 use std::sync::Arc;
@@ -52,6 +53,8 @@ const TABLES: Tables = Tables {
     statements: &[SQLITE_TABLES, WARNING_TABLES, INDEXES],
     connections: 2,
     cache: "-2048",
+    // Written over about once a second under load: the same blocks of the disk again.
+    log: "16777216",
     page: 8_192,
 };
 

@@ -30,17 +30,20 @@ pub enum Keeping {
 
 /// The state's: one connection, for the keeper asks one thing at a time. Of pages, in KiB, it keeps the tables' upper
 /// levels; more would be memory for nothing while idle.
-pub(super) const STATE: Tables =
-    Tables { name: "state", statements: &[TABLES, TRANSCRIPTS], connections: 1, cache: "-256", page: 4_096 };
+pub(super) const STATE: Tables = Tables {
+    name: "state",
+    statements: &[TABLES, TRANSCRIPTS],
+    connections: 1,
+    cache: "-256",
+    log: "1048576",
+    page: 4_096,
+};
 
-/// Prepared statements kept. There are about ten.
-const STATEMENTS: usize = 16;
+/// Prepared statements kept. The state has about ten, the ledger's batches twenty.
+const STATEMENTS: usize = 24;
 
 /// Another process that writes, such as a backup, is waited for so long.
 const BUSY: Duration = Duration::from_secs(1);
-
-/// The log in front of the database is cut back to this once it was written over.
-const LOG_BYTES: &str = "1048576";
 
 #[derive(Debug, thiserror::Error)]
 pub(in crate::store) enum Unopened {
@@ -78,6 +81,8 @@ pub(in crate::store) struct Tables {
     /// A second connection reads while the first one writes. A database in memory has one only.
     pub(in crate::store) connections: u32,
     pub(in crate::store) cache: &'static str,
+    /// To so many bytes the log in front of the database is cut back once it was written over.
+    pub(in crate::store) log: &'static str,
     /// Bytes of a page.
     pub(in crate::store) page: u32,
 }
@@ -117,7 +122,10 @@ async fn sqlite(path: &Path, options: SqliteConnectOptions, tables: &Tables) -> 
         .synchronous(SqliteSynchronous::Normal)
         .page_size(tables.page)
         .pragma("cache_size", tables.cache)
-        .pragma("journal_size_limit", LOG_BYTES)
+        // What one transaction changes is written once, at its end, however much it is.
+        .pragma("cache_spill", "off")
+        .pragma("journal_size_limit", tables.log)
+        .pragma("temp_store", "memory")
         .statement_cache_capacity(STATEMENTS)
         .busy_timeout(BUSY)
         .thread_name({

@@ -15,7 +15,7 @@ use keyway::domain::entity::{
     Credential, Gate, Identity, Model, Org, Owner, Provider, Route, RouteKind, Token, TokenKind, User, Workspace,
 };
 use keyway::domain::id::Id;
-use keyway::domain::ledger::{Entry, PricedBy};
+use keyway::domain::ledger::{Entry, Kept, PricedBy, Written};
 use keyway::domain::money::Nanodollars;
 use keyway::domain::permission::AccessRole;
 use keyway::domain::preset::preset;
@@ -23,6 +23,7 @@ use keyway::domain::secret::Secret;
 use keyway::domain::time::Timestamp;
 use keyway::domain::usage::{Basis, Usage};
 use keyway::store::Need;
+use keyway::store::ledger::Ledger;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -89,7 +90,7 @@ fn openai() -> Id<Provider> {
 }
 
 /// An exchange of a run.
-pub(super) fn entry(org: Id<Org>, workspace: Id<Workspace>, token: Id<Token>) -> Entry {
+pub(super) fn entry(org: Id<Org>, workspace: Id<Workspace>, token: Id<Token>) -> Entry<'static> {
     Entry {
         id: Uuid::now_v7(),
         began_at: Timestamp::now(),
@@ -97,14 +98,14 @@ pub(super) fn entry(org: Id<Org>, workspace: Id<Workspace>, token: Id<Token>) ->
         workspace,
         token,
         user: None,
-        run: Some("nightly/1".into()),
+        run: Some("nightly/1"),
         parent_run: None,
-        protocol: "chat".into(),
-        operation: "chat_completions".into(),
-        delivery: "whole".into(),
+        protocol: "chat",
+        operation: "chat_completions",
+        delivery: "whole",
         from: None,
-        outcome: "refused".into(),
-        refusal: Some("model_not_found".into()),
+        outcome: "refused",
+        refusal: Some("model_not_found"),
         usage: Usage::default(),
         basis: Basis::Nothing,
         cost: None,
@@ -115,6 +116,12 @@ pub(super) fn entry(org: Id<Org>, workspace: Id<Workspace>, token: Id<Token>) ->
         total_us: 1,
         own_us: 1,
     }
+}
+
+pub(super) async fn keep(ledger: &Ledger, entries: &[Entry<'_>]) {
+    let kept: Vec<_> = entries.iter().map(Kept::from).collect();
+    let written: Vec<_> = kept.iter().map(|kept| Written::read(&kept.bytes).unwrap()).collect();
+    ledger.keep(&written).await.unwrap();
 }
 
 impl City {
@@ -155,7 +162,7 @@ impl City {
         let new = NewCredential::of(owner, provider, Some(Secret::from("sk-of-the-place-0001".to_string())));
         let credential = credentials::set(access, new).await.unwrap().credential.id;
         let exchange = entry(org, workspace, token);
-        self.office.ledger.keep(std::slice::from_ref(&exchange)).await.unwrap();
+        keep(&self.office.ledger, std::slice::from_ref(&exchange)).await;
         let exchange = exchange.id;
         Things { org, workspace, user, token, identity, provider, model, route, credential, exchange }
     }

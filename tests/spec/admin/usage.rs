@@ -9,17 +9,12 @@ use keyway::domain::time::Timestamp;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::matrix::entry;
+use super::matrix::{entry, keep};
 use super::office::{Client, Office};
 
 /// An exchange that cost so many billionths, for a user.
-fn spent(org: Id<Org>, workspace: Id<Workspace>, user: &str, nanos: i64) -> Entry {
-    Entry {
-        user: Some(user.into()),
-        cost: Some(Nanodollars(nanos)),
-        outcome: "served".into(),
-        ..entry(org, workspace, Id::random())
-    }
+fn spent(org: Id<Org>, workspace: Id<Workspace>, user: &str, nanos: i64) -> Entry<'_> {
+    Entry { user: Some(user), cost: Some(Nanodollars(nanos)), outcome: "served", ..entry(org, workspace, Id::random()) }
 }
 
 /// Two workspaces of one org and one of another, each with ten exchanges of two users.
@@ -31,7 +26,7 @@ async fn town() -> (Office, [(Id<Org>, Id<Workspace>); 3]) {
     for (number, (org, workspace)) in places.iter().enumerate() {
         let nanos = 10_i64.pow(number as u32);
         let some = (0..10).map(|one| spent(*org, *workspace, ["ada", "bob"][one % 2], nanos));
-        office.ledger.keep(&some.collect::<Vec<_>>()).await.unwrap();
+        keep(&office.ledger, &some.collect::<Vec<_>>()).await;
     }
     (office, places)
 }

@@ -33,7 +33,7 @@ pub(super) async fn opened(gateway: &Gateway) -> Ledger {
 }
 
 /// Every exchange that the ledger has.
-pub(super) async fn entries(ledger: &Ledger) -> Vec<Entry> {
+pub(super) async fn entries(ledger: &Ledger) -> Vec<Entry<'static>> {
     let now = Timestamp::now();
     let span = Span::around(Timestamp(now.0 - 3_600_000), Timestamp(now.0 + 3_600_000));
     let mut listing = Listing { scope: Scope::Platform, span, run: None, before: None, limit: 1_000 };
@@ -42,7 +42,7 @@ pub(super) async fn entries(ledger: &Ledger) -> Vec<Entry> {
         let page = ledger.list(&listing).await.unwrap();
         let Some(last) = page.last() else { return all };
         listing.before = Some(last.id);
-        all.extend(page);
+        all.extend(page.into_iter().map(|kept| Entry::read(kept.bytes.leak()).unwrap()));
     }
 }
 
@@ -105,7 +105,7 @@ async fn what_was_served_is_summed_the_same_over_every_way() {
     let ledger = opened(&gateway).await;
     let all = entries(&ledger).await;
     assert_eq!(all.len(), 9);
-    let sum = |of: &dyn Fn(&Entry) -> u64| all.iter().map(of).sum::<u64>();
+    let sum = |of: &dyn Fn(&Entry<'_>) -> u64| all.iter().map(of).sum::<u64>();
     let (input, output) = (sum(&|entry| entry.usage.input_total()), sum(&|entry| entry.usage.output_total()));
     assert!(input > 0 && output > 0);
     // input / 1e6 * 3 + output / 1e6 * 15, in billionths.
