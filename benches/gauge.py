@@ -72,9 +72,15 @@ def busiest_share(before, after):
 
 
 def beside_share(before, after, served_by):
-    """What the threads that serve no calls spent between two readings, over what those spent whose names begin so."""
+    """What the threads that serve no calls spent between two readings, over what those spent whose names begin so.
+
+    Without a process' first thread, which writes the log.
+    """
     serving = others = 0
     for thread in after:
+        _, _, process, _, task, _ = thread.split("/")
+        if process == task:
+            continue
         spent = after[thread] - before.get(thread, 0)
         try:
             with open(thread.replace("schedstat", "comm")) as file:

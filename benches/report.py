@@ -9,7 +9,7 @@ ROWS = [
     ("1m", "CPU/request x nginx, 1 MB", 2.0, 1.3, "ratio"),
     ("paced", "CPU/chunk x nginx, 100 paced streams", 1.4, 1.1, "ratio"),
     ("unpaced", "µs/chunk, unpaced", 3, 1, "µs"),
-    ("beside", "journal, ledger, all else beside small calls", 0.15, None, "plain"),
+    ("beside", "journal and ledger beside small calls", 0.15, None, "plain"),
     ("latency", "added p50 at 1,000/s over direct", 65, 45, "µs"),
     ("held", "KiB per held stream", 44, 28, "KiB"),
     ("idle", "idle memory", 16, 8, "MiB"),
