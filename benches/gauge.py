@@ -71,12 +71,13 @@ def busiest_share(before, after):
     return max(spent, default=0) / (sum(spent) or 1)
 
 
-def beside_share(before, after, served_by):
-    """What the threads that serve no calls spent between two readings, over what those spent whose names begin so.
+def beside_shares(before, after, served_by):
+    """What the journal's threads spent between two readings, and the ledger's with all else that serves no calls, each over what
+    those spent whose names begin so.
 
     Without a process' first thread, which writes the log.
     """
-    serving = others = 0
+    serving = journal = others = 0
     for thread in after:
         _, _, process, _, task, _ = thread.split("/")
         if process == task:
@@ -84,11 +85,16 @@ def beside_share(before, after, served_by):
         spent = after[thread] - before.get(thread, 0)
         try:
             with open(thread.replace("schedstat", "comm")) as file:
-                is_serving = file.read().startswith(served_by)
+                name = file.read()
         except OSError:
-            is_serving = False
-        serving, others = (serving + spent, others) if is_serving else (serving, others + spent)
-    return others / serving if serving else None
+            name = ""
+        if name.startswith(served_by):
+            serving += spent
+        elif name.startswith("journal"):
+            journal += spent
+        else:
+            others += spent
+    return (journal / serving, others / serving) if serving else (None, None)
 
 
 def memory_kib(pid, field="Pss"):

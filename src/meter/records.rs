@@ -28,6 +28,8 @@ pub struct Records {
     is_logged: AtomicBool,
     /// The journal's thread, if there is a journal.
     journal: OnceLock<Thread>,
+    /// It takes by itself what comes, a little later.
+    is_resting: AtomicBool,
     /// What the journal has written and the log has not.
     written: Mutex<Settled>,
     dropped: AtomicU64,
@@ -146,13 +148,15 @@ impl Records {
         // Whoever pushed before has woken the journal.
         let is_first = waiting.records.is_empty();
         waiting.records.push(record);
+        let are_all = waiting.records.len() >= self.core(core).taken.load(Ordering::Relaxed) as usize;
         waiting.pushed += 1;
         let ticket = Ticket(waiting.pushed);
         if let Some(waker) = waits {
             waiting.wakers.push((ticket, waker.clone()));
         }
         drop(waiting);
-        if is_first {
+        let is_awaited = if self.is_resting.load(Ordering::Relaxed) { are_all } else { is_first };
+        if is_awaited {
             journal.unpark();
         }
         waits.map(|_| ticket)
@@ -197,6 +201,19 @@ impl Records {
             Poll::Pending
         })
         .await
+    }
+
+    /// From now on whoever pushes need not wake the journal, unless a core has nothing else to do. Did it rest before?
+    pub(super) fn rests(&self, rests: bool) -> bool {
+        self.is_resting.swap(rests, Ordering::Relaxed)
+    }
+
+    /// Is there a core on which every open exchange waits to be written?
+    pub(super) fn are_all_waiting(&self) -> bool {
+        self.cores.iter().any(|core| {
+            let waiting = locked(&core.waiting).records.len();
+            waiting > 0 && waiting >= core.taken.load(Ordering::Relaxed) as usize
+        })
     }
 
     /// All that waits, with whoever waits for it left where they are.
@@ -345,6 +362,20 @@ mod tests {
         records.wrote(batch);
         assert!(second.goes(&records, other));
         assert_eq!((records.take().len(), records.late()), (2, 0), "the log gets what is written");
+    }
+
+    #[test]
+    fn a_core_has_nothing_else_to_do_once_all_its_exchanges_wait() {
+        let records = journalled();
+        (0..2).for_each(|_| records.admit(0).unwrap());
+        assert!(!records.are_all_waiting());
+        records.push(0, Box::new(record()), None);
+        assert!(!records.are_all_waiting(), "another one is open");
+        records.push(0, Box::new(record()), None);
+        assert!(records.are_all_waiting());
+        let batch = records.batch();
+        records.wrote(batch);
+        assert!(!records.are_all_waiting());
     }
 
     #[test]

@@ -261,12 +261,17 @@ impl Shared {
 fn write(shared: &Shared, meter: &Meter, watcher: &Thread, mut writer: Writer) {
     let (mut frames, mut user, mut pace) = (Vec::new(), NOBODY, Pace::new(Instant::now()));
     loop {
-        if let Some(rest) = pace.rest(Instant::now()) {
-            // Asleep rather than parked: nobody has to wake it.
-            thread::sleep(rest);
+        if let Some(rest) = pace.rest(Instant::now())
+            && !meter.records.are_all_waiting()
+        {
+            thread::park_timeout(rest);
         }
         let batch = meter.records.batch();
         if batch.records.is_empty() {
+            if meter.records.rests(false) {
+                // Once more, now that whoever pushes wakes us.
+                continue;
+            }
             match (writer.has_backlog(), shared.is_stopping()) {
                 (true, true) => {
                     writer.retry();
@@ -282,6 +287,7 @@ fn write(shared: &Shared, meter: &Meter, watcher: &Thread, mut writer: Writer) {
             continue;
         }
         pace.begins(Instant::now(), batch.records.len());
+        meter.records.rests(pace.is_pausing());
         // A token for one that watches already; else it must see that this write is late.
         watcher.unpark();
         frames.clear();

@@ -1,5 +1,5 @@
 //! How far apart writes begin. Each wakes a thread here and one on every core, and what is settled meanwhile goes with the
-//! next; so the more is settled, the longer a write waits for it.
+//! next; so the more is settled, the longer a write waits for it, as long as the cores have something else to do.
 
 use std::time::{Duration, Instant};
 
@@ -35,6 +35,10 @@ impl Pace {
             self.pause = if pause < PAUSE_MIN { Duration::ZERO } else { pause };
             (self.counted_since, self.settled) = (now, 0);
         }
+    }
+
+    pub(super) const fn is_pausing(&self) -> bool {
+        !self.pause.is_zero()
     }
 
     /// How long the next one waits.
