@@ -277,7 +277,7 @@ impl Budgets {
         let own = level(run.name.clone())?;
         let learned = own.account.above.get_or_try_init(async || {
             let Some(past) = self.past.get() else { return Ok(()) };
-            runs.learn(workspace, &run.name, past.ledger.above(workspace, &run.name).await?);
+            runs.learn(workspace, &run.name, past.above(workspace, &run.name).await?);
             Ok(())
         });
         is_known(learned.await)?;

@@ -51,10 +51,21 @@ impl Past {
         Ok((all().map(|sums| sums.cost).sum(), calls))
     }
 
+    /// The runs above one, as far as earlier processes heard: what this one hears it knows without asking.
+    pub(super) async fn above(&self, workspace: Id<Workspace>, run: &str) -> Result<Vec<String>, Away> {
+        self.reaches(|_| 0).await?;
+        self.ledger.above(workspace, run).await
+    }
+
     /// What was written until now is in the ledger.
     async fn level(&self) -> Result<(), Away> {
+        self.reaches(Journal::goal).await
+    }
+
+    /// So many of what this process wrote are in the ledger, and all that earlier ones did.
+    async fn reaches(&self, goal: impl FnOnce(&Journal) -> u64) -> Result<(), Away> {
         let Some(journal) = &self.journal else { return Ok(()) };
-        let (goal, until) = (journal.goal(), Instant::now() + PATIENCE);
+        let (goal, until) = (goal(journal), Instant::now() + PATIENCE);
         while !journal.has_handed_over(goal) {
             if Instant::now() >= until {
                 return Err(Away::behind());
