@@ -44,7 +44,9 @@ impl Journal {
                 sleep(PAUSE_MAX).await;
                 continue;
             };
+            let mut unread = piece.count();
             for entries in piece.entries(AT_ONCE) {
+                unread -= entries.len();
                 keep(shared, &ledger, &entries).await;
             }
             // What stood in earlier files was not counted as written by this process.
@@ -57,6 +59,14 @@ impl Journal {
                     file,
                     bytes,
                     "the journal holds bytes that are no record: what wrote it was killed, or the disk damaged them"
+                );
+            }
+            if unread > 0 {
+                let file = place.segment;
+                tracing::warn!(
+                    file,
+                    unread,
+                    "the journal holds records that a later version wrote; the ledger lacks them"
                 );
             }
             place = match piece.next {

@@ -86,7 +86,7 @@ pub(super) struct Piece {
 }
 
 impl Piece {
-    /// So many of them at a time: read, they take more room than in the file.
+    /// So many of them at a time: read, they take more room than in the file. Without those that a later version wrote.
     pub(super) fn entries(&self, at_once: usize) -> impl Iterator<Item = Vec<Written<'_>>> {
         self.entries.chunks(at_once).map(|some| {
             let mut entries = Vec::with_capacity(some.len());
@@ -198,6 +198,19 @@ mod tests {
         let piece = read(folder.path(), Place::start_of(1), None).unwrap();
         assert_eq!(found(&piece), [entries[0].clone(), entries[2].clone()]);
         assert!(piece.lost_bytes > 0 && piece.next.is_none());
+    }
+
+    #[test]
+    fn a_record_of_a_later_version_is_counted_and_not_taken_for_an_entry() {
+        let folder = tempfile::tempdir().unwrap();
+        let (body, mut bytes) = ([u8::MAX; 3], Vec::new());
+        bytes.extend(3_u32.to_le_bytes());
+        bytes.extend(crc32fast::hash(&body).to_le_bytes());
+        bytes.extend(body);
+        encode(&entry(), &mut bytes);
+        write(folder.path(), 1, &bytes);
+        let piece = read(folder.path(), Place::start_of(1), None).unwrap();
+        assert_eq!((piece.count(), found(&piece).len(), piece.lost_bytes), (2, 1, 0));
     }
 
     #[test]
