@@ -1,7 +1,7 @@
 //! Puts entries into the ledger, each once, and what they add to its sums with them; forgets what is too old.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, OnceLock, PoisonError};
 
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgPool;
@@ -31,47 +31,53 @@ fn pieces<T>(mut all: &[T]) -> impl Iterator<Item = &[T]> {
     })
 }
 
-/// The words of one statement, for each number of rows it may have, as either database reads them fastest: SQLite looks a
-/// numbered place up in a list of all of them.
-struct Words {
-    sqlite: [String; ROWS.len()],
-    postgres: [String; ROWS.len()],
+/// One statement for each number of rows it may have, as either database reads it fastest: SQLite looks a numbered place up in
+/// a list of all of them. Each is written when it is first needed: the longest ones have 200 KB.
+struct Statement {
+    /// How SQLite is to insert.
+    insert: &'static str,
+    into: String,
+    /// Of each row.
+    values: usize,
+    behind: String,
+    sqlite: [OnceLock<String>; ROWS.len()],
+    postgres: [OnceLock<String>; ROWS.len()],
 }
 
-impl Words {
-    /// How SQLite is to insert, into what, and what stands behind the rows; each row has so many values.
-    fn new(insert: &str, into: &str, values: usize, behind: &str) -> Self {
-        let words = |insert: &str, rows: usize, place: fn(usize) -> String| {
-            let row = |row: usize| {
-                let places = (1..=values).map(|value| place(row * values + value));
-                format!("({})", places.collect::<Vec<_>>().join(", "))
-            };
-            format!("{insert} INTO {into} VALUES {} {behind}", (0..rows).map(row).collect::<Vec<_>>().join(", "))
-        };
-        Self {
-            sqlite: ROWS.map(|rows| words(insert, rows, |_| "?".into())),
-            postgres: ROWS.map(|rows| words("INSERT", rows, |place| format!("${place}"))),
+impl Statement {
+    fn new(insert: &'static str, into: String, values: usize, behind: String) -> Self {
+        Self { insert, into, values, behind, sqlite: Default::default(), postgres: Default::default() }
+    }
+
+    /// Its text for so many rows, one of [`ROWS`].
+    fn of(&self, db: &Db, rows: usize) -> &str {
+        let Some(length) = ROWS.iter().position(|length| *length == rows) else { return "" };
+        match db {
+            Db::Sqlite(_) => self.sqlite[length].get_or_init(|| self.text(self.insert, rows, |_| "?".into())),
+            Db::Postgres(_) => {
+                self.postgres[length].get_or_init(|| self.text("INSERT", rows, |place| format!("${place}")))
+            }
         }
     }
 
-    fn of(&self, db: &Db, rows: usize) -> &str {
-        let words = match db {
-            Db::Sqlite(_) => &self.sqlite,
-            Db::Postgres(_) => &self.postgres,
+    fn text(&self, insert: &str, rows: usize, place: fn(usize) -> String) -> String {
+        let row = |row: usize| {
+            let places = (1..=self.values).map(|value| place(row * self.values + value));
+            format!("({})", places.collect::<Vec<_>>().join(", "))
         };
-        let length = ROWS.iter().position(|length| *length == rows);
-        length.map_or("", |length| &words[length])
+        let rows = (0..rows).map(row).collect::<Vec<_>>().join(", ");
+        format!("{insert} INTO {} VALUES {rows} {}", self.into, self.behind)
     }
 }
 
-static EXCHANGES: LazyLock<Words> = LazyLock::new(|| {
+static EXCHANGES: LazyLock<Statement> = LazyLock::new(|| {
     // Told to ignore whatever is wrong with a row, SQLite need not be able to take some rows back, for which it would copy each
     // page before it changes it. How many rows were kept is looked at afterwards.
     let into = "ledger_exchanges (day, id, at, org, workspace, run, detail)";
-    Words::new("INSERT OR IGNORE", into, 7, "ON CONFLICT (day, id) DO NOTHING")
+    Statement::new("INSERT OR IGNORE", into.into(), 7, "ON CONFLICT (day, id) DO NOTHING".into())
 });
 
-static SUMS: LazyLock<[Words; ROLLUPS.len()]> = LazyLock::new(|| ROLLUPS.each_ref().map(Rollup::words));
+static SUMS: LazyLock<[Statement; ROLLUPS.len()]> = LazyLock::new(|| ROLLUPS.each_ref().map(Rollup::statement));
 
 /// Days that have a table of their own in Postgres.
 #[derive(Default)]
@@ -104,13 +110,13 @@ const ROLLUPS: [Rollup; 3] = [
 ];
 
 impl Rollup {
-    fn words(&self) -> Words {
+    fn statement(&self) -> Statement {
         let (table, run) = (self.table, if self.has_runs { ", run" } else { "" });
         let keys = format!("{}, org, workspace, person, token, provider, model{run}", self.when);
         let into = format!("{table} ({keys}, {})", Sums::NAMES.join(", "));
         let add = Sums::NAMES.map(|name| format!("{name} = {table}.{name} + excluded.{name}"));
         let behind = format!("ON CONFLICT ({keys}) DO UPDATE SET {}", add.join(", "));
-        Words::new("INSERT", &into, 7 + usize::from(self.has_runs) + Sums::NAMES.len(), &behind)
+        Statement::new("INSERT", into, 7 + usize::from(self.has_runs) + Sums::NAMES.len(), behind)
     }
 
     /// Its rows, out of the finest ones.
@@ -224,9 +230,9 @@ async fn keep_new(db: &Db, entries: &[&Written<'_>]) -> Result<bool, sqlx::Error
             }
         }
         let finest = finest(entries);
-        for (rollup, words) in ROLLUPS.iter().zip(&*SUMS) {
+        for (rollup, statement) in ROLLUPS.iter().zip(&*SUMS) {
             for sums in pieces(&rollup.sums(&finest)) {
-                let mut query = sqlx::query(words.of(db, sums.len()));
+                let mut query = sqlx::query(statement.of(db, sums.len()));
                 for (key, sums) in sums {
                     query = query
                         .bind(key.when)
