@@ -83,7 +83,7 @@ async fn serve(
 async fn token(opened: &Opened, config: &Config) -> Result<Secret, Trouble> {
     let access = Access {
         store: opened.store.clone(),
-        declared: Arc::new(config.declared.clone()),
+        declared: config.declared.clone(),
         egress: Arc::new(config.egress.rules.clone()),
         actor: Actor::operator("demo"),
     };

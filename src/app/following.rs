@@ -33,7 +33,7 @@ impl Following {
         let mirror = Mirror::open(&open::mirror(config), store.keyring().clone(), config.cache.bytes as u64).await;
         let mirror =
             mirror.inspect_err(|error| tracing::warn!(%error, "a restart without the database will serve nothing"));
-        let (declared, routing) = (Arc::new(config.declared.clone()), config.routing.clone());
+        let (declared, routing) = (config.declared.clone(), config.routing.clone());
         let (keeper, answering) = Keeper::start(store.clone(), mirror.ok(), declared, routing, bounds).await?;
         let world = World::of_library(keeper.library().clone());
         Ok((world, Self::Parts { keeper, answering: tokio::spawn(answering) }))
@@ -61,7 +61,7 @@ impl Following {
                 server.gateway.world.replace(build(&directory, &config.declared, &config.routing)?);
             }
             Self::Parts { keeper, .. } => {
-                keeper.redeclare(Arc::new(config.declared.clone()), config.routing.clone()).await?;
+                keeper.redeclare(config.declared.clone(), config.routing.clone()).await?;
             }
         }
         Ok(())

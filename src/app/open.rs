@@ -287,7 +287,7 @@ fn memory(mut keys: Vec<MasterKey>) -> Result<Store, OpenError> {
 pub async fn first_token(opened: &Opened, config: &Config) -> Result<Option<Secret>, DirectoryError> {
     let access = Access {
         store: opened.store.clone(),
-        declared: Arc::new(config.declared.clone()),
+        declared: config.declared.clone(),
         egress: Arc::new(config.egress.rules.clone()),
         actor: Actor::operator("first start"),
     };

@@ -87,7 +87,7 @@ pub(super) fn admin(config: &Config) -> admin::Settings {
 
 pub(super) fn ground(config: &Config) -> admin::api::Ground {
     admin::api::Ground {
-        declared: Arc::new(config.declared.clone()),
+        declared: config.declared.clone(),
         egress: Arc::new(config.egress.rules.clone()),
         body_limit_bytes: config.limits.admin_body,
     }

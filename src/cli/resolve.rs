@@ -52,7 +52,7 @@ async fn caller(session: &Session, stored: &Directory, workspace: &Workspace, ki
     let id = Id::random();
     let (_, hash) = mint(id).map_err(|error| Failure::problem(error.to_string()))?;
     let now = Timestamp::now();
-    let mut declared = session.config.declared.clone();
+    let mut declared = Directory::clone(&session.config.declared);
     declared.tokens.push(Token { kind: kind.into(), ..Token::new(id, hash, workspace.id, "resolve", now) });
     match World::new(session.snapshot(stored, &declared)?).caller(&hash, now).await {
         Lookup::Known(caller) => Ok(caller),

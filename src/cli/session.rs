@@ -52,7 +52,7 @@ impl Session {
         }
         Access {
             store: opened.store,
-            declared: Arc::new(self.config.declared.clone()),
+            declared: self.config.declared.clone(),
             egress: Arc::new(self.config.egress.rules.clone()),
             actor: Actor::operator(whoever()),
         }

@@ -1,6 +1,7 @@
 //! `keyway export`, `keyway import FILE`, `keyway apply FILE`.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
 use serde::Serialize;
@@ -91,7 +92,7 @@ pub(super) async fn import(import: &Import, session: &Session) -> Result<(), Fai
 /// The file's own settings, such as [listen], are not looked at.
 pub(super) async fn apply(apply: &Apply, session: &Session) -> Result<(), Failure> {
     let variable = |name: &str| std::env::var(name).ok();
-    let wanted = Config::load(&apply.file, &variable)?.declared;
+    let wanted = Arc::unwrap_or_clone(Config::load(&apply.file, &variable)?.declared);
     let difference = match apply.dry_run {
         true => apply::difference(&session.look().await?, wanted).await?,
         false => apply::apply(&session.open().await?, wanted).await?,

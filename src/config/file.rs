@@ -3,6 +3,7 @@
 //! A setting is a line here, a field in `settings.rs` and a line in `gateway.toml.example`. The entities that a file
 //! declares are read in `declared`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Config;
@@ -64,7 +65,7 @@ pub(super) fn config(root: &mut Table<'_>, now: Timestamp) -> Config {
         budgets: root.section("budgets", |table| budgets(table, &egress.rules)),
         log: root.section("log", log),
         metrics: root.section("metrics", metrics),
-        declared: declared::directory(root, &egress.rules, now),
+        declared: Arc::new(declared::directory(root, &egress.rules, now)),
         egress,
     }
 }

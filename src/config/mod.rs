@@ -16,6 +16,7 @@ mod value;
 use std::cell::RefCell;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use toml::de::DeTable;
@@ -65,7 +66,7 @@ pub struct Config {
     pub log: Log,
     pub metrics: Metrics,
     /// The entities that the file (or the environment) declares: read-only everywhere else.
-    pub declared: Directory,
+    pub declared: Arc<Directory>,
 }
 
 impl Config {

@@ -132,7 +132,7 @@ impl Office {
         let directory = store.take_up().await.unwrap();
         let world = Arc::new(World::new(build(&directory, &config.declared, &config.routing).unwrap()));
         let ground = Ground {
-            declared: Arc::new(config.declared.clone()),
+            declared: config.declared.clone(),
             egress: Arc::new(config.egress.rules.clone()),
             body_limit_bytes: settings.body_limit_bytes,
         };

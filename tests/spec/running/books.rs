@@ -61,7 +61,7 @@ async fn admins(gateway: &Gateway) -> String {
     let opened = keyway::app::open::open(&config).await.unwrap();
     let access = Access {
         store: opened.store,
-        declared: Arc::new(config.declared.clone()),
+        declared: config.declared.clone(),
         egress: Arc::new(config.egress.rules.clone()),
         actor: Actor::operator("a test"),
     };

@@ -163,7 +163,7 @@ async fn what_another_process_changes_holds_within_a_second() {
     let opened = open::open(&config).await.unwrap();
     let access = Access {
         store: opened.store.clone(),
-        declared: Arc::new(config.declared.clone()),
+        declared: config.declared.clone(),
         egress: Arc::new(config.egress.rules.clone()),
         actor: Actor::operator("test"),
     };

@@ -57,7 +57,7 @@ impl Office {
         let keys = vec![MasterKey::parse(&Secret::from(KEY.to_string())).unwrap()];
         let access = Access {
             store: Store::postgres(&Secret::from(url.to_string()).into(), keys).await.unwrap(),
-            declared: std::sync::Arc::new(config.declared.clone()),
+            declared: config.declared.clone(),
             egress: std::sync::Arc::new(config.egress.rules.clone()),
             actor: Actor::operator("cli:ada"),
         };
