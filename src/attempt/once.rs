@@ -103,7 +103,8 @@ async fn answered(
     let body = if let Some(translation) = translation {
         translation.head(&mut headers, run.call.delivery);
         Box::pin(translated(run, answer, translation, rest)).await?
-    } else if run.call.delivery == Delivery::Streamed && is_events(kind) {
+    } else if is_events(kind) {
+        // Not only what the body's `stream` asked for: a form, a query or `stream_format` may have, too.
         let mut tap = Box::new(Tap::new(upstream, request.drops_usage));
         let held = held(&mut answer.body, &mut tap, run.settings).await?;
         ReplyBody::Events { held, tap, rest: rest(answer.body) }

@@ -2,7 +2,10 @@
 
 mod refused;
 
-use super::support::{Answer, Plan, World};
+use keyway::domain::usage::Basis;
+use keyway::meter::Outcome;
+
+use super::support::{Answer, Plan, World, secs};
 
 const CHAT: &str = "/v1/chat/completions";
 
@@ -81,6 +84,32 @@ async fn an_upload_goes_through_with_the_targets_model_and_can_fail_over() {
         assert_eq!(heard.header("content-type"), Some("multipart/form-data; boundary=b"));
         assert_eq!(heard.text(), MULTIPART.replace("fast", "m"));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_a_form_asks_for_passes_as_it_comes_and_is_counted() {
+    const DELTA: &str = "data: {\"type\":\"transcript.text.delta\",\"delta\":\"hi\"}\n\n";
+    const DONE: &str = "data: {\"type\":\"transcript.text.done\",\"text\":\"hi\",\
+        \"usage\":{\"type\":\"tokens\",\"input_tokens\":14,\"output_tokens\":3,\"total_tokens\":17}}\n\n";
+    let world = one().stands();
+    let ask = || {
+        let form =
+            MULTIPART.replace("--b--", "--b\r\ncontent-disposition: form-data; name=\"stream\"\r\n\r\ntrue\r\n--b--");
+        world
+            .client()
+            .sends("POST", "/v1/audio/transcriptions", form)
+            .header("content-type", "multipart/form-data; boundary=b")
+    };
+    world.provider("primary").answers(Answer::begins().event(DELTA).waits(secs(5)).event(DONE).ends());
+    let mut live = ask().begins().await;
+    live.hears("transcript.text.delta").await;
+    assert!(live.elapsed() < secs(5), "it waits for nothing more");
+    assert_eq!(live.rest().await.text(), format!("{DELTA}{DONE}"));
+    let record = world.record();
+    assert_eq!((record.usage.input, record.usage.output, record.basis), (14, 3, Basis::Reported));
+    world.provider("primary").answers(Answer::begins().event(DELTA).closes());
+    ask().await.breaks_off("closed the stream before finishing");
+    assert_eq!(world.outcomes().last(), Some(&Outcome::CutOff));
 }
 
 #[tokio::test(start_paused = true)]
