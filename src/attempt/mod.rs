@@ -170,7 +170,7 @@ impl Run<'_> {
         let began = round.now;
         let tried = once::once(self, target, round.deadline(), began).await;
         let now = tried.as_ref().map_or_else(|_| Instant::now(), |reply| reply.at);
-        round.has_tried(now);
+        round.has_tried(now, tried.as_ref().map_or_else(|failed| failed.failure.went_out(), |_| true));
         match tried {
             Ok(reply) => {
                 permit.succeeded(now);

@@ -17,6 +17,8 @@ use crate::resolve::Target;
 
 pub(super) struct Round<'p> {
     max: usize,
+    /// Its body can't be sent a second time.
+    goes_by_once: bool,
     deadline: Instant,
     /// The client's own time-out is what ends it, not ours.
     shortened: bool,
@@ -40,9 +42,10 @@ pub(super) struct Round<'p> {
 impl<'p> Round<'p> {
     pub(super) fn new(settings: &Settings, call: &Call, now: Instant) -> Self {
         let allowed = call.allowed.filter(|allowed| *allowed < settings.deadline);
+        let goes_by_once = matches!(call.body, CallBody::Upload(_));
         Self {
-            // What goes by once can't be tried twice.
-            max: if matches!(call.body, CallBody::Upload(_)) { 1 } else { settings.max },
+            max: if goes_by_once { 1 } else { settings.max },
+            goes_by_once,
             deadline: now + allowed.unwrap_or(settings.deadline),
             shortened: allowed.is_some(),
             now,
@@ -78,9 +81,9 @@ impl<'p> Round<'p> {
         self.stopped || self.tried >= self.max || self.now >= self.deadline
     }
 
-    /// An attempt went out and has ended.
-    pub(super) fn has_tried(&mut self, ended: Instant) {
-        self.tried += 1;
+    /// A target had its turn, which was an attempt if a request went out. A body that goes by once is taken at the first turn.
+    pub(super) fn has_tried(&mut self, ended: Instant, went_out: bool) {
+        self.tried += usize::from(went_out || self.goes_by_once);
         self.waited += ended - self.now;
         self.now = ended;
     }

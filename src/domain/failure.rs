@@ -110,6 +110,18 @@ impl Failure {
         }
     }
 
+    /// Did a request go out? What none went out for is no attempt, and another target may still have its turn.
+    pub const fn went_out(&self) -> bool {
+        !matches!(
+            self,
+            Self::Busy
+                | Self::AddressDenied(_)
+                | Self::CredentialUnusable(_)
+                | Self::Unsayable(_)
+                | Self::Unreadable { .. }
+        )
+    }
+
     /// The whole of what counts against whom.
     pub const fn blame(&self) -> Blame {
         match self {

@@ -41,6 +41,16 @@ pub enum End {
     Skipped(&'static str),
 }
 
+impl End {
+    const fn went_out(&self) -> bool {
+        match self {
+            Self::Answered { .. } => true,
+            Self::Failed(failure) => failure.went_out(),
+            Self::Skipped(_) => false,
+        }
+    }
+}
+
 /// Who answered: the target of the last attempt, as records and answers name it.
 #[derive(Clone, Debug)]
 pub struct Answerer {
@@ -84,7 +94,7 @@ impl Trail {
 
     /// Requests that really went out.
     pub fn tried(&self) -> usize {
-        self.0.iter().filter(|attempt| !matches!(attempt.end, End::Skipped(_))).count()
+        self.0.iter().filter(|attempt| attempt.end.went_out()).count()
     }
 
     pub fn last_failure(&self) -> Option<&Failure> {

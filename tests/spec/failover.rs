@@ -226,6 +226,23 @@ async fn at_most_four_are_tried() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_target_that_no_request_went_to_was_not_tried() {
+    let names = ["a", "b", "c", "d", "e", "f"];
+    let world = World::of(names).provider("a", "max_parallel", "1").stands();
+    for name in &names[1..] {
+        world.provider(name).answers(Answer::error(500, "down"));
+    }
+    world.provider("a").answers(Answer::whole("late").after(secs(5)));
+    let taken = tokio::spawn(world.client().asks("a:m").begins());
+    world.provider("a").hears(1).await;
+    let reply = world.client().asks("fast").await;
+    reply.is_refused(500, "down");
+    assert_eq!((reply.header("x-keyway-attempts"), reply.took), (Some("4"), secs(1)));
+    assert_eq!(names.map(|name| world.provider(name).calls()), [1, 1, 1, 1, 1, 0]);
+    taken.await.unwrap().rest().await.is_served("late");
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_deadline_covers_all_attempts() {
     let world = two().set("attempts", "deadline = \"150s\"").stands();
     for name in ["primary", "spare"] {
