@@ -104,15 +104,14 @@ pub(super) async fn sweep(server: Arc<Server>) {
             tracing::warn!("{error}; days that are too old stay until the next hour");
         }
         let now = Timestamp::now();
-        let warnings = server.books.ledger.forget_warnings(now.day() - PERIODS_KEPT, now.month() - PERIODS_KEPT);
-        if let Err(error) = warnings.await {
+        let (day, month) = (now.day() - PERIODS_KEPT, now.month() - PERIODS_KEPT);
+        if let Err(error) = server.books.ledger.forget_warnings(day, month, oldest).await {
             tracing::debug!("{error}; what was told of budgets that are over stays until the next hour");
         }
-        if server.books.ledger.is_shared() {
-            let forgotten = server.books.ledger.forget_budgets(now.day() - PERIODS_KEPT, now.month() - PERIODS_KEPT);
-            if let Err(error) = forgotten.await {
-                tracing::debug!("{error}; budgets that are over stay until the next hour");
-            }
+        if server.books.ledger.is_shared()
+            && let Err(error) = server.books.ledger.forget_budgets(day, month).await
+        {
+            tracing::debug!("{error}; budgets that are over stay until the next hour");
         }
     }
 }

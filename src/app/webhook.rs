@@ -18,7 +18,7 @@ use super::running::Server;
 use super::signals::ticks;
 use crate::config::Webhook;
 use crate::domain::time::Timestamp;
-use crate::meter::budgets::Warning;
+use crate::meter::budgets::{Over, Warning};
 
 /// How often budgets are looked at.
 const LOOKED_AT_EVERY: Duration = Duration::from_secs(1);
@@ -63,8 +63,15 @@ async fn look(server: &Server, sender: mpsc::Sender<Warning>) {
         };
         for warning in warnings {
             server.notices.raised.fetch_add(1, Ordering::Relaxed);
-            let Warning { of, holder, period, percent, limit, spent, .. } = &warning;
-            tracing::warn!(%holder, %limit, %spent, "{percent} % of what this {of} may spend in its {period} is spent");
+            let Warning { of, holder, span, percent, limit, spent } = &warning;
+            match span {
+                Over::Period { name, .. } => {
+                    tracing::warn!(%holder, %limit, %spent, "{percent} % of what this {of} may spend in its {name} is spent");
+                }
+                Over::Run(run) => {
+                    tracing::warn!(workspace = %holder, %run, %limit, %spent, "{percent} % of what this run may spend is spent");
+                }
+            }
             if config.budgets.webhook.is_some() && sender.try_send(warning).is_err() {
                 server.notices.lost.fetch_add(1, Ordering::Relaxed);
             }
@@ -102,10 +109,14 @@ async fn is_told(server: &Server, warning: &Warning) -> bool {
 }
 
 fn body(warning: &Warning) -> Bytes {
-    let Warning { of, holder, period, begins, percent, limit, spent } = warning;
+    let Warning { of, holder, span, percent, limit, spent } = warning;
+    let (holder, period, begins) = match span {
+        Over::Period { name, begins } => (json!({"kind": of, "id": holder}), *name, Some(begins.iso8601())),
+        Over::Run(run) => (json!({"kind": of, "id": run, "workspace": holder}), *of, None),
+    };
     let notice = json!({
-        "id": warning.id(), "type": "budget.warning", "holder": {"kind": of, "id": holder},
-        "period": period, "periodBegins": begins.iso8601(), "percent": percent, "limit": limit, "spent": spent,
+        "id": warning.id(), "type": "budget.warning", "holder": holder,
+        "period": period, "periodBegins": begins, "percent": percent, "limit": limit, "spent": spent,
     });
     notice.to_string().into()
 }
@@ -133,8 +144,7 @@ mod tests {
         let warning = Warning {
             of: "workspace",
             holder: uuid::Uuid::nil(),
-            period: "day",
-            begins: Timestamp(0),
+            span: Over::Period { name: "day", begins: Timestamp(0) },
             percent: 80,
             limit: Nanodollars(2_000_000_000),
             spent: Nanodollars(1_600_000_000),

@@ -35,7 +35,7 @@ use crate::snapshot::Caller;
 use crate::store::ledger::{Away, Budget};
 
 /// What ledger and metrics call the two things that run out.
-const MONEY: &str = "run";
+pub(super) const MONEY: &str = "run";
 const CALLS: &str = "run calls";
 
 /// How often a call looks again after it leased more: twice for each purse of a run.
@@ -47,6 +47,8 @@ const NANOS_A_UNIT: i64 = 1_000;
 /// What one run has spent, with all below it.
 #[derive(Debug)]
 pub(super) struct RunAccount {
+    pub(super) workspace: Id<Workspace>,
+    pub(super) name: Arc<str>,
     balance: Mutex<RunBalance>,
     /// Set once the runs above it are known.
     above: OnceCell<()>,
@@ -65,7 +67,6 @@ pub(super) struct RunBalance {
 
 /// One run of a call's, from its own up.
 struct Level {
-    name: Arc<str>,
     id: Uuid,
     account: Arc<RunAccount>,
 }
@@ -97,9 +98,11 @@ pub struct RunReservation {
 }
 
 impl RunAccount {
-    fn new(now: Instant, is_shared: bool) -> Self {
+    fn new((workspace, name): (Id<Workspace>, Arc<str>), now: Instant, is_shared: bool) -> Self {
         let purse = Purse::new(is_shared);
         Self {
+            workspace,
+            name,
             balance: Mutex::new(RunBalance { money: purse, calls: purse, minute: None, used: now }),
             above: OnceCell::new(),
             before: OnceCell::new(),
@@ -119,6 +122,10 @@ impl Kept for RunAccount {
 }
 
 impl RunBalance {
+    pub(super) const fn money(&mut self) -> &mut Purse {
+        &mut self.money
+    }
+
     pub(super) const fn purses(&mut self) -> [(&'static str, &mut Purse); 2] {
         [(MONEY, &mut self.money), (CALLS, &mut self.calls)]
     }
@@ -155,6 +162,7 @@ impl RunBalance {
 
     fn take(&mut self, bounds: &RunBounds, money: Nanodollars, now: Instant) -> OfMinute {
         self.used = now;
+        self.money.limit = bounds.money.map_or(0, |limit| limit.0);
         self.money.reserve(money.0);
         self.calls.reserve(1);
         OfMinute(bounds.money_per_minute.zip(self.minute.as_mut()).map(|(limit, minute)| {
@@ -233,7 +241,7 @@ impl Budgets {
                 }
                 Err((short, at)) => (short, &levels[at]),
             };
-            let run = || level.name.to_string();
+            let run = || level.account.name.to_string();
             match short {
                 Short::Pace(limit, retry_after) => {
                     return Err(Refusal::RunTooFast { run: run(), limit, retry_after });
@@ -267,8 +275,8 @@ impl Budgets {
         let may_forget = self.past.get().is_some();
         let level = |name: Arc<str>| {
             let id = id_of(workspace, &name);
-            let account = self.runs.account(id, now, may_forget, || RunAccount::new(now, self.is_shared()))?;
-            Ok::<Level, Refusal>(Level { name, id, account })
+            let make = || RunAccount::new((workspace, name), now, self.is_shared());
+            Ok::<Level, Refusal>(Level { id, account: self.runs.account(id, now, may_forget, make)? })
         };
         let is_known = |asked: Result<&(), Away>| match (asked, unknown) {
             (Ok(()), _) | (Err(_), Unknown::Allow) => Ok(()),
@@ -295,7 +303,7 @@ impl Budgets {
             // Where the ledger is shared, it stands with the leases.
             let learned = level.account.before.get_or_try_init(async || {
                 let Some(past) = self.past.get().filter(|past| !past.ledger.is_shared()) else { return Ok(()) };
-                let (money, calls) = past.spent_of_run(workspace, &level.name).await?;
+                let (money, calls) = past.spent_of_run(workspace, &level.account.name).await?;
                 let mut balance = level.account.lock();
                 balance.money.begin(money);
                 balance.calls.begin(calls);
@@ -329,7 +337,7 @@ impl Budgets {
             balance.purses().into_iter().filter(|(of, _)| *of == span).for_each(|(_, purse)| open(purse));
         };
         let before = async |past: &Past| {
-            let (money, calls) = past.spent_of_run(workspace, &level.name).await?;
+            let (money, calls) = past.spent_of_run(workspace, &level.account.name).await?;
             Ok(if span == MONEY { money } else { calls })
         };
         Ok(match self.more(short, &opens, before).await? {

@@ -29,7 +29,7 @@ pub(super) use parts::{Grown, Lacking};
 pub use past::Past;
 pub use reservation::Reservation;
 pub use wants::{Length, Text, Wants};
-pub use warnings::Warning;
+pub use warnings::{Over, Warning};
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};

@@ -42,6 +42,7 @@ pub const LEASES_KEPT: &str = include_str!("leases_kept.sql");
 
 /// Who was told what of budgets, in either.
 pub const WARNING_TABLES: &str = include_str!("warnings.sql");
+pub const WARNINGS_DATED: &str = include_str!("warnings_dated.sql");
 
 /// What finds sums and runs, in either.
 pub const INDEXES: &str = include_str!("indexes.sql");
@@ -50,7 +51,7 @@ pub const INDEXES: &str = include_str!("indexes.sql");
 /// at many; and they are larger, so that an exchange fits into one.
 const TABLES: Tables = Tables {
     name: "ledger",
-    statements: &[SQLITE_TABLES, WARNING_TABLES, INDEXES],
+    statements: &[SQLITE_TABLES, WARNING_TABLES, INDEXES, WARNINGS_DATED],
     connections: 2,
     cache: "-2048",
     // Written over about once a second under load: the same blocks of the disk again.

@@ -9,14 +9,15 @@ use crate::store::state::{Db, on};
 
 impl Ledger {
     /// Is it to be told now? Of all who ask, in all processes and after all restarts, one hears yes.
-    pub async fn tells_first(&self, budget: Budget, percent: u32) -> Result<bool, Away> {
-        const TOLD: &str = "INSERT INTO ledger_warnings (holder, span, period, percent) VALUES ($1, $2, $3, $4) \
-             ON CONFLICT DO NOTHING";
-        let (period, percent) = (number(budget.period), number(i64::from(percent)));
+    pub async fn tells_first(&self, budget: Budget, percent: u32, today: i64) -> Result<bool, Away> {
+        const TOLD: &str = "INSERT INTO ledger_warnings (holder, span, period, percent, told) \
+             VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
+        let (period, percent, today) = (number(budget.period), number(i64::from(percent)), number(today));
         let db = self.db().await?;
         let told = async {
             on!(db, |pool| {
-                let query = sqlx::query(TOLD).bind(budget.holder).bind(budget.span).bind(period).bind(percent);
+                let query =
+                    sqlx::query(TOLD).bind(budget.holder).bind(budget.span).bind(period).bind(percent).bind(today);
                 Ok(query.execute(pool).await?.rows_affected())
             })
         };
@@ -44,14 +45,15 @@ impl Ledger {
         Ok(spent)
     }
 
-    /// Forgets what was told of days and months that are over.
-    pub async fn forget_warnings(&self, day: i64, month: i64) -> Result<(), Away> {
-        const FORGET: &str =
-            "DELETE FROM ledger_warnings WHERE span = 'day' AND period < $1 OR span = 'month' AND period < $2";
+    /// Forgets what was told of days and months that are over, and of runs before the day from which exchanges are kept.
+    pub async fn forget_warnings(&self, day: i64, month: i64, kept_since: i64) -> Result<(), Away> {
+        const FORGET: &str = "DELETE FROM ledger_warnings WHERE span = 'day' AND period < $1 \
+             OR span = 'month' AND period < $2 OR span = 'run' AND told < $3";
         let db = self.db().await?;
         answered(async {
             on!(db, |pool| {
-                sqlx::query(FORGET).bind(number(day)).bind(number(month)).execute(pool).await?;
+                let (day, month, kept_since) = (number(day), number(month), number(kept_since));
+                sqlx::query(FORGET).bind(day).bind(month).bind(kept_since).execute(pool).await?;
                 Ok(())
             })
         })

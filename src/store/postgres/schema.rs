@@ -12,7 +12,7 @@ use crate::store::error::StoreError;
 use crate::store::{ledger, state};
 
 /// Number, name, statements. One that was released is never changed.
-const MIGRATIONS: [(i64, &str, &str); 8] = [
+const MIGRATIONS: [(i64, &str, &str); 9] = [
     (1, "directory", include_str!("migrations/0001_directory.sql")),
     (2, "state", state::TABLES),
     (3, "ledger", ledger::POSTGRES_TABLES),
@@ -21,6 +21,7 @@ const MIGRATIONS: [(i64, &str, &str); 8] = [
     (6, "leases kept", ledger::LEASES_KEPT),
     (7, "warnings", ledger::WARNING_TABLES),
     (8, "ledger indexes", ledger::INDEXES),
+    (9, "warnings dated", ledger::WARNINGS_DATED),
 ];
 
 /// Where the database keeps which ones it has had.

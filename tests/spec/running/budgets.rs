@@ -15,7 +15,7 @@ use crate::support::postgres::shared;
 
 /// A cent a call, whatever its length.
 pub(super) const PRICED: &str = "[[model]]\nprovider = \"practice\"\nid = \"practice-small\"\ninput_cost = 0\noutput_cost = 0\nrequest_cost = 0.01\n";
-const MODEL: &str = "practice:practice-small";
+pub(super) const MODEL: &str = "practice:practice-small";
 pub(super) const CENT: i64 = 10_000_000;
 
 /// Calls at once of several callers, one after the other of each: how many were served, and how many refused for want of money.

@@ -11,7 +11,8 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::budgets::{CENT, PRICED, calls};
+use super::budgets::{CENT, MODEL, PRICED, calls};
+use super::caller::Caller;
 use super::gateway::{Gateway, Process, configuration, eventually, practice};
 use super::replicas::Office;
 use crate::support::postgres::shared;
@@ -107,6 +108,36 @@ async fn a_budget_that_runs_out_is_told_until_it_is_heard_and_not_again_after_a_
     let (data, _) = again.addresses().await;
     assert_eq!(calls(data, &gateway.token, 1, 3).await, (2, 1));
     assert_eq!(listener.has_heard(3).await[2]["percent"], 100, "80 was told before");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_spends_its_money_is_told_by_its_name_as_is_the_one_above_it() {
+    let (listener, at) = Listener::opens(&[200]).await;
+    let limited = "limits.run_money = \"0.1\"\n";
+    let text = format!("{}{limited}{PRICED}", configuration(practice(), &settings(at, "[80, 100]")));
+    let mut gateway = Gateway::start(&text).await;
+    let spends = async |data, times: usize| {
+        for _ in 0..times {
+            let caller = Caller::to(data).await.with_token(&gateway.token);
+            assert_eq!({ caller }.chat_of_run(MODEL, "part", "nightly").await.status, 200);
+        }
+    };
+    spends(gateway.data, 8).await;
+    let told = |heard: &[Value], percent: u64| {
+        let mut runs: Vec<_> = heard.iter().filter(|one| one["percent"] == percent).collect();
+        runs.sort_by_key(|one| one["holder"]["id"].to_string());
+        assert!(runs.iter().all(|one| one["holder"]["kind"] == "run" && one["periodBegins"].is_null()), "{runs:?}");
+        runs.iter().map(|one| one["holder"]["id"].as_str().unwrap().to_string()).collect::<Vec<_>>()
+    };
+    let heard = listener.has_heard(2).await;
+    assert_eq!((told(&heard, 80), heard[0]["spent"].clone()), (vec!["nightly".into(), "part".into()], "0.08".into()));
+
+    gateway.process.signal(Signal::KILL);
+    gateway.process.exit().await;
+    let again = Process::start(gateway.folder.path(), &["serve"], &[]);
+    spends(again.addresses().await.0, 2).await;
+    let heard = listener.has_heard(4).await;
+    assert_eq!((told(&heard, 80).len(), told(&heard, 100)), (2, vec!["nightly".into(), "part".into()]));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
