@@ -370,7 +370,16 @@ async def moderations(provider, seen, reply):
 @at("POST", "/audio/(transcriptions|translations)")
 async def transcriptions(provider, seen, reply):
     filename, sound = seen.fields["file"]
-    await reply.whole(200, {"text": f"{filename} {len(sound)} {hashlib.sha256(sound).hexdigest()}"})
+    text = f"{filename} {len(sound)} {hashlib.sha256(sound).hexdigest()}"
+    if seen.fields.get("stream") != "true":
+        return await reply.whole(200, {"text": text})
+    await reply.open_stream()
+    for word in text.split():
+        await reply.event({"type": "transcript.text.delta", "delta": word + " "})
+        await asyncio.sleep(0.1)
+    usage = {"type": "tokens", "input_tokens": 14, "output_tokens": 3, "total_tokens": 17}
+    await reply.event({"type": "transcript.text.done", "text": text, "usage": usage})
+    await reply.close_stream()
 
 
 @at("POST", "/audio/speech")

@@ -46,6 +46,15 @@ def test_a_sound_is_transcribed(client):
     assert reply.text == f"hello.wav {len(SOUND)} {hashlib.sha256(SOUND).hexdigest()}"
 
 
+def test_a_transcription_is_streamed_as_it_is_heard(client):
+    stream = client.audio.transcriptions.create(model="listener", file=("hello.wav", SOUND), stream=True)
+    events = [(event, time.monotonic()) for event in stream]
+    deltas, (done, ended) = events[:-1], events[-1]
+    assert "".join(delta.delta for delta, _ in deltas).strip() == done.text
+    assert (done.usage.input_tokens, done.usage.output_tokens) == (14, 3)
+    assert ended - deltas[0][1] > 0.2, "the first word waits for no other"
+
+
 def test_a_sound_is_transcribed_also_if_the_model_stands_behind_the_file(world, client):
     client.audio.transcriptions.create(model="listener", file=io.BytesIO(SOUND), language="de", temperature=0.5)
     assert world.primary.last("listener").fields["language"] == "de"
