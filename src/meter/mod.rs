@@ -212,7 +212,8 @@ impl Exchange {
         let length = Length::from(call);
         let of_runs = match &call.run {
             Some(run) => {
-                meter.budgets.guard((caller, run, &meter.runs), &length, &plan, &meter.pricing, (at, *began)).await?
+                let runs = (caller, run, &meter.runs);
+                Box::pin(meter.budgets.guard(runs, &length, &plan, &meter.pricing, (at, *began))).await?
             }
             None => None,
         };

@@ -160,12 +160,13 @@ impl Budgets {
                 Short::Text { direction, limit, until } => {
                     return Err(Refusal::TextLimited { of: holder.of, direction, limit, retry_after: until });
                 }
+                // Whatever asks a database is boxed: it is rare and many times as large as all the rest of a call.
                 Short::Part(direction, limit) => {
-                    self.grow_text(holder, account, (direction, limit), &wants, now).await?;
+                    Box::pin(self.grow_text(holder, account, (direction, limit), &wants, now)).await?;
                     continue;
                 }
                 Short::Money { period, limit, left } => {
-                    match self.lease(holder, account, (period, limit), wants.money, moment).await? {
+                    match Box::pin(self.lease(holder, account, (period, limit), wants.money, moment)).await? {
                         More::Granted => continue,
                         More::Sole => left,
                         More::Short { left } => left,
@@ -215,7 +216,7 @@ impl Budgets {
             return Ok(account);
         };
         let learned = account.known.get_or_try_init(async || {
-            let spent = past.spent(holder.scope, &holder.only, moment.at).await?;
+            let spent = Box::pin(past.spent(holder.scope, &holder.only, moment.at)).await?;
             account.lock().begin(moment.at, spent.day, spent.month);
             Ok::<(), crate::store::ledger::Away>(())
         });
