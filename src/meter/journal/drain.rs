@@ -12,8 +12,8 @@ use super::{Journal, Shared};
 use crate::domain::ledger::Written;
 use crate::store::ledger::{AT_ONCE, Ledger};
 
-/// How often it is looked whether there is anything, unless somebody wants to know what there is: what a view may be behind
-/// by. What calls add to one sum meanwhile is written once.
+/// How long it rests between two looks, unless somebody wants to know what there is: what a view may be behind by. What calls
+/// add to one sum meanwhile is written once.
 const EVERY: Duration = Duration::from_secs(1);
 
 /// After a failed try, and at most so long after several.
@@ -36,8 +36,7 @@ impl Journal {
                 if has_stopped {
                     return;
                 }
-                // Either is a reason to look.
-                let _ = timeout(EVERY, shared.is_wanted.notified()).await;
+                rest(shared).await;
                 continue;
             }
             let Some(piece) = read(shared, place, end).await else {
@@ -73,8 +72,17 @@ impl Journal {
                 Some(bytes) => Place { bytes, ..place },
                 None => passed(shared, place).await,
             };
+            // What was written since is too little to be worth it, however fast it comes.
+            if place == end && !has_stopped {
+                rest(shared).await;
+            }
         }
     }
+}
+
+/// Until it is time to look, or somebody wants it.
+async fn rest(shared: &Shared) {
+    let _ = timeout(EVERY, shared.is_wanted.notified()).await;
 }
 
 async fn read(shared: &Arc<Shared>, place: Place, end: Place) -> Option<Piece> {

@@ -14,12 +14,13 @@ use crate::domain::ledger::{Sums, Written};
 use crate::domain::time::{DAY_MS, HOURS_A_DAY};
 use crate::store::state::{Db, on};
 
-/// Exchanges of one transaction.
-pub const AT_ONCE: usize = 1_024;
+/// Exchanges of one transaction. The more there are, the more of them add to one sum and lie on one page of an index, either
+/// of which is written once.
+pub const AT_ONCE: usize = 8_192;
 
 /// Rows of one statement, the most first. So few lengths, that both databases keep each statement as they have read it: reading
 /// one takes SQLite longer than doing it. It takes 32,766 parameters, a row of sums has 25.
-const ROWS: [usize; 4] = [AT_ONCE, 128, 16, 1];
+const ROWS: [usize; 4] = [1_024, 128, 16, 1];
 
 /// In pieces of these lengths.
 fn pieces<T>(mut all: &[T]) -> impl Iterator<Item = &[T]> {
