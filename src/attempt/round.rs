@@ -179,6 +179,7 @@ fn last_word(target: &Target<'_>, failed: Failed, now: Instant) -> Result<Box<Re
         (Failure::QuotaExhausted { .. }, _) => Err(Refusal::QuotaExhausted { provider, scope }),
         (Failure::CredentialUnusable(why), _) => Err(Refusal::CredentialUnusable { provider, scope, why }),
         (Failure::TimedOut | Failure::ClientTimedOut | Failure::ConnectTimedOut, _) => Err(Refusal::TimedOut),
+        (Failure::Untranslated, _) => Err(Refusal::AtCapacity("answers being translated")),
         (Failure::Busy, _) => Err(Refusal::ProviderBusy { provider }),
         (Failure::UploadBroken, _) => Err(Refusal::BodyBroken),
         (Failure::Unsayable(field), _) => Err(Refusal::FieldUnsupported { provider, field }),

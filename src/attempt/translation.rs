@@ -12,7 +12,7 @@ use crate::domain::failure::Failure;
 use crate::domain::preset::MaxField;
 use crate::domain::protocol::{Delivery, Protocol, Purpose};
 use crate::domain::time::Timestamp;
-use crate::hands::Hands;
+use crate::hands::{Hands, Undone};
 use crate::protocol::hub::about::About;
 use crate::protocol::hub::field::{Field, Objection};
 use crate::protocol::hub::ids::Ids;
@@ -59,7 +59,7 @@ pub(super) async fn request(
         Purpose::Count => translate::count(client, upstream, &shared, &wants.terms()),
         Purpose::Answer | Purpose::Other => translate::request(client, upstream, &shared, delivery, &wants.terms()),
     };
-    let done = run.hands.over(bytes.len(), work).await.map_err(|_| Failure::Busy)?;
+    let done = run.hands.over(bytes.len(), work).await.map_err(|undone| failure(undone, Failure::Busy))?;
     let Translated { body, dropped, asked } = done.map_err(|objection| match objection {
         Objection::Invalid { field, why } => Failure::Unreadable { field, why },
         Objection::Unsupported { field } => Failure::Unsayable(field.into_owned()),
@@ -114,7 +114,7 @@ impl Translation {
     pub(super) async fn whole(self, hands: &Hands, body: Bytes) -> Result<Bytes, Failed> {
         let (client, length) = (self.client, body.len());
         let work = move || translate::whole(self.upstream, &body, self.maker, &self.asked, &self.about);
-        let done = hands.over(length, work).await.map_err(|_| Failure::Busy)?;
+        let done = hands.over(length, work).await.map_err(|undone| failure(undone, Failure::Untranslated))?;
         match done {
             Ok(whole) => Ok(whole.body.into()),
             Err(fault) => {
@@ -128,6 +128,13 @@ impl Translation {
     pub(super) fn error(&self, failure: &Failure, mut headers: HeaderMap, body: &[u8]) -> Said {
         translate::head(self.client, self.upstream, &mut headers, Timestamp::now());
         said(translate::error(self.client, self.upstream, failure, body), headers, failure)
+    }
+}
+
+fn failure(undone: Undone, busy: Failure) -> Failure {
+    match undone {
+        Undone::Busy => busy,
+        Undone::Panicked => Failure::Internal("a translation panicked"),
     }
 }
 

@@ -38,6 +38,9 @@ pub enum Failure {
     BrokeOff,
     #[error("the provider's answer is larger than {limit_bytes} bytes")]
     AnswerTooLarge { limit_bytes: usize },
+    /// It answered, and nobody here is free to put that into the client's protocol.
+    #[error("no thread is free to translate the answer")]
+    Untranslated,
     /// All of the provider's or the credential's parallel calls are taken.
     #[error("all parallel calls are taken")]
     Busy,
@@ -106,7 +109,12 @@ impl Failure {
                 Next::OtherCredential
             }
             Self::ContextTooLong => Next::LongerContext,
-            Self::CallRejected(_) | Self::ClientTimedOut | Self::UploadBroken | Self::Internal(_) => Next::Stop,
+            // Another answer would cost as much and find no more room.
+            Self::Untranslated
+            | Self::CallRejected(_)
+            | Self::ClientTimedOut
+            | Self::UploadBroken
+            | Self::Internal(_) => Next::Stop,
         }
     }
 
@@ -139,6 +147,7 @@ impl Failure {
             | Self::ClientTimedOut
             | Self::ModelUnknown
             | Self::ContextTooLong
+            | Self::Untranslated
             | Self::Busy
             | Self::CredentialUnusable(_)
             | Self::CallRejected(_)
@@ -168,6 +177,7 @@ impl Failure {
             Self::ErrorUnderSuccess => "error_under_success",
             Self::BrokeOff => "broke_off",
             Self::AnswerTooLarge { .. } => "answer_too_large",
+            Self::Untranslated => "untranslated",
             Self::Busy => "busy",
             Self::CredentialUnusable(_) => "credential_unusable",
             Self::CallRejected(_) => "call_rejected",

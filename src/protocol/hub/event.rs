@@ -177,6 +177,7 @@ impl Fault<'_> {
             | Failure::ErrorUnderSuccess
             | Failure::BrokeOff
             | Failure::AnswerTooLarge { .. }
+            | Failure::Untranslated
             | Failure::Busy
             | Failure::CredentialUnusable(_)
             | Failure::UploadBroken
@@ -205,6 +206,7 @@ impl Fault<'_> {
             | Failure::ErrorUnderSuccess
             | Failure::BrokeOff
             | Failure::AnswerTooLarge { .. }
+            | Failure::Untranslated
             | Failure::Busy
             | Failure::CredentialUnusable(_)
             | Failure::UploadBroken
