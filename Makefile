@@ -1,12 +1,13 @@
 # make demo    see it run: no key, no network, nothing to configure
 # make test    everything: the specification, then the real Python and Node SDKs and a llama.cpp server
+# make release the program as it is released: what runs lies together in it (benches/release)
 # make bench   Keyway beside nginx, bare hyper and a direct call, as paired ratios (benches/README.md)
 # make lint    formatting, clippy, and the dependency rules of deny.toml
 #
 # Needed beforehand: Rust and python3. On Debian and Ubuntu the rest is fetched (as root, or with sudo).
 
 .DEFAULT_GOAL := demo
-.PHONY: demo test lint spec sdk soak bench build linker postgres
+.PHONY: demo test lint spec sdk soak release bench build linker postgres
 # Cargo would take its number of jobs from a make that runs two: it may have every processor.
 CARGO := env -u MAKEFLAGS -u MFLAGS cargo
 BUILT := $(abspath $(or $(CARGO_TARGET_DIR),target))/ci/keyway
@@ -46,6 +47,9 @@ lint: linker
 # A short one: mixed load with clients that leave, and memory that must not grow. `benches/soak` runs ten minutes.
 soak: build
 	benches/soak --minutes 0.4 --keyway $(BUILT) --no-keep
+
+release: linker
+	benches/release
 
 bench: linker
 	benches/run
