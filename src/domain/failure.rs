@@ -188,3 +188,16 @@ impl Failure {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_nobody_is_free_to_translate_was_asked_for_and_is_not_paid_for_again() {
+        let (untranslated, busy) = (Failure::Untranslated, Failure::Busy);
+        assert_eq!((untranslated.went_out(), untranslated.next()), (true, Next::Stop));
+        assert_eq!((busy.went_out(), busy.next()), (false, Next::OtherTarget));
+        assert_eq!((untranslated.blame(), busy.blame()), (Blame::Nobody, Blame::Nobody));
+    }
+}
