@@ -18,6 +18,10 @@ use crate::store::state::{Db, on};
 /// of which is written once.
 pub const AT_ONCE: usize = 8_192;
 
+/// Exchanges that are looked up, one after the other, before the next transaction: a far database takes milliseconds for each,
+/// and what it was asked must be over in time.
+const LOOKED_UP: usize = 1_024;
+
 /// Rows of one statement, the most first. So few lengths, that both databases keep each statement as they have read it: reading
 /// one takes SQLite longer than doing it. It takes 32,766 parameters, a row of sums has 25.
 const ROWS: [usize; 4] = [1_024, 128, 16, 1];
@@ -164,7 +168,13 @@ impl Ledger {
             if let Db::Postgres(pool) = db {
                 self.shared.days.prepare(pool, entries).await?;
             }
-            answered(keep(db, entries)).await?;
+            // Nearly always all of them are new, so which are not is looked up when some are not.
+            let all: Vec<&Written<'_>> = entries.iter().collect();
+            if !answered(keep_new(db, &all)).await? {
+                for entries in entries.chunks(LOOKED_UP) {
+                    answered(keep_unknown(db, entries)).await?;
+                }
+            }
         }
         Ok(())
     }
@@ -179,12 +189,8 @@ impl Ledger {
     }
 }
 
-/// Nearly always all of them are new, so which are not is looked up when some are not.
-async fn keep(db: &Db, entries: &[Written<'_>]) -> Result<(), sqlx::Error> {
-    let all: Vec<&Written<'_>> = entries.iter().collect();
-    if keep_new(db, &all).await? {
-        return Ok(());
-    }
+/// Those of them that are not there.
+async fn keep_unknown(db: &Db, entries: &[Written<'_>]) -> Result<(), sqlx::Error> {
     let mut there = known(db, entries).await?;
     let new: Vec<&Written<'_>> = entries.iter().filter(|written| there.insert(written.entry.id)).collect();
     match keep_new(db, &new).await? {
