@@ -61,6 +61,7 @@ impl Tap {
                 let progress = watch.push(&piece);
                 match filter {
                     None => out.push(piece),
+                    Some(filter) if progress.is_plain && filter.holds_nothing() => out.push(piece),
                     Some(filter) => out.extend(filter.push(piece)),
                 }
                 self.tell_items();

@@ -125,6 +125,11 @@ impl Splitter {
         self.ends.at_boundary()
     }
 
+    /// Every byte so far belongs to an event that has ended.
+    pub const fn holds_nothing(&self) -> bool {
+        self.held.is_empty()
+    }
+
     fn block<'a>(&self, bytes: &'a [u8]) -> Block<'a> {
         let bytes = if self.is_first { bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes) } else { bytes };
         if self.is_cut || bytes.len() > self.limit_bytes {

@@ -23,6 +23,8 @@ pub struct Progress {
     pub failure: Option<Failure>,
     /// Where in this read the protocol's terminal event begins; 0 if it began in an earlier one.
     pub terminal_at: Option<usize>,
+    /// All of it was whole events of content, with nothing else in them.
+    pub is_plain: bool,
 }
 
 /// How a stream stands at its end.
@@ -101,9 +103,20 @@ impl Watch {
     pub fn push(&mut self, read: &[u8]) -> Progress {
         let Self { splitter, format, learned } = self;
         let mut progress = Progress::default();
-        splitter.push(read, |block, start, _| {
+        let mut known = 0;
+        if splitter.holds_nothing() {
+            while let Some(length) = format.plain_length(&read[known..]) {
+                learned.note(Sight::Content, known, &mut progress);
+                known += length;
+            }
+            if known > 0 && known == read.len() {
+                progress.is_plain = true;
+                return progress;
+            }
+        }
+        splitter.push(&read[known..], |block, start, _| {
             let sight = format.see(block, learned);
-            learned.note(sight, start, &mut progress);
+            learned.note(sight, known + start, &mut progress);
         });
         progress
     }
@@ -165,6 +178,14 @@ impl Watch {
 }
 
 impl Format {
+    /// The length of the event that a read begins with, if all of it is there and a look at it would find content only.
+    fn plain_length(&self, read: &[u8]) -> Option<usize> {
+        match self {
+            Self::Chat(events) => events.plain_length(read),
+            Self::Responses(_) | Self::Messages(_) | Self::Gemini(_) => None,
+        }
+    }
+
     fn see(&mut self, block: Block<'_>, learned: &mut Learned) -> Sight {
         match self {
             Self::Chat(events) => events.see(block, learned),

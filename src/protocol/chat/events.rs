@@ -1,6 +1,7 @@
 //! What the events of a chat stream are, and of the streams that came with it (completions, images, speech,
 //! transcriptions). One event in; its kind, usage and finish out. Nothing is decoded that nobody asked for.
 
+mod alike;
 mod calls;
 mod chunk;
 pub(in crate::protocol) mod decode;
@@ -12,6 +13,7 @@ use std::sync::LazyLock;
 use memchr::memchr2;
 use memchr::memmem::Finder;
 
+use self::alike::Alike;
 use super::errors::failure_in_body;
 use super::usage::{usage_of_tail, usage_of_whole};
 use crate::domain::failure::Failure;
@@ -36,9 +38,16 @@ static TELLING: LazyLock<Telling> = LazyLock::new(|| Telling {
 pub(in crate::protocol) struct Events {
     /// Events name their own types (images, speech), so each is read.
     are_typed: bool,
+    /// A chunk that came behind the first content and had nothing to tell.
+    plain: Alike,
 }
 
 impl Events {
+    /// The length of the chunk that a read begins with, if it is one that `see` would find to be content and nothing else.
+    pub(in crate::protocol) fn plain_length(&self, read: &[u8]) -> Option<usize> {
+        self.plain.length(read).filter(|_| !self.are_typed)
+    }
+
     pub(in crate::protocol) fn see(&mut self, block: Block<'_>, learned: &mut Learned) -> Sight {
         let block = match block {
             Block::Whole(block) => block,
@@ -48,6 +57,7 @@ impl Events {
             }
         };
         if learned.has_content && !self.are_typed && is_one_object(block) && !is_telling(block) {
+            self.plain.learn(block);
             return Sight::Content;
         }
         let Some(event) = sse::event(block) else { return Sight::Nothing };

@@ -46,6 +46,11 @@ impl UsageFilter {
         out
     }
 
+    /// Every byte so far has gone on, and whole events without usage may go by.
+    pub fn holds_nothing(&self) -> bool {
+        self.held.is_empty() && !self.is_passing && !self.has_dropped
+    }
+
     /// The stream's end: an incomplete event goes on as it is.
     pub fn finish(&mut self) -> Bytes {
         self.held.split().freeze()
@@ -110,6 +115,17 @@ mod tests {
         let read = Bytes::from([TEXT, TEXT].concat());
         let out: Vec<Bytes> = UsageFilter::default().push(read.clone()).into_iter().collect();
         assert_eq!((out.len(), out[0].as_ptr()), (1, read.as_ptr()));
+    }
+
+    #[test]
+    fn whole_events_may_go_by_while_nothing_is_held_nor_was_just_taken_out() {
+        let mut filter = UsageFilter::default();
+        let mut holds_nothing = |read: &'static [u8]| {
+            filter.push(Bytes::from_static(read));
+            filter.holds_nothing()
+        };
+        assert!(holds_nothing(TEXT) && !holds_nothing(&TEXT[..9]) && holds_nothing(&TEXT[9..]));
+        assert!(!holds_nothing(USAGE) && holds_nothing(REST));
     }
 
     #[test]

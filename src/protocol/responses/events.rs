@@ -116,7 +116,10 @@ mod tests {
             let mut watch = Watch::of(Protocol::Responses);
             let terminal_at = stream(&[CREATED, DELTA], named).len();
             let progress = watch.push(stream(&[CREATED, DELTA, COMPLETED], named).as_bytes());
-            assert_eq!(progress, Progress { events: 3, content: true, failure: None, terminal_at: Some(terminal_at) });
+            assert_eq!(
+                progress,
+                Progress { events: 3, content: true, failure: None, terminal_at: Some(terminal_at), is_plain: false }
+            );
             let usage = watch.usage().unwrap();
             assert_eq!((usage.input, usage.output, usage.reasoning), (7, 3, 2));
             assert_eq!((watch.object_id(), watch.ending()), (Some("resp_1"), Ending::Clean));

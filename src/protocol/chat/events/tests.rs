@@ -27,7 +27,10 @@ fn watched(events: &[&str]) -> (Watch, Progress) {
 fn a_whole_stream_ends_cleanly_with_its_usage() {
     let (watch, progress) = watched(&[ROLE, TEXT, STOP, USAGE, "[DONE]"]);
     let terminal_at = stream(&[ROLE, TEXT, STOP, USAGE]).len();
-    assert_eq!(progress, Progress { events: 5, content: true, failure: None, terminal_at: Some(terminal_at) });
+    assert_eq!(
+        progress,
+        Progress { events: 5, content: true, failure: None, terminal_at: Some(terminal_at), is_plain: false }
+    );
     assert_eq!(watch.ending(), Ending::Clean);
     assert_eq!(watch.usage(), Some(Usage { input: 7, output: 3, ..Usage::default() }));
     assert!(watch.at_boundary());
@@ -113,7 +116,69 @@ fn an_event_too_large_to_hold_still_gives_its_usage() {
     assert_eq!(watch.usage().map(|usage| usage.input), Some(4));
 }
 
+#[test]
+fn chunks_that_differ_in_their_words_only_are_known_again() {
+    let chunk = |word: &str| {
+        format!(
+            r#"{{"id":"c","choices":[{{"index":0,"delta":{{"content":"{word}"}},"finish_reason":null}}],"obfuscation":"x{word}"}}"#
+        )
+    };
+    let mut watch = Watch::of(Protocol::Chat);
+    // The first is looked through as what may be an error, the second is learned.
+    let is_plain: Vec<bool> = ["a", "b", "c", r#"\"error\":1, é"#, ""]
+        .map(|word| watch.push(stream(&[&chunk(word)]).as_bytes()).is_plain)
+        .into();
+    assert_eq!(is_plain, [false, false, true, true, true]);
+    assert!(watch.push(stream(&[&chunk("d"), &chunk("e")]).as_bytes()).is_plain);
+    let other = [chunk("f").replace(":0,", ":1,"), chunk("f").replace("null", "\"stop\""), chunk("f") + "\n:"];
+    for other in other {
+        assert!(!watch.push(stream(&[&other]).as_bytes()).is_plain, "{other}");
+    }
+    assert_eq!((watch.events(), watch.ending()), (10, Ending::Clean));
+}
+
+/// Chunks around which others vary, some of them no JSON.
+const ODD: [&str; 12] = [
+    ROLE,
+    TEXT,
+    STOP,
+    USAGE,
+    "[DONE]",
+    r#"{"choices":[{"index":0,"delta":{"content":"\"error\":{"},"finish_reason":null}],"usage":null}"#,
+    r#"{"choices":[{"index":0,"delta":{"content":""},"finish_reason":null}],"usage":null}"#,
+    r#"{"choices":[{"index":0,"delta":{"content":"a"b"},"finish_reason":null}],"usage":null}"#,
+    r#"{"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":null}],"usage":{"prompt_tokens":2}}"#,
+    r#"{"choices":[{"index":0,"delta":{"reasoning":"b","text":"c"},"finish_reason":null}],"usage":null}"#,
+    r#"{"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":null}],"error":"text"}"#,
+    r#"{"type":"transcript.text.delta","text":"a"}"#,
+];
+
 proptest! {
+    /// Byte by byte no chunk is known again, so each is looked through.
+    #[test]
+    fn chunks_known_again_are_seen_as_others_are(
+        stream in proptest::collection::vec((0..ODD.len(), any::<bool>()), 0..24),
+        size in 1..400usize,
+    ) {
+        let text: String = stream
+            .iter()
+            .map(|(at, crlf)| if *crlf { format!("data: {}\r\n\r\n", ODD[*at]) } else { format!("data: {}\n\n", ODD[*at]) })
+            .collect();
+        let seen = |size: usize| {
+            let (mut watch, mut failures, mut terminal) = (Watch::of(Protocol::Chat), Vec::new(), 0);
+            for read in text.as_bytes().chunks(size) {
+                let progress = watch.push(read);
+                failures.extend(progress.failure);
+                terminal += usize::from(progress.terminal_at.is_some());
+            }
+            watch.finish();
+            let is_terminated = terminal > 0;
+            (watch.events(), watch.content_events(), watch.usage(), watch.ending(), failures, is_terminated)
+        };
+        prop_assert_eq!(seen(size), seen(1));
+        prop_assert_eq!(seen(text.len().max(1)), seen(1));
+    }
+
     #[test]
     fn any_split_is_seen_the_same(size in 1..200usize, crlf in any::<bool>()) {
         let text = stream(&[ROLE, TEXT, TEXT, STOP, USAGE, "[DONE]"]);
