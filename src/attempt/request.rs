@@ -114,7 +114,7 @@ impl Recipe for Request<'_> {
 
     fn request(&mut self) -> (Head, Outgoing) {
         let head = Head { method: self.call.method.clone(), path: self.path.clone(), headers: self.headers() };
-        (head, self.body.again().unwrap_or_else(|| std::mem::replace(&mut self.body, Outgoing::empty())))
+        (head, self.body.again().unwrap_or_else(|| std::mem::replace(&mut self.body, Outgoing::EMPTY)))
     }
 }
 
@@ -190,7 +190,7 @@ impl<T: Into<Outgoing>> From<T> for Body {
 fn body(target: &Target<'_>, call: &Call) -> Result<Body, Failure> {
     let names_model = call.operation.names_model();
     Ok(match &call.body {
-        CallBody::Empty => Outgoing::empty().into(),
+        CallBody::Empty => Outgoing::EMPTY.into(),
         CallBody::Upload(upload) => {
             let model = names_model.then(|| target.sent_model());
             let edit = model

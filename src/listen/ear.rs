@@ -1,8 +1,7 @@
 //! Who is woken when a connection moves: the task that drives it, and only while it waits.
 //!
 //! A body and its connection are polled by one task, so taking a frame would wake that task to poll itself again: a
-//! second look at everything for nothing, once a call or a chunk. Here such a wake-up is not heard. And a connection that
-//! nobody has called for has nothing new to say, so it need not be asked again.
+//! second look at everything for nothing, once a call or a chunk. Here such a wake-up is not heard.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -23,35 +22,25 @@ enum Look {
 }
 
 #[derive(Debug)]
-pub struct Ear {
+pub(super) struct Ear {
     called: AtomicBool,
     driver: Mutex<Waker>,
 }
 
 impl Ear {
-    pub fn new() -> Arc<Self> {
+    pub(super) fn new() -> Arc<Self> {
         Arc::new(Self { called: AtomicBool::new(true), driver: Mutex::new(Waker::noop().clone()) })
     }
 
     /// From here on, calls go to this task. To be followed by a poll of the connection: what came before is forgotten.
-    pub fn open(&self, cx: &Context<'_>) {
+    pub(super) fn open(&self, cx: &Context<'_>) {
         self.driver().clone_from(cx.waker());
         self.called.store(false, SeqCst);
     }
 
-    /// From here on, nobody is woken: whoever comes back looks for itself first.
-    pub fn shut(&self) {
-        self.called.store(true, SeqCst);
-    }
-
-    /// Nobody has called since this task opened the ear, and who does will wake it.
-    pub fn is_quiet(&self, cx: &Context<'_>) -> bool {
-        !self.called.load(SeqCst) && self.driver().will_wake(cx.waker())
-    }
-
     /// Looks for what a connection has brought, without hearing itself. Beside it: whether it called, for then the
     /// connection has something to do, unless what was found was the last.
-    pub fn look<T>(look: impl FnOnce() -> T) -> (T, bool) {
+    pub(super) fn look<T>(look: impl FnOnce() -> T) -> (T, bool) {
         struct Looking;
         impl Drop for Looking {
             fn drop(&mut self) {
@@ -105,17 +94,11 @@ mod tests {
         let task = Waker::from(woken.clone());
         let cx = Context::from_waker(&task);
         for times in 1..3 {
-            assert!(!ear.is_quiet(&cx));
             ear.open(&cx);
-            assert!(ear.is_quiet(&cx) && !ear.is_quiet(&Context::from_waker(Waker::noop())));
             calling.wake_by_ref();
             calling.wake_by_ref();
             assert_eq!(woken.0.load(Relaxed), times, "nobody waited before");
         }
-        ear.open(&cx);
-        ear.shut();
-        calling.wake_by_ref();
-        assert_eq!(woken.0.load(Relaxed), 2);
     }
 
     #[test]
@@ -125,9 +108,9 @@ mod tests {
         let cx = Context::from_waker(&task);
         ear.open(&cx);
         assert!(!Ear::look(|| ()).1 && Ear::look(|| calling.wake_by_ref()).1);
-        assert!(ear.is_quiet(&cx));
+        assert_eq!(woken.0.load(Relaxed), 0);
         let (elsewhere, called) = Ear::look(|| std::thread::spawn(move || calling.wake()).join());
         assert!(elsewhere.is_ok() && !called);
-        assert_eq!((ear.is_quiet(&cx), woken.0.load(Relaxed)), (false, 1));
+        assert_eq!(woken.0.load(Relaxed), 1);
     }
 }

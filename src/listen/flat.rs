@@ -16,6 +16,10 @@ pub fn poll_write_slices<S: AsyncWrite + Unpin + ?Sized>(
     cx: &mut Context<'_>,
     slices: &[IoSlice<'_>],
 ) -> Poll<io::Result<usize>> {
+    let mut full = slices.iter().filter(|slice| !slice.is_empty());
+    if let (Some(only), None) = (full.next(), full.next()) {
+        return Pin::new(stream).poll_write(cx, only);
+    }
     let mut room = [const { MaybeUninit::uninit() }; FLAT_BYTES];
     let mut flat = ReadBuf::uninit(&mut room);
     for slice in slices {
@@ -80,6 +84,7 @@ mod tests {
         assert_eq!(written(&[10, 0, 20]), (30, 1));
         assert_eq!(written(&[FLAT_BYTES - 1, 1]), (FLAT_BYTES, 1));
         assert_eq!(written(&[FLAT_BYTES, 1]), (FLAT_BYTES + 1, 2));
+        assert_eq!(written(&[0, 2 * FLAT_BYTES, 0]), (2 * FLAT_BYTES, 1));
         assert_eq!(written(&[1, FLAT_BYTES, 1]), (FLAT_BYTES + 2, 3));
     }
 }

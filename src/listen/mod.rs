@@ -8,6 +8,7 @@
 mod accept;
 mod alarm;
 mod body;
+mod chunks;
 mod connection;
 mod counts;
 mod desk;
@@ -37,9 +38,9 @@ use http_body::Body;
 pub use accept::bind;
 pub use alarm::Alarm;
 pub use body::{AnswerBody, BodyFault, RequestBody};
+pub use chunks::{Chunks, Malformed};
 pub use connection::Stream;
 pub use counts::{Count, Counts};
-pub use ear::Ear;
 pub use flat::poll_write_slices;
 pub use head::{ALLOWED_METHODS, HeadFault};
 pub use limits::{Http2Limits, Limits};

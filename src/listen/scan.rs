@@ -7,6 +7,8 @@
 
 use memchr::memchr;
 
+use super::chunks::Chunks;
+
 #[derive(Debug)]
 pub(super) struct Scan {
     at: At,
@@ -27,16 +29,7 @@ enum At {
     Between,
     Head,
     Body(u64),
-    ChunkSize {
-        size: u64,
-        digits: u8,
-    },
-    ChunkExtension(u64),
-    ChunkSizeEnd(u64),
-    Chunk(u64),
-    ChunkEnd,
-    ChunkEndLf,
-    Trailers,
+    Chunks(Chunks),
     /// A fault was found, or the connection speaks another protocol now.
     Off,
 }
@@ -100,14 +93,14 @@ impl Scan {
     fn step<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
         match self.at {
             At::Between => self.between(bytes),
-            At::Head | At::Trailers => self.lines(bytes),
-            At::Body(left) => self.skip(bytes, left, At::Body, At::Between),
-            At::Chunk(left) => self.skip(bytes, left, At::Chunk, At::ChunkEnd),
-            At::ChunkExtension(size) => self.extension(bytes, size),
-            At::ChunkSize { .. } | At::ChunkSizeEnd(_) | At::ChunkEnd | At::ChunkEndLf => {
-                self.at = self.chunk_byte(bytes[0]);
-                &bytes[1..]
+            At::Head => self.lines(bytes),
+            At::Body(left) => {
+                let here = within(left, bytes);
+                let left = left - here as u64;
+                self.at = if left == 0 { At::Between } else { At::Body(left) };
+                &bytes[here..]
             }
+            At::Chunks(chunks) => self.chunks(chunks, bytes),
             At::Off => &[],
         }
     }
@@ -119,15 +112,19 @@ impl Scan {
         &bytes[start..]
     }
 
-    fn skip<'a>(&mut self, bytes: &'a [u8], left: u64, on: fn(u64) -> At, done: At) -> &'a [u8] {
-        let here = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
-        let left = left - here as u64;
-        self.at = if left == 0 { done } else { on(left) };
-        &bytes[here..]
+    fn chunks<'a>(&mut self, mut chunks: Chunks, bytes: &'a [u8]) -> &'a [u8] {
+        let Ok(passed) = chunks.pass(bytes) else {
+            self.fault(FramingFault::Chunks);
+            return &[];
+        };
+        let here = within(chunks.data(), &bytes[passed..]);
+        chunks.took(here as u64);
+        self.at = if chunks.has_ended() { At::Between } else { At::Chunks(chunks) };
+        &bytes[passed + here..]
     }
 
     fn lines<'a>(&mut self, mut bytes: &'a [u8]) -> &'a [u8] {
-        while matches!(self.at, At::Head | At::Trailers) {
+        while self.at == At::Head {
             let Some(end) = memchr(b'\n', bytes) else {
                 self.keep(bytes);
                 return &[];
@@ -158,11 +155,10 @@ impl Scan {
         if last != Some(b'\r') {
             return self.fault(FramingFault::LineEnd);
         }
-        match (self.at, line[0]) {
-            (At::Head, b'\r') if line.len() == 1 => self.end_of_head(),
-            (At::Head, b' ' | b'\t') => self.fault(FramingFault::Folded),
-            (At::Head, b'c' | b'C' | b't' | b'T') => self.header(line),
-            (At::Trailers, b'\r') if line.len() == 1 => self.at = At::Between,
+        match line[0] {
+            b'\r' if line.len() == 1 => self.end_of_head(),
+            b' ' | b'\t' => self.fault(FramingFault::Folded),
+            b'c' | b'C' | b't' | b'T' => self.header(line),
             _ => (),
         }
     }
@@ -184,7 +180,7 @@ impl Scan {
         match (lengths, codings) {
             (0, 0) => self.next_after_head(At::Between),
             (1, 0) => self.next_after_head(if length == 0 { At::Between } else { At::Body(length) }),
-            (0, 1) => self.next_after_head(At::ChunkSize { size: 0, digits: 0 }),
+            (0, 1) => self.next_after_head(At::Chunks(Chunks::START)),
             (0, _) => self.fault(FramingFault::CodingRepeated),
             (_, 0) => self.fault(FramingFault::LengthRepeated),
             _ => self.fault(FramingFault::LengthAndCoding),
@@ -201,31 +197,11 @@ impl Scan {
         self.faulty = Some((self.heads + 1, fault));
         self.at = At::Off;
     }
+}
 
-    fn extension<'a>(&mut self, bytes: &'a [u8], size: u64) -> &'a [u8] {
-        let Some(end) = memchr(b'\r', bytes) else { return &[] };
-        self.at = At::ChunkSizeEnd(size);
-        &bytes[end + 1..]
-    }
-
-    fn chunk_byte(&mut self, byte: u8) -> At {
-        match (self.at, byte) {
-            (At::ChunkSize { size, digits }, _) if byte.is_ascii_hexdigit() && digits < 16 => {
-                let digit = (byte as char).to_digit(16).map_or(0, u64::from);
-                At::ChunkSize { size: size << 4 | digit, digits: digits + 1 }
-            }
-            (At::ChunkSize { size, digits: 1.. }, b'\r') => At::ChunkSizeEnd(size),
-            (At::ChunkSize { size, digits: 1.. }, b';' | b' ' | b'\t') => At::ChunkExtension(size),
-            (At::ChunkSizeEnd(0), b'\n') => At::Trailers,
-            (At::ChunkSizeEnd(size), b'\n') => At::Chunk(size),
-            (At::ChunkEnd, b'\r') => At::ChunkEndLf,
-            (At::ChunkEndLf, b'\n') => At::ChunkSize { size: 0, digits: 0 },
-            _ => {
-                self.fault(FramingFault::Chunks);
-                At::Off
-            }
-        }
-    }
+/// How many of these bytes lie within what is left.
+fn within(left: u64, bytes: &[u8]) -> usize {
+    usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len())
 }
 
 fn value_of<'a>(name: &[u8], line: &'a [u8]) -> Option<&'a [u8]> {

@@ -64,7 +64,7 @@ impl Recipe for Held {
     }
 
     fn request(&mut self) -> (Head, Outgoing) {
-        (self.0.clone(), self.1.again().unwrap_or_else(|| std::mem::replace(&mut self.1, Outgoing::empty())))
+        (self.0.clone(), self.1.again().unwrap_or_else(|| std::mem::replace(&mut self.1, Outgoing::EMPTY)))
     }
 }
 

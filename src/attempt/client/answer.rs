@@ -3,7 +3,6 @@
 //! Dropped before its end it cancels the call: the HTTP/1.1 connection closes, the HTTP/2 stream is reset. Read to its
 //! exact end it gives the HTTP/1.1 connection back to the pool.
 
-use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -13,10 +12,9 @@ use http::{HeaderMap, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::died::cause;
 use super::pool::{Pool, Site};
 use super::shared::Lease;
-use super::single::{Single, poll_piece};
+use super::single::Single;
 use crate::domain::entity::Credential;
 use crate::domain::failure::Failure;
 use crate::domain::id::Id;
@@ -49,14 +47,12 @@ impl From<Broken> for Failure {
 }
 
 /// Pieces as they arrive. Poll it until it says `None` or `is_end_stream`, else the connection is closed.
-pub struct AnswerBody {
-    incoming: Incoming,
-    carrier: Carrier,
-}
+pub struct AnswerBody(Carrier);
 
 enum Carrier {
     Single(Box<Single>, Home),
     Shared {
+        incoming: Incoming,
         _place: Lease,
     },
     /// The answer has ended, or broke.
@@ -71,21 +67,27 @@ pub(super) struct Home {
 }
 
 impl AnswerBody {
-    pub(super) fn single(incoming: Incoming, single: Box<Single>, home: Home) -> Self {
-        let mut body = Self { incoming, carrier: Carrier::Single(single, home) };
-        if body.incoming.is_end_stream() {
-            body.ended();
-        }
+    pub(super) fn single(single: Box<Single>, home: Home) -> Self {
+        let mut body = Self(Carrier::Single(single, home));
+        body.may_have_ended();
         body
     }
 
     pub(super) fn shared(incoming: Incoming, lease: Lease) -> Self {
-        let carrier = if incoming.is_end_stream() { Carrier::Done } else { Carrier::Shared { _place: lease } };
-        Self { incoming, carrier }
+        let mut body = Self(Carrier::Shared { incoming, _place: lease });
+        body.may_have_ended();
+        body
     }
 
-    fn ended(&mut self) {
-        if let Carrier::Single(mut single, home) = std::mem::replace(&mut self.carrier, Carrier::Done)
+    /// An answer that has ended gives its connection, or its place on one, back.
+    fn may_have_ended(&mut self) {
+        let has_ended = match &self.0 {
+            Carrier::Single(single, _) => single.framing().has_ended(),
+            Carrier::Shared { incoming, .. } => incoming.is_end_stream(),
+            Carrier::Done => false,
+        };
+        if has_ended
+            && let Carrier::Single(mut single, home) = std::mem::replace(&mut self.0, Carrier::Done)
             && single.comes_to_rest()
         {
             Pool::keep(&home.pool, &home.site, home.credential, single);
@@ -94,28 +96,31 @@ impl AnswerBody {
 
     /// The next piece as it arrived.
     pub fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Broken>>> {
-        let polled = match &mut self.carrier {
-            Carrier::Single(single, _) => single.poll_piece(&mut self.incoming, cx),
-            Carrier::Shared { .. } | Carrier::Done => poll_piece(&mut self.incoming, cx),
+        let polled = match &mut self.0 {
+            Carrier::Single(single, _) => ready!(single.poll_piece(cx)),
+            Carrier::Shared { incoming, .. } => ready!(poll_piece(incoming, cx)),
+            Carrier::Done => return Poll::Ready(None),
         };
-        Poll::Ready(match ready!(polled) {
-            Some(Ok(piece)) => {
-                if self.incoming.is_end_stream() {
-                    self.ended();
-                }
-                Some(Ok(piece))
-            }
-            Some(Err(error)) => {
-                self.carrier = Carrier::Done;
-                Some(Err(broken(&error)))
-            }
-            None => {
-                let cut = matches!(self.carrier, Carrier::Shared { .. }) && !self.incoming.is_end_stream();
-                self.ended();
-                // hyper takes an HTTP/2 reset with NO_ERROR for an end; without the end's flag it is a cut.
-                cut.then_some(Err(Broken::Cut))
-            }
-        })
+        match polled {
+            Some(Ok(_)) => self.may_have_ended(),
+            Some(Err(_)) | None => self.0 = Carrier::Done,
+        }
+        Poll::Ready(polled)
+    }
+}
+
+/// Trailers are passed over: nobody asked for any.
+fn poll_piece(body: &mut Incoming, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Broken>>> {
+    loop {
+        return Poll::Ready(match ready!(Pin::new(&mut *body).poll_frame(cx)) {
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(piece) => Some(Ok(piece)),
+                Err(_) => continue,
+            },
+            Some(Err(_)) => Some(Err(Broken::Cut)),
+            // hyper takes a reset with NO_ERROR for an end; without the end's flag it is a cut.
+            None => (!body.is_end_stream()).then_some(Err(Broken::Cut)),
+        });
     }
 }
 
@@ -128,17 +133,14 @@ impl Body for AnswerBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+        matches!(self.0, Carrier::Done)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
-    }
-}
-
-fn broken(error: &hyper::Error) -> Broken {
-    match cause::<io::Error>(error).map(io::Error::kind) {
-        Some(io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput) => Broken::Malformed,
-        _ => Broken::Cut,
+        match &self.0 {
+            Carrier::Single(single, _) => single.framing().length().map(SizeHint::with_exact).unwrap_or_default(),
+            Carrier::Shared { incoming, .. } => incoming.size_hint(),
+            Carrier::Done => SizeHint::with_exact(0),
+        }
     }
 }

@@ -40,9 +40,7 @@ pub enum Outgoing {
 }
 
 impl Outgoing {
-    pub fn empty() -> Self {
-        Self::Whole(Pieces::from(splice::Pieces::default()))
-    }
+    pub const EMPTY: Self = Self::Whole(Pieces { first: None, behind: None, next: 0, left: 0 });
 
     /// A second copy to send again, if there can be one. Costs a reference count.
     pub fn again(&self) -> Option<Self> {

@@ -16,8 +16,8 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::names::{Names, Resolve, System};
+use super::stream::Stream;
 use super::tls::{Tls, chose_http2};
-use super::wire::Stream;
 use super::{ClientSettings, Http2};
 use crate::domain::address::{Address, Egress, EgressDenied};
 use crate::domain::failure::Failure;

@@ -9,15 +9,18 @@ mod body;
 mod connect;
 mod counts;
 mod died;
+mod framing;
+mod head;
 mod names;
 mod pool;
+mod sending;
 mod shared;
 mod single;
+mod stream;
 mod tasks;
 mod tls;
 mod wire;
 
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,16 +35,17 @@ pub use body::{Head, Outgoing, Pieces, Recipe, Streamed};
 pub use connect::{Connect, Connecting, Link, Network};
 pub use counts::Counts;
 pub use names::{Lookup, Resolve, System};
+pub use stream::Stream;
 pub use tls::{NoAuthorities, authorities};
-pub use wire::Stream;
 
 use answer::Home;
 use counts::Gauge;
 use died::Left;
+use head::AnswerHead;
 use pool::{Pool, Site};
 use shared::{Lease, Shared};
 use single::Single;
-use wire::{Phase, Watch, Wire};
+use wire::{Reads, Wire};
 
 use crate::domain::address::Address;
 use crate::domain::entity::Credential;
@@ -133,19 +137,18 @@ impl Client {
                 None => Box::pin(self.opened_line(&site, to, must_be_fresh)).await?,
             };
             Counts::add(if reused { &counts.reused } else { &counts.fresh });
-            let mut request = assembled(recipe.request());
+            let (head, body) = recipe.request();
             let died = match line {
                 Line::Single(mut single) => {
-                    request.headers_mut().insert(HOST, site.host.clone());
-                    let answer = pin!(single.send(request));
-                    match single.hear(answer).await {
+                    single.ask(&head, &site.host, body);
+                    match single.hear().await {
                         Ok(answer) => return Ok(self.answer_of_single(answer, single, site, to, reused)),
                         Err(died) => died,
                     }
                 }
                 Line::Shared(lease) => {
-                    put_into_http2(&mut request, &site, &to.address);
-                    match lease.ask(request).await {
+                    // Boxed, so that a call over HTTP/1.1 does not keep its room.
+                    match Box::pin(lease.ask(of_http2(head, body, &site, &to.address))).await {
                         Ok(answer) => return Ok(answer_of_shared(answer, lease, reused)),
                         Err(died) => died,
                     }
@@ -167,16 +170,15 @@ impl Client {
 
     fn answer_of_single(
         &self,
-        answer: Response<Incoming>,
+        answer: AnswerHead,
         single: Box<Single>,
         site: Arc<Site>,
         to: &Destination,
         reused: bool,
     ) -> Answer {
-        let (head, incoming) = answer.into_parts();
         let home = Home { pool: self.pool.clone(), site, credential: to.credential };
-        let body = AnswerBody::single(incoming, single, home);
-        Answer { status: head.status, headers: head.headers, body, reused }
+        let AnswerHead { status, headers, .. } = answer;
+        Answer { status, headers, body: AnswerBody::single(single, home), reused }
     }
 
     /// Connections, and how they were used.
@@ -226,12 +228,12 @@ impl Client {
             if to.http2 == Http2::Offered {
                 site.speaks.learn(http2);
             }
-            let watch = Watch::new(if http2 { Phase::Shared } else { Phase::Fresh });
-            let wire = Wire::new(stream, watch.clone(), Gauge::opened(&self.pool.counts));
+            let open = Gauge::opened(&self.pool.counts);
             if !http2 {
-                return Ok(Line::Single(Single::open(wire, watch).await?));
+                return Ok(Line::Single(Single::new(stream, open)));
             }
-            let shared = Shared::open(wire, watch, &self.pool.tasks).await?;
+            let reads = Reads::default();
+            let shared = Shared::open(Wire::new(stream, reads.clone(), open), reads, &self.pool.tasks).await?;
             let lease = shared.lease().ok_or(Failure::Unreachable("the peer allows no stream".into()))?;
             Pool::share(&self.pool, site, shared);
             Ok(Line::Shared(lease))
@@ -259,30 +261,24 @@ fn may_be_shared(site: &Site, to: &Destination) -> bool {
     }
 }
 
-fn put_into_http2(request: &mut Request<Outgoing>, site: &Site, address: &Address) {
-    request.headers_mut().remove(HOST);
+fn of_http2(head: Head, body: Outgoing, site: &Site, address: &Address) -> Request<Outgoing> {
+    let mut request = Request::new(body);
+    *request.method_mut() = head.method;
     *request.version_mut() = Version::HTTP_2;
     let scheme = if address.tls { Scheme::HTTPS } else { Scheme::HTTP };
-    let path = std::mem::take(request.uri_mut()).into_parts().path_and_query;
-    *request.uri_mut() = absolute(scheme, site.authority.clone(), path);
+    *request.uri_mut() = absolute(scheme, site.authority.clone(), head.path);
+    *request.headers_mut() = head.headers;
+    // Hardly any head has one of them, and a look at all names costs less than six searches.
+    if request.headers().keys().any(|name| *name == HOST || REBUILT.contains(name)) {
+        REBUILT.iter().chain([&HOST]).for_each(|name| drop(request.headers_mut().remove(name)));
+    }
+    request
 }
 
-fn absolute(scheme: Scheme, authority: Authority, path: Option<PathAndQuery>) -> Uri {
+fn absolute(scheme: Scheme, authority: Authority, path: PathAndQuery) -> Uri {
     let mut parts = http::uri::Parts::default();
     parts.scheme = Some(scheme);
     parts.authority = Some(authority);
-    parts.path_and_query = Some(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
+    parts.path_and_query = Some(path);
     Uri::from_parts(parts).expect("a URI with scheme, authority and path is whole")
-}
-
-fn assembled((head, body): (Head, Outgoing)) -> Request<Outgoing> {
-    let mut request = Request::new(body);
-    *request.method_mut() = head.method;
-    *request.uri_mut() = Uri::from(head.path);
-    *request.headers_mut() = head.headers;
-    // Hardly any head has one of them, and a look at all names costs less than five searches.
-    if request.headers().keys().any(|name| REBUILT.contains(name)) {
-        REBUILT.iter().for_each(|name| drop(request.headers_mut().remove(name)));
-    }
-    request
 }

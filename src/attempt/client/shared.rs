@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use super::body::Outgoing;
 use super::died::{Died, cause, failure_of};
 use super::tasks::Tasks;
-use super::wire::{Watch, Wire};
+use super::wire::{Reads, Wire};
 use super::{ANSWER_HEADERS, HEAD_LIMIT_BYTES};
 use crate::domain::failure::Failure;
 
@@ -49,7 +49,7 @@ type Driver = http2::Connection<TokioIo<Wire>, Outgoing, Spawner>;
 
 pub(super) struct Shared {
     sender: http2::SendRequest<Outgoing>,
-    watch: Arc<Watch>,
+    reads: Reads,
     /// What the peer allows now; published by the task that owns the connection.
     allowed: Arc<AtomicUsize>,
     in_flight: AtomicUsize,
@@ -60,7 +60,7 @@ pub(super) struct Shared {
 
 impl Shared {
     /// Connected means that the peer's SETTINGS are here: its limit is known, and it does speak HTTP/2.
-    pub(super) async fn open(wire: Wire, watch: Arc<Watch>, tasks: &Arc<Tasks>) -> Result<Arc<Self>, Failure> {
+    pub(super) async fn open(wire: Wire, reads: Reads, tasks: &Arc<Tasks>) -> Result<Arc<Self>, Failure> {
         let spawner = Spawner { tasks: tasks.clone(), moved: Arc::default(), settled: Arc::default() };
         let handshake = builder(&spawner).handshake(TokioIo::new(wire)).await;
         let (sender, mut driver) = handshake.map_err(|_| not_http2())?;
@@ -68,7 +68,7 @@ impl Shared {
         let allowed = Arc::new(AtomicUsize::new(driver.current_max_send_streams()));
         tasks.spawn(own(driver, allowed.clone()));
         let (in_flight, retired) = (AtomicUsize::new(0), AtomicBool::new(false));
-        Ok(Arc::new(Self { sender, watch, allowed, in_flight, retired, rested: Mutex::new(Instant::now()) }))
+        Ok(Arc::new(Self { sender, reads, allowed, in_flight, retired, rested: Mutex::new(Instant::now()) }))
     }
 
     /// One more stream, if the peer allows one.
@@ -97,7 +97,7 @@ pub(super) struct Lease(Arc<Shared>);
 impl Lease {
     /// Sends the request and waits for the answer's head. Dropping the wait resets the stream.
     pub(super) async fn ask(&self, request: Request<Outgoing>) -> Result<Response<Incoming>, Died> {
-        let heard = self.0.watch.reads();
+        let heard = self.0.reads.load(Relaxed);
         let mut sender = self.0.sender.clone();
         match sender.try_send_request(request).await {
             Ok(answer) => checked(answer),
@@ -116,7 +116,7 @@ impl Lease {
         }
         match cause {
             Some(cause) if is_refusal(cause) => Died::refused(),
-            _ if self.0.watch.reads() == heard => Died::unheard(Failure::Reset),
+            _ if self.0.reads.load(Relaxed) == heard => Died::unheard(Failure::Reset),
             Some(cause) if cause.is_library() && cause.reason() == Some(h2::Reason::PROTOCOL_ERROR) => {
                 Died::of(Failure::Garbage("the answer breaks the rules of HTTP/2".into()))
             }

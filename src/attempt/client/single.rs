@@ -1,222 +1,296 @@
 //! One HTTP/1.1 connection: carries one call at a time, and is driven by that call itself.
 //!
-//! Takes a stream and a request, gives the answer's head. There is no task behind it: whoever waits for the answer
-//! polls the connection, so dropping the call closes the socket, and an answer nobody reads is not read from it.
+//! Takes a stream and a request, gives the answer's head and its body's pieces. There is no task behind it: whoever waits for
+//! the answer writes and reads, so dropping the call closes the socket, and an answer nobody reads is not read from it.
 
 use std::future::{Future, poll_fn};
-use std::pin::Pin;
-use std::sync::Arc;
+use std::io;
+use std::pin::pin;
 use std::task::{Context, Poll, Waker, ready};
 
-use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::{Request, Response};
-use http_body::Body;
-use hyper::body::Incoming;
-use hyper::client::conn::{TrySendError, http1};
-use hyper_util::rt::TokioIo;
+use bytes::{Bytes, BytesMut};
+use http::{HeaderValue, Method};
+use memchr::memchr;
+use tokio::io::AsyncReadExt;
 
-use super::body::Outgoing;
-use super::died::{Died, failure_of};
-use super::wire::{Phase, Watch, Wire};
-use super::{ANSWER_HEADERS, HEAD_LIMIT_BYTES};
+use super::HEAD_LIMIT_BYTES;
+use super::answer::Broken;
+use super::body::{Head, Outgoing};
+use super::counts::Gauge;
+use super::died::Died;
+use super::framing::Framing;
+use super::head::{AnswerHead, taken};
+use super::sending::{Sending, Unsent};
+use super::stream::Stream;
 use crate::domain::failure::Failure;
-use crate::listen::Ear;
 
 /// Interim (1xx) heads before the answer's own. Nothing sane sends more than two.
-const INTERIM_HEADS: u64 = 10;
+const INTERIM_HEADS: usize = 10;
 
-/// What one connection reads ahead of its reader: enough for a large answer at full speed, little enough that a slow
-/// reader holds less than 256 KiB of ours. The head must fit too.
-const READ_AHEAD_BYTES: usize = HEAD_LIMIT_BYTES;
-
-/// An answer's head, or what became of the request.
-pub(super) type Heard = Result<Response<Incoming>, TrySendError<Request<Outgoing>>>;
-
-/// A piece of an answer's body, or why there are no more.
-pub(super) type Arrived = Result<Bytes, hyper::Error>;
+/// What one read may bring: at first, and at most for a large answer at full speed. A slow reader holds no more than that.
+const READ_BYTES: usize = 8 << 10;
+const READ_BYTES_MAX: usize = 64 << 10;
 
 pub(super) struct Single {
-    sender: http1::SendRequest<Outgoing>,
-    line: Driven,
-    watch: Arc<Watch>,
-    /// The answer's framing can be read in two ways, so nothing may follow it.
-    doubtful: bool,
-    behind: Behind,
+    stream: Box<dyn Stream>,
+    method: Method,
+    sending: Sending,
+    /// For the next read, and how much of it is wanted.
+    room: BytesMut,
+    read_bytes: usize,
+    /// Read, and not taken yet.
+    unread: Bytes,
+    framing: Framing,
+    phase: Phase,
+    /// The answer lets another call follow.
+    stays: bool,
+    _open: Gauge,
 }
 
-/// What hyper may have for the answer's body, behind what it gave last.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Behind {
-    /// Perhaps a piece, which came with the head.
-    Piece,
-    /// Perhaps bytes, of which it makes a piece when it is driven.
-    Bytes,
-    /// Nothing, until the connection is called.
-    Nothing,
-}
-
-/// hyper's side of the connection, and who hears of its moves.
-struct Driven {
-    /// Gone once the connection has ended.
-    connection: Option<http1::Connection<TokioIo<Wire>, Outgoing>>,
-    ear: Arc<Ear>,
-    waker: Waker,
+/// How far the call is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Connected, nothing was ever sent.
+    Fresh,
+    /// Between calls: whatever comes now belongs to nobody.
+    Idle,
+    /// The request is on its way and no byte of an answer came.
+    Asked,
+    Answering,
 }
 
 impl Single {
-    pub(super) async fn open(wire: Wire, watch: Arc<Watch>) -> Result<Box<Self>, Failure> {
-        let (sender, connection) = http1::Builder::new()
-            .max_headers(ANSWER_HEADERS)
-            .max_header_size(HEAD_LIMIT_BYTES)
-            .max_buf_size(READ_AHEAD_BYTES)
-            .handshake(TokioIo::new(wire))
-            .await
-            .map_err(|_| Failure::Internal("an HTTP/1.1 connection could not be set up"))?;
-        let ear = Ear::new();
-        let line = Driven { connection: Some(connection), waker: ear.clone().into(), ear };
-        Ok(Box::new(Self { sender, line, watch, doubtful: false, behind: Behind::Piece }))
-    }
-
-    /// Hands the request over; nothing of it goes out before the answer is waited for. A step of its own, so that the
-    /// wait does not hold a request that has gone.
-    pub(super) fn send(&mut self, request: Request<Outgoing>) -> impl Future<Output = Heard> + Send + use<> {
-        self.sender.try_send_request(request)
-    }
-
-    /// Waits for the head of the answer to what was handed over.
-    pub(super) async fn hear(
-        &mut self,
-        mut answer: Pin<&mut impl Future<Output = Heard>>,
-    ) -> Result<Response<Incoming>, Died> {
-        let before = self.watch.interim();
-        let Self { line, watch, .. } = self;
-        let answered = poll_fn(|cx| {
-            let driven = line.drive(cx);
-            if watch.interim() - before > INTERIM_HEADS {
-                return Poll::Ready(Err(Died::of(Failure::Garbage("too many interim answers".into()))));
-            }
-            match Ear::look(|| poll_alone(answer.as_mut())).0 {
-                Poll::Ready(answered) => Poll::Ready(answered.map_err(|error| died(watch, error))),
-                // The connection is gone and took the call with it.
-                Poll::Pending if driven.is_ready() => Poll::Ready(Err(Died::of(silence(watch)))),
-                Poll::Pending => Poll::Pending,
-            }
+    pub(super) fn new(stream: Box<dyn Stream>, open: Gauge) -> Box<Self> {
+        Box::new(Self {
+            stream,
+            method: Method::GET,
+            sending: Sending::nothing(),
+            room: BytesMut::new(),
+            read_bytes: READ_BYTES,
+            unread: Bytes::new(),
+            framing: Framing::NONE,
+            phase: Phase::Fresh,
+            stays: false,
+            _open: open,
         })
-        .await?;
-        self.check(&answered)?;
-        Ok(answered)
     }
 
-    fn check(&mut self, answer: &Response<Incoming>) -> Result<(), Died> {
-        if answer.status().is_informational() {
-            return Err(Died::of(Failure::Garbage("the answer switches protocols".into())));
+    /// Takes the request over; nothing of it goes out before the answer is waited for.
+    pub(super) fn ask(&mut self, head: &Head, host: &HeaderValue, body: Outgoing) {
+        self.method.clone_from(&head.method);
+        self.sending = Sending::new(head, host, body);
+    }
+
+    /// Waits for the head of the answer to what was taken over.
+    pub(super) async fn hear(&mut self) -> Result<AnswerHead, Died> {
+        // The look before a connection is used again: what came meanwhile is nobody's answer.
+        if self.phase == Phase::Idle && !self.stream.is_quiet() {
+            return Err(Died::unheard(Failure::Garbage("the peer spoke before it was asked".into())));
         }
-        let headers = answer.headers();
-        let in_chunks = headers.contains_key(TRANSFER_ENCODING);
-        self.doubtful = in_chunks && headers.contains_key(CONTENT_LENGTH);
-        self.behind = Behind::Piece;
-        self.watch.follow_chunks(in_chunks);
-        Ok(())
+        self.phase = Phase::Asked;
+        let mut interim = 0;
+        poll_fn(|cx| self.poll_head(cx, &mut interim)).await
     }
 
-    /// The next piece of this connection's answer. Pending only while the connection lives: once it has ended, the
-    /// body itself says how.
-    pub(super) fn poll_piece(&mut self, body: &mut Incoming, cx: &mut Context<'_>) -> Poll<Option<Arrived>> {
-        match self.behind {
-            Behind::Nothing if self.line.ear.is_quiet(cx) => return Poll::Pending,
-            Behind::Nothing | Behind::Bytes => {}
-            Behind::Piece => {
-                self.behind = Behind::Bytes;
-                let piece = poll_piece_alone(body);
-                if piece.is_ready() {
-                    return piece;
+    fn poll_head(&mut self, cx: &mut Context<'_>, interim: &mut usize) -> Poll<Result<AnswerHead, Died>> {
+        // A peer that takes no more may have said why.
+        if let Poll::Ready(Err(Unsent::Broke)) = self.sending.poll(&mut *self.stream, cx) {
+            return Poll::Ready(Err(Died::of(Failure::Reset)));
+        }
+        loop {
+            let Ok(read @ 1..) = ready!(self.poll_read(cx)) else { return Poll::Ready(Err(self.silence())) };
+            self.phase = Phase::Answering;
+            // A head ends with a line, so what ends none need not be looked at.
+            let mut may_end = memchr(b'\n', &self.unread[self.unread.len() - read..]).is_some();
+            while may_end {
+                let Some(head) = taken(&mut self.unread, &self.method).map_err(Died::of)? else { break };
+                if !head.status.is_informational() {
+                    (self.framing, self.stays) = (head.framing, head.stays);
+                    return Poll::Ready(Ok(head));
                 }
+                *interim += 1;
+                check_interim(&head, *interim).map_err(Died::of)?;
+                may_end = !self.unread.is_empty();
+            }
+            if self.unread.len() > HEAD_LIMIT_BYTES {
+                return Poll::Ready(Err(Died::of(Failure::Garbage("the head is too large".into()))));
             }
         }
-        let reads = self.watch.reads();
-        if self.line.drive(cx).is_ready() {
-            return poll_piece_alone(body);
-        }
-        let piece = poll_piece_alone(body);
-        let is_all = match &piece {
-            Poll::Ready(Some(Ok(piece))) => self.watch.reads() == reads + 1 && self.watch.was_chunk(piece),
-            Poll::Ready(_) => false,
-            Poll::Pending => true,
-        };
-        self.behind = if is_all { Behind::Nothing } else { Behind::Bytes };
-        piece
     }
 
-    /// Whether the connection may wait for another call: the answer ended exactly at its framing, the request went out
-    /// whole, nothing lies behind the answer, and a read found nothing more. Entered into the watch if so.
+    /// What it means that the connection ended before the answer's head.
+    fn silence(&self) -> Died {
+        match self.phase {
+            Phase::Answering => Died::of(Failure::Reset),
+            Phase::Fresh | Phase::Idle | Phase::Asked => Died::unheard(Failure::Reset),
+        }
+    }
+
+    /// The next piece of this connection's answer.
+    pub(super) fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Broken>>> {
+        if !self.sending.is_done() {
+            // An answer may begin while its request still goes out. What the peer no longer takes is missed at the end.
+            let _ = self.sending.poll(&mut *self.stream, cx);
+        }
+        loop {
+            match self.framing.take(&mut self.unread) {
+                Ok(Some(piece)) => return Poll::Ready(Some(Ok(piece))),
+                Ok(None) if self.framing.has_ended() => return Poll::Ready(None),
+                Ok(None) => {}
+                Err(_) => return Poll::Ready(Some(Err(Broken::Malformed))),
+            }
+            match ready!(self.poll_read(cx)) {
+                Ok(1..) => {}
+                Ok(0) if self.framing == Framing::UntilClose => return Poll::Ready(None),
+                Ok(0) | Err(_) => return Poll::Ready(Some(Err(Broken::Cut))),
+            }
+        }
+    }
+
+    /// What is still to come.
+    pub(super) const fn framing(&self) -> &Framing {
+        &self.framing
+    }
+
+    /// Whether the connection may wait for another call: the answer ended exactly at its framing, the request went out whole,
+    /// nothing lies behind the answer, and a read finds nothing more.
     pub(super) fn comes_to_rest(&mut self) -> bool {
-        if !self.sender.is_ready() && self.line.drive(&mut Context::from_waker(Waker::noop())).is_ready() {
+        let is_over = self.stays && self.framing.has_ended() && self.sending.is_done();
+        if !is_over || !self.unread.is_empty() || !self.finds_nothing() {
             return false;
         }
-        self.line.ear.shut();
-        // hyper asks for the next call only after it has read at the end of the last one and found nothing.
-        let rests = self.line.connection.is_some() && self.sender.is_ready() && !self.doubtful;
-        if rests && self.watch.phase() == Phase::Answering {
-            self.watch.enter(Phase::Idle);
-            return true;
+        // A connection that waits keeps no room.
+        self.room = BytesMut::new();
+        self.phase = Phase::Idle;
+        true
+    }
+
+    fn finds_nothing(&mut self) -> bool {
+        let cx = &mut Context::from_waker(Waker::noop());
+        self.stream.poll_more(cx).is_pending() || self.poll_read(cx).is_pending()
+    }
+
+    /// Reads once, behind what is not taken yet. How many bytes came; none: the peer sends no more.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        // What is left of the last room is used up to its half, for a small read costs as much as a large one.
+        if self.room.capacity() < self.read_bytes / 2 {
+            self.room.reserve(self.read_bytes);
         }
-        false
+        let room = self.room.capacity();
+        let read = ready!(pin!(self.stream.read_buf(&mut self.room)).poll(cx))?;
+        self.read_bytes = match read {
+            _ if read == room => READ_BYTES_MAX.min(self.read_bytes * 2),
+            _ if read < self.read_bytes / 4 => READ_BYTES.max(self.read_bytes / 2),
+            _ => self.read_bytes,
+        };
+        let new = self.room.split().freeze();
+        self.unread = if self.unread.is_empty() { new } else { joined(std::mem::take(&mut self.unread), &new) };
+        Poll::Ready(Ok(read))
     }
 }
 
-impl Driven {
-    /// Lets the connection read and write. Ready once it has ended.
-    fn drive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(connection) = &mut self.connection else { return Poll::Ready(()) };
-        self.ear.open(cx);
-        // Errors reach the call through its answer or its body.
-        if Pin::new(connection).poll(&mut Context::from_waker(&self.waker)).is_pending() {
-            return Poll::Pending;
+/// Only a head that comes in several reads is put together.
+fn joined(before: Bytes, new: &[u8]) -> Bytes {
+    let mut all = before.try_into_mut().unwrap_or_else(|before| BytesMut::from(&*before));
+    all.extend_from_slice(new);
+    all.freeze()
+}
+
+fn check_interim(head: &AnswerHead, number: usize) -> Result<(), Failure> {
+    if head.status == http::StatusCode::SWITCHING_PROTOCOLS {
+        return Err(Failure::Garbage("the answer switches protocols".into()));
+    }
+    if number > INTERIM_HEADS {
+        return Err(Failure::Garbage("too many interim answers".into()));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use http::HeaderMap;
+    use proptest::prelude::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    use super::super::counts::Counts;
+    use super::*;
+
+    /// What a call gets of an answer that is written so many bytes at a time, and whether its connection stays.
+    fn called(answer: &[u8], size: usize, then_closes: bool) -> (Result<u16, Failure>, Result<Vec<u8>, Broken>, bool) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let (ours, mut theirs) = duplex(size);
+            let mut single = Single::new(Box::new(ours), Gauge::opened(&Arc::<Counts>::default()));
+            let head = Head { method: Method::POST, path: "/v1".parse().unwrap(), headers: HeaderMap::new() };
+            single.ask(&head, &HeaderValue::from_static("h"), Bytes::from("{}").into());
+            let peer = async {
+                let mut asked = Vec::new();
+                while !asked.ends_with(b"\r\n\r\n{}") {
+                    theirs.read_buf(&mut asked).await.unwrap();
+                }
+                let _ = theirs.write_all(answer).await;
+                (!then_closes).then_some(theirs)
+            };
+            let call = async {
+                let status = match single.hear().await {
+                    Ok(head) => head.status.as_u16(),
+                    Err(died) => return (Err(died.failure), Ok(Vec::new()), false),
+                };
+                let mut body = Vec::new();
+                while let Some(piece) = poll_fn(|cx| single.poll_piece(cx)).await {
+                    match piece {
+                        Ok(piece) => body.extend_from_slice(&piece),
+                        Err(broken) => return (Ok(status), Err(broken), false),
+                    }
+                }
+                (Ok(status), Ok(body), single.comes_to_rest())
+            };
+            tokio::join!(peer, call).1
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn an_answer_is_the_same_however_its_bytes_come(
+            pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..900), 0..6),
+            interim in 0..3usize,
+            size in 1..3_000usize,
+        ) {
+            let body = pieces.concat();
+            let chunks: Vec<u8> = pieces
+                .iter()
+                .flat_map(|piece| [format!("{:X}\r\n", piece.len()).as_bytes(), piece, b"\r\n"].concat())
+                .collect();
+            let interim = "HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n".repeat(interim);
+            let with = |lines: &str, body: &[u8]| [format!("{interim}HTTP/1.1 200 OK\r\n{lines}\r\n").as_bytes(), body].concat();
+            let in_chunks = with("transfer-encoding: chunked\r\n", &[&chunks[..], b"0\r\na: b\r\n\r\n"].concat());
+            let with_length = with(&format!("Content-Length: {}\r\n", body.len()), &body);
+            prop_assert_eq!(called(&in_chunks, size, false), (Ok(200), Ok(body.clone()), true));
+            prop_assert_eq!(called(&with_length, size, false), (Ok(200), Ok(body.clone()), true));
+            prop_assert_eq!(called(&with("", &body), size, true), (Ok(200), Ok(body), false));
         }
-        // Dropped at once: that gives a call back that it never began, and ends a body.
-        self.connection = None;
-        Poll::Ready(())
+
+        #[test]
+        fn what_is_cut_off_is_never_taken_for_whole(size in 1..80usize, cut in 1..90usize) {
+            for whole in [
+                "HTTP/1.1 200 OK\r\ncontent-length: 12\r\n\r\nhello, world",
+                "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n7\r\n, world\r\n0\r\n\r\n",
+            ] {
+                let cut = &whole.as_bytes()[..whole.len().saturating_sub(cut)];
+                let (status, body, stays) = called(cut, size, true);
+                prop_assert!(status == Err(Failure::Reset) || body == Err(Broken::Cut), "{status:?} {body:?}");
+                prop_assert!(!stays);
+            }
+        }
     }
-}
 
-/// Polls what only moves when the connection is driven, so it need not wake anybody.
-fn poll_alone<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
-    future.poll(&mut Context::from_waker(Waker::noop()))
-}
-
-fn poll_piece_alone(body: &mut Incoming) -> Poll<Option<Arrived>> {
-    Ear::look(|| poll_piece(body, &mut Context::from_waker(Waker::noop()))).0
-}
-
-/// Trailers are passed over: nobody asked for any.
-pub(super) fn poll_piece(body: &mut Incoming, cx: &mut Context<'_>) -> Poll<Option<Arrived>> {
-    loop {
-        return Poll::Ready(match ready!(Pin::new(&mut *body).poll_frame(cx)) {
-            Some(Ok(frame)) => match frame.into_data() {
-                Ok(piece) => Some(Ok(piece)),
-                Err(_) => continue,
-            },
-            Some(Err(error)) => Some(Err(error)),
-            None => None,
-        });
-    }
-}
-
-fn died(watch: &Watch, mut error: TrySendError<Request<Outgoing>>) -> Died {
-    if error.take_message().is_some() {
-        return Died::unsent(silence(watch));
-    }
-    match watch.phase() {
-        Phase::Answering => Died::of(failure_of(error.error())),
-        _ => Died::unheard(silence(watch)),
-    }
-}
-
-/// What it means that no byte of an answer came.
-fn silence(watch: &Watch) -> Failure {
-    match watch.phase() {
-        Phase::Stray => Failure::Garbage("the peer spoke before it was asked".into()),
-        _ => Failure::Reset,
+    #[test]
+    fn what_lies_behind_an_answer_keeps_its_connection_from_resting() {
+        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
+        assert_eq!(called(answer, 100, false), (Ok(200), Ok(b"hello".to_vec()), true));
+        assert!(!called(&[&answer[..], b"H"].concat(), 100, false).2);
+        assert!(!called(answer, 100, true).2, "the peer has hung up");
     }
 }

@@ -236,7 +236,7 @@ impl Recipe for Asked {
 
     fn request(&mut self) -> (Head, Outgoing) {
         let head = Head { method: self.method.clone(), path: self.path.clone(), headers: self.headers.clone() };
-        (head, self.body.clone().map_or_else(Outgoing::empty, Outgoing::from))
+        (head, self.body.clone().map_or(Outgoing::EMPTY, Outgoing::from))
     }
 }
 
