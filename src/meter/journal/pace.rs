@@ -3,11 +3,11 @@
 
 use std::time::{Duration, Instant};
 
-/// For each exchange that is settled in a millisecond: at 20,000 a second those of a millisecond share a write.
-const SHARE: Duration = Duration::from_micros(50);
-const PAUSE_MAX: Duration = Duration::from_millis(1);
+/// For each exchange that is settled in a millisecond: at 20,000 a second those of two milliseconds share a write.
+const SHARE: Duration = Duration::from_micros(100);
+const PAUSE_MAX: Duration = Duration::from_millis(2);
 /// A shorter one is not worth the timer: below 4,000 a second nobody waits.
-const PAUSE_MIN: Duration = Duration::from_micros(200);
+const PAUSE_MIN: Duration = Duration::from_micros(400);
 
 /// What was settled is counted for so long at least.
 const COUNTED: Duration = Duration::from_millis(10);
@@ -61,8 +61,8 @@ mod tests {
     }
 
     #[test]
-    fn a_write_waits_the_longer_the_more_is_settled_and_never_more_than_a_millisecond() {
-        assert_eq!([0, 1, 4, 10, 20, 500].map(pause), [0, 0, 200, 500, 1_000, 1_000].map(Duration::from_micros));
+    fn a_write_waits_the_longer_the_more_is_settled_and_never_more_than_two_milliseconds() {
+        assert_eq!([0, 1, 4, 10, 20, 500].map(pause), [0, 0, 400, 1_000, 2_000, 2_000].map(Duration::from_micros));
     }
 
     #[test]
