@@ -199,8 +199,7 @@ async fn what_lies_behind_an_answer_ends_the_connection() {
 }
 
 /// The peer is a thread, and this one blocks until it wrote: the bytes are in the kernel, and the runtime has not heard.
-#[tokio::test]
-async fn a_late_extra_answer_is_never_the_next_calls_answer() {
+async fn hears_an_extra_answer(is_asking: bool) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let to = peer::plain(listener.local_addr().unwrap().port(), Default::default());
     let (go, going) = std::sync::mpsc::channel();
@@ -220,10 +219,25 @@ async fn a_late_extra_answer_is_never_the_next_calls_answer() {
     });
     let client = client();
     assert_eq!(asks_whole(&client, &to).await, "hello");
-    go.send(()).unwrap();
-    written.recv().unwrap();
-    assert_eq!(asks_whole(&client, &to).await, "hello");
+    let late = tokio::spawn(async move {
+        go.send(()).unwrap();
+        written.recv().unwrap();
+    });
+    if is_asking {
+        // The call goes first, and lets the others go before its request.
+        assert_eq!(asks_whole(&client, &to).await, "hello");
+        late.await.unwrap();
+    } else {
+        late.await.unwrap();
+        assert_eq!(asks_whole(&client, &to).await, "hello");
+    }
     assert_eq!(thread.join().unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_late_extra_answer_is_never_the_next_calls_answer() {
+    hears_an_extra_answer(false).await;
+    hears_an_extra_answer(true).await;
 }
 
 #[tokio::test]

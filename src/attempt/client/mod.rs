@@ -140,7 +140,7 @@ impl Client {
             let (head, body) = recipe.request();
             let died = match line {
                 Line::Single(mut single) => {
-                    single.ask(&head, &site.host, body);
+                    single.ask(head, &site.host, body);
                     match single.hear().await {
                         Ok(answer) => return Ok(self.answer_of_single(answer, single, site, to, reused)),
                         Err(died) => died,

@@ -76,18 +76,13 @@ impl Single {
     }
 
     /// Takes the request over; nothing of it goes out before the answer is waited for.
-    pub(super) fn ask(&mut self, head: &Head, host: &HeaderValue, body: Outgoing) {
-        self.method.clone_from(&head.method);
-        self.sending = Sending::new(head, host, body);
+    pub(super) fn ask(&mut self, head: Head, host: &HeaderValue, body: Outgoing) {
+        self.sending = Sending::new(&head, host, body);
+        self.method = head.method;
     }
 
     /// Waits for the head of the answer to what was taken over.
     pub(super) async fn hear(&mut self) -> Result<AnswerHead, Died> {
-        // The look before a connection is used again: what came meanwhile is nobody's answer.
-        if self.phase == Phase::Idle && !self.stream.is_quiet() {
-            return Err(Died::unheard(Failure::Garbage("the peer spoke before it was asked".into())));
-        }
-        self.phase = Phase::Asked;
         let (mut is_next_turn, mut interim) = (false, 0);
         poll_fn(|cx| {
             // Behind what this core has to do at the moment: then the requests of several calls go out one after the other, and
@@ -102,6 +97,15 @@ impl Single {
     }
 
     fn poll_head(&mut self, cx: &mut Context<'_>, interim: &mut usize) -> Poll<Result<AnswerHead, Died>> {
+        match self.phase {
+            // The look before a connection is used again, right before the first byte: what came meanwhile is nobody's answer.
+            Phase::Idle if !self.stream.is_quiet() => {
+                let stray = Failure::Garbage("the peer spoke before it was asked".into());
+                return Poll::Ready(Err(Died::unheard(stray)));
+            }
+            Phase::Idle | Phase::Fresh => self.phase = Phase::Asked,
+            Phase::Asked | Phase::Answering => {}
+        }
         // A peer that takes no more may have said why.
         if let Poll::Ready(Err(Unsent::Broke)) = self.sending.poll(&mut *self.stream, cx) {
             return Poll::Ready(Err(Died::of(Failure::Reset)));
@@ -236,7 +240,7 @@ mod tests {
             let (ours, mut theirs) = duplex(size);
             let mut single = Single::new(Box::new(ours), Gauge::opened(&Arc::<Counts>::default()));
             let head = Head { method: Method::POST, path: "/v1".parse().unwrap(), headers: HeaderMap::new() };
-            single.ask(&head, &HeaderValue::from_static("h"), Bytes::from("{}").into());
+            single.ask(head, &HeaderValue::from_static("h"), Bytes::from("{}").into());
             let peer = async {
                 let mut asked = Vec::new();
                 while !asked.ends_with(b"\r\n\r\n{}") {
