@@ -21,14 +21,23 @@ const SHORT_DIGITS: usize = 7;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum At {
-    Size { size: u64, digits: u8 },
+    Size {
+        size: u64,
+        digits: u8,
+    },
+    /// Behind a size; some pad it.
+    Blank(u64),
     Extension(u64),
     SizeEnd(u64),
     Data(u64),
     DataEnd,
     DataEndLf,
-    Trailer { is_empty: bool },
-    TrailerEnd { is_last: bool },
+    Trailer {
+        is_empty: bool,
+    },
+    TrailerEnd {
+        is_last: bool,
+    },
     End,
     Malformed,
 }
@@ -96,9 +105,9 @@ impl Chunks {
             (At::Size { size, digits }, _) if byte.is_ascii_hexdigit() && digits < DIGITS => {
                 At::Size { size: size << 4 | u64::from(value_of(byte)), digits: digits + 1 }
             }
-            (At::Size { size, digits: 1.. }, b'\r') => At::SizeEnd(size),
-            (At::Size { size, digits: 1.. }, b';' | b' ' | b'\t') => At::Extension(size),
-            (At::Extension(size), b'\r') => At::SizeEnd(size),
+            (At::Size { size, digits: 1.. } | At::Blank(size) | At::Extension(size), b'\r') => At::SizeEnd(size),
+            (At::Size { size, digits: 1.. } | At::Blank(size), b';') => At::Extension(size),
+            (At::Size { size, digits: 1.. } | At::Blank(size), b' ' | b'\t') => self.beside(At::Blank(size)),
             (At::Extension(_), b'\n') => At::Malformed,
             (extension @ At::Extension(_), _) => self.beside(extension),
             (At::SizeEnd(0), b'\n') => At::Trailer { is_empty: true },
@@ -154,7 +163,7 @@ mod tests {
 
     #[test]
     fn data_lies_between_sizes_and_ends_with_an_empty_chunk() {
-        let body = b"5\r\nhello\r\n006;a=\"b\"\r\n world\r\n0\r\nX: y\r\n\r\nnext";
+        let body = b"5 \t\r\nhello\r\n006 ;a=\"b\"\r\n world\r\n0\r\nX: y\r\n\r\nnext";
         assert_eq!(read(&[body]), Ok((b"hello world".to_vec(), Some(4))));
         assert_eq!(read(&[b"5\r\nhel"]), Ok((b"hel".to_vec(), None)));
         assert_eq!(read(&[b"0\r\n\r"]), Ok((Vec::new(), None)));

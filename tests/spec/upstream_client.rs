@@ -280,6 +280,25 @@ async fn an_end_that_comes_with_the_rest_of_a_chunk_is_seen() {
 }
 
 #[tokio::test]
+async fn a_connection_stays_whose_answer_in_chunks_ends_with_words_of_their_own() {
+    let peer = Peer::plays(|_, mut talk| async move {
+        while talk.hears().await.is_some() {
+            talk.says("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n").await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            talk.says("0\r\n\r\n").await;
+        }
+    })
+    .await;
+    let client = client();
+    for reused in [false, true] {
+        let answer = ask(&client, &peer.destination()).await.unwrap();
+        assert_eq!(answer.reused, reused);
+        assert_eq!(whole(answer).await.unwrap(), "hello");
+    }
+    peer.had_connections(1);
+}
+
+#[tokio::test]
 async fn an_answer_with_two_framings_is_the_connections_last() {
     let peer =
         Peer::says("HTTP/1.1 200 OK\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n")

@@ -101,9 +101,11 @@ impl AnswerBody {
             Carrier::Shared { incoming, .. } => ready!(poll_piece(incoming, cx)),
             Carrier::Done => return Poll::Ready(None),
         };
-        match polled {
-            Some(Ok(_)) => self.may_have_ended(),
-            Some(Err(_)) | None => self.0 = Carrier::Done,
+        if matches!(polled, None | Some(Ok(_))) {
+            self.may_have_ended();
+        }
+        if matches!(polled, None | Some(Err(_))) {
+            self.0 = Carrier::Done;
         }
         Poll::Ready(polled)
     }

@@ -1,4 +1,5 @@
-//! Heads of HTTP/1.1: a request's into bytes, an answer's out of them. Pure; what could be read in two ways is refused.
+//! Heads of HTTP/1.1: a request's into bytes, an answer's out of them. Pure; what could be read in two ways is refused, or the
+//! last on its connection.
 
 use std::mem::MaybeUninit;
 

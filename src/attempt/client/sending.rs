@@ -26,6 +26,7 @@ pub(super) struct Sending {
     body: Outgoing,
     /// What is still to come.
     extent: Extent,
+    has_begun: bool,
     state: State,
 }
 
@@ -56,6 +57,7 @@ impl Sending {
             mark: b"",
             body: Outgoing::EMPTY,
             extent: Extent::Nothing,
+            has_begun: false,
             state: State::Done,
         }
     }
@@ -63,6 +65,11 @@ impl Sending {
     pub(super) fn new(head: &Head, host: &HeaderValue, body: Outgoing) -> Self {
         let extent = extent(&head.method, &body);
         Self { front: written(head, host, extent), body, extent, state: State::Going, ..Self::nothing() }
+    }
+
+    /// Some of it is out.
+    pub(super) const fn has_begun(&self) -> bool {
+        self.has_begun
     }
 
     pub(super) fn is_done(&self) -> bool {
@@ -77,7 +84,7 @@ impl Sending {
         let sent = ready!(self.poll_send(stream, cx));
         let state = if sent.is_ok() { State::Done } else { State::Failed };
         // What went out is freed at once, for the head shows the key.
-        *self = Self { state, ..Self::nothing() };
+        *self = Self { state, has_begun: self.has_begun, ..Self::nothing() };
         Poll::Ready(sent)
     }
 
@@ -110,6 +117,7 @@ impl Sending {
     }
 
     fn wrote(&mut self, bytes: usize) {
+        self.has_begun = true;
         let of_front = bytes.min(self.front.len() - self.out);
         let of_piece = (bytes - of_front).min(self.piece.len());
         self.out += of_front;

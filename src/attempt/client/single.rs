@@ -8,10 +8,11 @@ use std::io;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker, ready};
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use http::{HeaderValue, Method};
 use memchr::memchr;
 use tokio::io::AsyncReadExt;
+use tokio::task::coop::unconstrained;
 
 use super::HEAD_LIMIT_BYTES;
 use super::answer::Broken;
@@ -35,8 +36,9 @@ pub(super) struct Single {
     stream: Box<dyn Stream>,
     method: Method,
     sending: Sending,
-    /// For the next read, and how much of it is wanted.
+    /// For the next reads, how large it was made, and how much one of them should bring.
     room: BytesMut,
+    room_bytes: usize,
     read_bytes: usize,
     /// Read, and not taken yet.
     unread: Bytes,
@@ -66,6 +68,7 @@ impl Single {
             method: Method::GET,
             sending: Sending::nothing(),
             room: BytesMut::new(),
+            room_bytes: 0,
             read_bytes: READ_BYTES,
             unread: Bytes::new(),
             framing: Framing::NONE,
@@ -97,14 +100,8 @@ impl Single {
     }
 
     fn poll_head(&mut self, cx: &mut Context<'_>, interim: &mut usize) -> Poll<Result<AnswerHead, Died>> {
-        match self.phase {
-            // The look before a connection is used again, right before the first byte: what came meanwhile is nobody's answer.
-            Phase::Idle if !self.stream.is_quiet() => {
-                let stray = Failure::Garbage("the peer spoke before it was asked".into());
-                return Poll::Ready(Err(Died::unheard(stray)));
-            }
-            Phase::Idle | Phase::Fresh => self.phase = Phase::Asked,
-            Phase::Asked | Phase::Answering => {}
+        if !self.sending.has_begun() {
+            ready!(self.poll_begin(cx))?;
         }
         // A peer that takes no more may have said why.
         if let Poll::Ready(Err(Unsent::Broke)) = self.sending.poll(&mut *self.stream, cx) {
@@ -113,8 +110,9 @@ impl Single {
         loop {
             let Ok(read @ 1..) = ready!(self.poll_read(cx)) else { return Poll::Ready(Err(self.silence())) };
             self.phase = Phase::Answering;
+            skip_empty_lines(&mut self.unread);
             // A head ends with a line, so what ends none need not be looked at.
-            let mut may_end = memchr(b'\n', &self.unread[self.unread.len() - read..]).is_some();
+            let mut may_end = memchr(b'\n', &self.unread[self.unread.len().saturating_sub(read)..]).is_some();
             while may_end {
                 let Some(head) = taken(&mut self.unread, &self.method).map_err(Died::of)? else { break };
                 if !head.status.is_informational() {
@@ -131,6 +129,29 @@ impl Single {
         }
     }
 
+    /// Writes the first bytes, right behind a look at what has come: that is nobody's answer.
+    fn poll_begin(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Died>> {
+        let spoke = || Poll::Ready(Err(Died::unsent(Failure::Garbage("the peer spoke before it was asked".into()))));
+        match self.phase {
+            Phase::Idle if !self.stream.is_quiet() => return spoke(),
+            // No answer went before, so the runtime has not heard what the connection is like.
+            Phase::Fresh => match self.poll_read(cx) {
+                Poll::Pending => {}
+                Poll::Ready(Ok(1..)) => return spoke(),
+                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(self.silence())),
+            },
+            Phase::Idle | Phase::Asked | Phase::Answering => {}
+        }
+        let sent = self.sending.poll(&mut *self.stream, cx);
+        match (sent, self.sending.has_begun()) {
+            (Poll::Ready(Err(Unsent::Broke)), _) => return Poll::Ready(Err(Died::of(Failure::Reset))),
+            (Poll::Pending, false) => return Poll::Pending,
+            _ => {}
+        }
+        self.phase = Phase::Asked;
+        Poll::Ready(Ok(()))
+    }
+
     /// What it means that the connection ended before the answer's head.
     fn silence(&self) -> Died {
         match self.phase {
@@ -142,8 +163,11 @@ impl Single {
     /// The next piece of this connection's answer.
     pub(super) fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Broken>>> {
         if !self.sending.is_done() {
-            // An answer may begin while its request still goes out. What the peer no longer takes is missed at the end.
-            let _ = self.sending.poll(&mut *self.stream, cx);
+            // An answer may begin while its request still goes out. What the peer no longer takes is missed at the end; a request
+            // that breaks off it would wait for.
+            if let Poll::Ready(Err(Unsent::Broke)) = self.sending.poll(&mut *self.stream, cx) {
+                return Poll::Ready(Some(Err(Broken::Cut)));
+            }
         }
         loop {
             match self.framing.take(&mut self.unread) {
@@ -174,23 +198,26 @@ impl Single {
         }
         self.phase = Phase::Idle;
         self.read_bytes = READ_BYTES;
+        self.unread = Bytes::new();
         // What a large answer needed is not kept for the next one.
-        if self.room.capacity() > READ_BYTES {
-            self.room = BytesMut::new();
+        if self.room_bytes > READ_BYTES {
+            (self.room, self.room_bytes) = (BytesMut::new(), 0);
         }
         true
     }
 
     fn finds_nothing(&mut self) -> bool {
-        let cx = &mut Context::from_waker(Waker::noop());
-        self.stream.poll_more(cx).is_pending() || self.poll_read(cx).is_pending()
+        // Where nothing has come since the last read, the runtime knows, and the system is not asked. Whether this task has used up
+        // its budget is another question.
+        let reads = pin!(unconstrained(poll_fn(|cx| self.poll_read(cx))));
+        reads.poll(&mut Context::from_waker(Waker::noop())).is_pending()
     }
 
     /// Reads once, behind what is not taken yet. How many bytes came; none: the peer sends no more.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         // What is left of the last room is used up to its half, for a small read costs as much as a large one.
-        if self.room.capacity() < self.read_bytes / 2 {
-            self.room.reserve(self.read_bytes);
+        if self.room.capacity() < self.read_bytes / 2 && !self.room.try_reclaim(self.read_bytes) {
+            (self.room, self.room_bytes) = (BytesMut::with_capacity(self.read_bytes), self.read_bytes);
         }
         let room = self.room.capacity();
         let read = ready!(pin!(self.stream.read_buf(&mut self.room)).poll(cx))?;
@@ -212,6 +239,12 @@ fn joined(before: Bytes, new: &[u8]) -> Bytes {
     all.freeze()
 }
 
+/// Some write them between two answers; looked through again with each read, many would cost more than they should.
+fn skip_empty_lines(unread: &mut Bytes) {
+    let empty = unread.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    unread.advance(empty);
+}
+
 fn check_interim(head: &AnswerHead, number: usize) -> Result<(), Failure> {
     if head.status == http::StatusCode::SWITCHING_PROTOCOLS {
         return Err(Failure::Garbage("the answer switches protocols".into()));
@@ -231,6 +264,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
     use super::super::counts::Counts;
+    use super::super::died::Left;
     use super::*;
 
     /// What a call gets of an answer that is written so many bytes at a time, and whether its connection stays.
@@ -238,9 +272,8 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             let (ours, mut theirs) = duplex(size);
-            let mut single = Single::new(Box::new(ours), Gauge::opened(&Arc::<Counts>::default()));
-            let head = Head { method: Method::POST, path: "/v1".parse().unwrap(), headers: HeaderMap::new() };
-            single.ask(head, &HeaderValue::from_static("h"), Bytes::from("{}").into());
+            let mut single = single(ours);
+            asks(&mut single, Bytes::from("{}"));
             let peer = async {
                 let mut asked = Vec::new();
                 while !asked.ends_with(b"\r\n\r\n{}") {
@@ -299,6 +332,72 @@ mod tests {
                 prop_assert!(status == Err(Failure::Reset) || body == Err(Broken::Cut), "{status:?} {body:?}");
                 prop_assert!(!stays);
             }
+        }
+    }
+
+    fn single(stream: impl Stream + 'static) -> Box<Single> {
+        Single::new(Box::new(stream), Gauge::opened(&Arc::<Counts>::default()))
+    }
+
+    fn asks(single: &mut Single, body: impl Into<Outgoing>) {
+        let head = Head { method: Method::POST, path: "/v1".parse().unwrap(), headers: HeaderMap::new() };
+        single.ask(head, &HeaderValue::from_static("h"), body.into());
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_came_before_the_first_request_is_nobodys() {
+        let (ours, mut theirs) = duplex(100);
+        let mut single = single(ours);
+        theirs.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+        asks(&mut single, Bytes::from("{}"));
+        assert!(matches!(single.hear().await, Err(Died { failure: Failure::Garbage(_), left: Left::Unsent })));
+    }
+
+    #[tokio::test]
+    async fn a_request_that_breaks_ends_an_answer_that_waits_for_the_rest_of_it() {
+        let (ours, mut theirs) = duplex(1_000);
+        let (breaks, broken) = tokio::sync::oneshot::channel::<()>();
+        let frames = futures_util::stream::once(async move {
+            let _ = broken.await;
+            Err(io::Error::other("the client has gone"))
+        });
+        let mut single = single(ours);
+        let body = http_body_util::StreamBody::new(Box::pin(frames) as std::pin::Pin<Box<dyn Frames>>);
+        asks(&mut single, Outgoing::Streamed(Box::pin(body)));
+        let peer = async {
+            theirs.read_buf(&mut Vec::new()).await.unwrap();
+            theirs.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhello").await.unwrap();
+        };
+        let (head, ()) = tokio::join!(single.hear(), peer);
+        assert!(head.is_ok());
+        assert_eq!(poll_fn(|cx| single.poll_piece(cx)).await, Some(Ok(Bytes::from("hello"))));
+        breaks.send(()).unwrap();
+        assert_eq!(poll_fn(|cx| single.poll_piece(cx)).await, Some(Err(Broken::Cut)));
+    }
+
+    trait Frames: futures_util::Stream<Item = io::Result<http_body::Frame<Bytes>>> + Send {}
+    impl<S: futures_util::Stream<Item = io::Result<http_body::Frame<Bytes>>> + Send> Frames for S {}
+
+    #[tokio::test]
+    async fn a_connection_at_rest_keeps_no_more_room_than_a_small_answer_needs() {
+        let (ours, mut theirs) = duplex(1 << 20);
+        let mut single = single(ours);
+        for length in [100, 500_000, 100] {
+            asks(&mut single, Bytes::from("{}"));
+            let peer = async {
+                theirs.read_buf(&mut Vec::new()).await.unwrap();
+                let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{}", "x".repeat(length));
+                theirs.write_all(answer.as_bytes()).await.unwrap();
+            };
+            let (head, ()) = tokio::join!(single.hear(), peer);
+            let (mut read, mut largest) = (0, 0);
+            drop(head);
+            while let Some(piece) = poll_fn(|cx| single.poll_piece(cx)).await {
+                let piece = piece.unwrap();
+                (read, largest) = (read + piece.len(), largest.max(piece.len()));
+            }
+            assert!(read == length && largest <= READ_BYTES_MAX && single.comes_to_rest());
+            assert!(single.room_bytes <= READ_BYTES);
         }
     }
 

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::task::{Context, Poll};
 
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
@@ -12,11 +11,6 @@ use tokio_rustls::client::TlsStream;
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {
     /// Whether nothing waits to be read, asked of the kernel itself: the runtime may not have heard yet.
     fn is_quiet(&self) -> bool;
-
-    /// Pending: a read now would find nothing, as far as the runtime has heard. Ready also where only a read could tell.
-    fn poll_more(&self, _: &mut Context<'_>) -> Poll<()> {
-        Poll::Ready(())
-    }
 }
 
 impl Stream for TcpStream {
@@ -25,22 +19,12 @@ impl Stream for TcpStream {
         // A waiting end of the stream reads as 0 bytes: not quiet either.
         matches!(SockRef::from(self).peek(&mut byte), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
-
-    fn poll_more(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.poll_read_ready(cx).map(drop)
-    }
 }
 
 impl Stream for TlsStream<TcpStream> {
     /// Any record that waits counts: a session ticket costs us a handshake here, a late answer would cost far more.
     fn is_quiet(&self) -> bool {
         self.get_ref().0.is_quiet()
-    }
-
-    fn poll_more(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let (tcp, tls) = self.get_ref();
-        // Only with no text left does it want more records.
-        if tls.wants_read() { tcp.poll_more(cx) } else { Poll::Ready(()) }
     }
 }
 
